@@ -29,8 +29,8 @@ class FailureGroup:
 class Statistics:
     """A run in numbers. ``seconds`` is wall clock, earlier parts of a resumed run included.
 
-    ``configs`` counts evaluated points, ``resumed`` those of them that came from the journal; ``by_status`` maps status
-    names to counts; ``compile_seconds`` sums over all processes.
+    ``configs`` counts evaluated points, ``resumed`` those of them that came from the journal; ``by_status`` maps
+    status names to counts; ``compile_seconds`` sums over all processes.
     """
 
     seconds: float

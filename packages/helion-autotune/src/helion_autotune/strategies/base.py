@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from helion_autotune.points import point_key
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -61,6 +63,7 @@ class Strategy(ABC):
         self.trials: dict[str, Trial] = {}
         self.best: Trial | None = None
         self._milestones: list[Milestone] = []
+        self._proposed: set[str] = set()
 
     @abstractmethod
     def ask(self, n: int) -> list[Point]:
@@ -69,6 +72,7 @@ class Strategy(ABC):
     def tell(self, trial: Trial) -> None:
         """Learn one outcome. Overrides call this first: it keeps ``trials`` (by key) and ``best``."""
         self.trials[trial.key] = trial
+        self._proposed.add(trial.key)
         if trial.ok and (self.best is None or trial.cost < self.best.cost):
             self.best = trial
 
@@ -96,6 +100,22 @@ class Strategy(ABC):
         """Lines of progress since the last call."""
         lines, self._milestones = self._milestones, []
         return lines
+
+    def _claim(self, point: Point) -> bool:
+        """Whether ``point`` was never proposed before; from now on it counts as proposed."""
+        key = point_key(point)
+        if key in self._proposed:
+            return False
+        self._proposed.add(key)
+        return True
+
+    def _sample_new(self, attempts: int = 200) -> Point | None:
+        """A claimed random point, or None if that many draws give nothing new: the space is as good as exhausted."""
+        for _ in range(attempts):
+            point = self.space.sample(self.rng)
+            if self._claim(point):
+                return point
+        return None
 
     def _milestone(self, title: str, counts: dict[str, int], milliseconds: Sequence[float]) -> None:
         best = self.best.point if self.best else None
