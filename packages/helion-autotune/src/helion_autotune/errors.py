@@ -108,6 +108,12 @@ class DeviceFault(CandidateError):
     status = "crash"
 
 
+class JobFailed(CandidateError):
+    """A job in a worker process raised an exception of no kind known here; the text is ``Type: message``."""
+
+    status = "crash"
+
+
 CANDIDATE_ERRORS: dict[str, type[CandidateError]] = {
     cls.__name__: cls
     for cls in (
