@@ -1,1 +1,1 @@
-"""Executors beyond this machine: anything with the ``concurrent.futures`` interface serves; here is help in making one."""
+"""Executors beyond this machine: whatever has the ``concurrent.futures`` interface serves; some help in making one."""

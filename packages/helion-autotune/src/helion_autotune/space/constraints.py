@@ -34,7 +34,7 @@ def reason_against(rule: Rule, point: Point) -> str | None:
     if verdict is None or verdict is True:
         return None
     if verdict is False:
-        return f"rejected by {getattr(rule, '__name__', None) or rule!r}"
+        return "rejected by " + (getattr(rule, "__name__", None) or repr(rule))
     return str(verdict)
 
 

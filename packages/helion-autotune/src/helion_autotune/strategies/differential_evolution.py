@@ -51,6 +51,7 @@ class DifferentialEvolutionSearch(Strategy):
 
     def ask(self, n: int) -> list[Point]:
         points = [p for _ in range(n) if (p := self._initial_point()) is not None]
+        self._found_population()
         while len(points) < n and self._members and not self.done:
             target = self._asked % len(self._members)
             child = self._child(target)
@@ -78,8 +79,7 @@ class DifferentialEvolutionSearch(Strategy):
         target = self._challenges.pop(trial.key, None)
         if target is None:
             self._initial.append(trial)
-            if not self._members and self._initial_left <= 0 and len(self._initial) >= self._needed():
-                self._found_population()
+            self._found_population()
             return
         self._answered += 1
         if trial.cost < self._members[target].cost:
@@ -93,6 +93,9 @@ class DifferentialEvolutionSearch(Strategy):
         return max(1, int(0.9 * min(2 * self.population, len(self._proposed))))
 
     def _found_population(self) -> None:
+        """Begin breeding, if that has not begun and most initial points are answered."""
+        if self._members or self._initial_left > 0 or len(self._initial) < self._needed():
+            return
         self._members = sorted(self._initial, key=lambda t: t.cost)[: self.population]
         times = [t.cost for t in self._initial if t.ok]
         self._milestone("Initial population", {"failed": len(self._initial) - len(times)}, times)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 
 import numpy as np
 
@@ -23,21 +23,18 @@ _RUGGEDNESS = 0.02
 _CLIMBS = 24
 
 
-@dataclass(frozen=True)
-class Landscape:
+class Landscape(ABC):
     """A space with an objective. ``noise`` is the relative standard deviation of one measurement.
 
     ``seed`` shapes the problem: where the optimum lies and how strong each effect is.
     """
 
-    name: str
-    space: SearchSpace
-    seed: int = 0
-    noise: float = 0.01
+    def __init__(self, name: str, space: SearchSpace, seed: int = 0, noise: float = 0.01) -> None:
+        self.name, self.space, self.seed, self.noise = name, space, seed, noise
 
+    @abstractmethod
     def milliseconds(self, point: Point) -> float:
         """The true time of a point; raises a CandidateError for one that fails."""
-        raise NotImplementedError
 
     def measure(self, point: Point, rng: np.random.Generator) -> float:
         """The time of a point as one measurement would show it."""
