@@ -2,8 +2,8 @@
 
 One JSON object a line: a header that says which problem this is, then what began and what ended. Every line is one
 ``write``, so what was settled survives ``kill -9``; ``fsync`` (for power cuts) comes at most every
-``sync_seconds``. A torn last line is dropped on reading. What had begun in two runs that died is taken for the
-killer and not tried a third time.
+``sync_seconds``. A torn last line is dropped on reading. What had begun in each of three runs that died is taken
+for the killer and not tried again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from helion_autotune.session import Result
 
 SCHEMA = 1
-_DEADLY_AFTER = 2
+_DEADLY_AFTER = 3
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -91,7 +91,7 @@ class Journal(Observer):
             event = line.get("event")
             if event == "run":
                 self._check(line)
-                died.update(open_points)
+                died.update(open_points.keys())
                 open_points, self.complete = {}, False
             elif event == "begin":
                 open_points[line["key"]] = line["point"]
@@ -99,7 +99,7 @@ class Journal(Observer):
                 self._take(line, open_points)
             elif event == "end":
                 self.complete, open_points = True, {}
-        died.update(open_points)
+        died.update(open_points.keys())
         for key, count in died.items():
             if count >= _DEADLY_AFTER and key not in self.trials and key in open_points:
                 text = f"was being evaluated when {count} runs died; not tried again"

@@ -107,6 +107,7 @@ class Session:
         try:
             stopped = self._search()
         except KeyboardInterrupt:
+            self._settle_done({f for f in self._flight if f.done()})
             self._evaluator.cancel()
             if self.best is None:
                 raise
