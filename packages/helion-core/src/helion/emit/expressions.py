@@ -1,0 +1,69 @@
+"""Size expressions as text, for the kernel and for the host function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sympy
+
+from ..ir import Size
+
+_FUNCTIONS = {
+    "FloorDiv": "({0} // {1})", "PythonMod": "({0} % {1})", "Mod": "({0} % {1})", "CleanDiv": "({0} // {1})",
+    "IntTrueDiv": "({0} / {1})", "FloatTrueDiv": "({0} / {1})", "ToFloat": "float({0})",
+}  # fmt: skip
+_DEVICE = {"Min": "tl.minimum", "Max": "tl.maximum", "CeilDiv": "tl.cdiv({0}, {1})"}
+_HOST = {"Min": "min", "Max": "max", "CeilDiv": "-(-{0} // {1})"}
+_RELATIONS = {"Equality": "==", "Unequality": "!=", "StrictLessThan": "<", "LessThan": "<=",
+              "StrictGreaterThan": ">", "GreaterThan": ">="}  # fmt: skip
+
+
+class Printer:
+    """Prints expressions; `symbol` names their symbols, `device` chooses Triton's functions over Python's."""
+
+    def __init__(self, symbol: Callable[[sympy.Symbol], str], device: bool) -> None:
+        self._symbol = symbol
+        self._functions = _DEVICE if device else _HOST
+
+    def __call__(self, size: Size) -> str:
+        """`size` as text; sums and products are parenthesised only inside other expressions."""
+        text = self._atom(size)
+        return text[1:-1] if isinstance(size, (sympy.Add, sympy.Mul)) and text.startswith("(") else text
+
+    def _atom(self, e: Size) -> str:
+        if isinstance(e, (int, float)):
+            return repr(e) if e >= 0 else f"({e!r})"
+        if isinstance(e, sympy.Symbol):
+            return self._symbol(e)
+        if e.is_Integer:
+            return self._atom(int(e))
+        if e.is_Rational or e.is_Float:
+            return repr(float(e))
+        if isinstance(e, sympy.Add):
+            return "(" + " + ".join(map(self._atom, e.args)).replace("+ (-1 * ", "- (") + ")"
+        if isinstance(e, sympy.Mul):
+            return "(" + " * ".join(map(self._atom, e.args)) + ")"
+        if isinstance(e, sympy.Pow) and e.exp.is_Integer and 0 < int(e.exp) <= 4:
+            return "(" + " * ".join([self._atom(e.base)] * int(e.exp)) + ")"
+        name = type(e).__name__
+        if name in _FUNCTIONS:
+            return _FUNCTIONS[name].format(*map(self._atom, e.args))
+        if name in ("Min", "Max"):
+            return self._fold(name, [self._atom(a) for a in e.args])
+        if name in self._functions:
+            return self._functions[name].format(*map(self._atom, e.args))
+        if name in _RELATIONS:
+            return f"({self._atom(e.lhs)} {_RELATIONS[name]} {self._atom(e.rhs)})"
+        if isinstance(e, (sympy.And, sympy.Or)):
+            return "(" + (" & " if isinstance(e, sympy.And) else " | ").join(map(self._atom, e.args)) + ")"
+        if isinstance(e, sympy.Not):
+            return f"({self._atom(e.args[0])} == 0)"
+        if e in (sympy.true, sympy.false):
+            return str(bool(e))
+        raise AssertionError(f"no way to print {e} ({name})")
+
+    def _fold(self, name: str, texts: list[str]) -> str:
+        result = texts[0]
+        for text in texts[1:]:
+            result = f"{self._functions[name]}({result}, {text})"
+        return result

@@ -1,0 +1,175 @@
+"""The body of the Triton kernel: walks the program and writes one line per operation."""
+
+from __future__ import annotations
+
+import linecache
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import singledispatch
+
+import sympy
+
+from .. import ir
+from ..config import Config
+from ..ir import Block, BlockSize, HostScalar, HostTensor, Program, Range, Size, Value
+from ..lower.layout import INT32_MAX, Layout
+from ..lower.padding import Padding
+from .expressions import Printer
+from .names import Names
+
+
+@singledispatch
+def emit(op: ir.Op, k: KernelEmitter) -> None:
+    """Writes one operation; each kind registers its own in `emit.operations`, `emit.memory` and `emit.loops`."""
+    raise AssertionError(f"nothing emits {op.name}")
+
+
+class KernelEmitter:
+    """State of one emission: lines written so far, names of values, what is already computed in each scope."""
+
+    def __init__(self, program: Program, config: Config, kernel_name: str) -> None:
+        self.program, self.config = program, config
+        sizes = config.get("block_sizes", ())
+        self.layout = Layout(program, dict(zip(program.blocks, sizes, strict=True)))
+        self.padding = Padding(program, self.layout)
+        self.names = Names({kernel_name})
+        self.print = Printer(self._symbol, device=True)
+        self.lines: list[str] = []
+        self.helpers: dict[str, str] = {}
+        self._depth = 1
+        self._values: dict[Value, str] = {}
+        self._scopes: list[dict[object, str]] = [{}]
+        self._line: tuple[str, int] = ("", 0)
+        self.tensors: dict[HostTensor, str] = {t: self.names.fresh(t.name) for t in program.tensors}
+        self.scalars: dict[HostScalar, str] = {s: self.names.fresh(s.name) for s in program.scalars}
+        self.blocks: dict[BlockSize, str] = {b: self.names.fresh(b.name) for b in program.blocks}
+        self._wide = {t: _needs_int64(t) for t in program.tensors}
+
+    # --- lines
+
+    def write(self, text: str) -> None:
+        self.lines.append("    " * self._depth + text)
+
+    @contextmanager
+    def indented(self) -> Iterator[None]:
+        """A nested scope: what is defined in it is forgotten afterwards."""
+        self._depth += 1
+        self._scopes.append({})
+        yield
+        self._scopes.pop()
+        self._depth -= 1
+
+    def let(self, hint: str, text: str) -> str:
+        """`name = text`; returns the name."""
+        name = self.names.fresh(hint)
+        self.write(f"{name} = {text}")
+        return name
+
+    def known(self, key: object) -> str | None:
+        """What `remember` stored under `key` in this scope or one around it."""
+        for scope in reversed(self._scopes):
+            if key in scope:
+                return scope[key]
+        return None
+
+    def remember(self, key: object, name: str) -> str:
+        self._scopes[-1][key] = name
+        return name
+
+    # --- values and sizes
+
+    def name(self, value: Value) -> str:
+        return self._values[value]
+
+    def set_name(self, value: Value, name: str) -> None:
+        self._values[value] = name
+
+    def define(self, value: Value, text: str, hint: str = "v") -> str:
+        """Gives `value` a variable holding `text`."""
+        name = self.let(value.hint or hint, text)
+        self._values[value] = name
+        return name
+
+    def shape(self, sizes: Iterator[Size] | tuple[Size, ...] | list[Size]) -> str:
+        """A shape as Triton text, padded: `[BLOCK_M, 1024]`."""
+        return "[" + ", ".join(map(self.size, sizes)) + "]"
+
+    def size(self, size: Size) -> str:
+        """A padded size as text: the name of a block size, or a number."""
+        if isinstance(size, sympy.Symbol):
+            found = self.program.symbols.get(size)
+            if isinstance(found, BlockSize):
+                return self.blocks[found]
+        return str(self.layout.physical(size))
+
+    def _symbol(self, symbol: sympy.Symbol) -> str:
+        match self.program.symbols[symbol]:
+            case Value() as value:
+                return self.name(value)
+            case Range() as r:
+                name = self.known(("offset", r))
+                assert name is not None, f"the offset of {r} is used outside its loop"
+                return name
+            case BlockSize() as block:
+                return self.blocks[block]
+            case HostScalar() as scalar:
+                return self.scalars[scalar]
+
+    def is_wide(self, tensor: HostTensor) -> bool:
+        """Whether offsets into `tensor` need 64 bits."""
+        return self._wide[tensor]
+
+    # --- ranges
+
+    def enter_range(self, r: Range, offset: str) -> None:
+        """Declares `offset` as the first index of the current tile of `r`; index and mask are written when used."""
+        self.remember(("offset", r), offset)
+
+    def index(self, r: Range) -> str:
+        """The vector of indices of the current tile of `r`."""
+        found = self.known(("index", r))
+        if found is None:
+            suffix = r.name.removeprefix("tile_")
+            lanes = f"tl.arange(0, {self.size(r.width)})"
+            offset = self.known(("offset", r))
+            text = lanes if r.full else f"{offset} + {lanes}"
+            found = self.remember(("index", r), self.let(f"index_{suffix}", text))
+        return found
+
+    def mask(self, r: Range) -> str | None:
+        """The mask of the current tile of `r`, or None where every lane is inside."""
+        if not self.layout.needs_mask(r):
+            return None
+        found = self.known(("mask", r))
+        if found is None:
+            suffix = r.name.removeprefix("tile_")
+            text = f"{self.index(r)} < {self.print(r.end)}"
+            width = self.layout.number(r.width)
+            if not r.full and width is not None and self.layout.physical(r.width) != width:
+                text = f"({text}) & (tl.arange(0, {self.size(r.width)}) < {width})"
+            found = self.remember(("mask", r), self.let(f"mask_{suffix}", text))
+        return found
+
+    # --- blocks
+
+    def block(self, block: Block) -> None:
+        for op in block.ops:
+            self._comment(op)
+            emit(op, self)
+
+    def _comment(self, op: ir.Op) -> None:
+        """The user's source line, once per run of operations that come from it."""
+        if op.line != self._line and op.line[1]:
+            self._line = op.line
+            text = linecache.getline(*op.line).strip()
+            if text:
+                self.write(f"# {os.path.basename(op.line[0])}:{op.line[1]}: {text}")
+
+
+def _needs_int64(tensor: HostTensor) -> bool:
+    """Whether the last element's offset exceeds 32 bits; unknown sizes are checked by the runtime."""
+    if not all(isinstance(s, int) for s in (*tensor.sizes, *tensor.strides)):
+        return False
+    last = sum(max(size - 1, 0) * abs(stride) for size, stride in zip(tensor.sizes, tensor.strides, strict=True))  # type: ignore[operator]
+    return last > INT32_MAX  # type: ignore[operator]

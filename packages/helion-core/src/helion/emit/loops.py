@@ -1,0 +1,115 @@
+"""Loops of the kernel, and how program ids map to the tiles of the grid."""
+
+from __future__ import annotations
+
+from .. import ir
+from ..ir import Block, Phase, Range
+from .kernel import KernelEmitter, emit
+
+
+@emit.register
+def _(op: ir.For, k: KernelEmitter) -> None:
+    names = [_carried_name(init, param, k) for init, param in zip(op.inputs, op.body.params, strict=True)]
+    r = op.range
+    offset = k.names.fresh(r.name if r.scalar else f"offset_{r.name.removeprefix('tile_')}")
+    bounds = f"{k.print(r.begin)}, {k.print(r.end)}, {k.print(r.width) if r.scalar else _step(r, k)}"
+    k.write(f"for {offset} in tl.range({bounds}):")
+    with k.indented():
+        k.enter_range(r, offset)
+        k.block(op.body)
+        _hand_over(op.body, names, k)
+        if not op.body.ops and not names:
+            k.write("pass")
+    for result, name in zip(op.results, names, strict=True):
+        k.set_name(result, name)
+
+
+def _step(r: Range, k: KernelEmitter) -> str:
+    """How far the loop advances: the tile's width, which may be narrower than its padded lanes."""
+    width = k.layout.number(r.width)
+    return k.size(r.width) if width is None or k.layout.physical(r.width) == width else str(width)
+
+
+def _carried_name(init: ir.Value, param: ir.Value, k: KernelEmitter) -> str:
+    """The variable that a carried value lives in, holding its initial value."""
+    name = k.let(param.hint or "carried", k.name(init))
+    k.set_name(param, name)
+    return name
+
+
+def _hand_over(body: Block, names: list[str], k: KernelEmitter) -> None:
+    """Assigns the values for the next iteration, all at once where one of them is still needed for another."""
+    pairs = [(name, k.name(value)) for name, value in zip(names, body.yields, strict=True)]
+    pairs = [(name, text) for name, text in pairs if name != text]
+    targets = {name for name, _ in pairs}
+    if any(text in targets for _, text in pairs):
+        pairs = [(name, k.let("next", text)) for name, text in pairs]
+    for name, text in pairs:
+        k.write(f"{name} = {text}")
+
+
+def tiles_of(r: Range, k: KernelEmitter) -> int | None:
+    """How many tiles the range has, where that is known."""
+    begin, end, width = (k.layout.number(s) for s in (r.begin, r.end, r.width))
+    if begin is None or end is None or width is None:
+        return None
+    return max(0, -((begin - end) // width))
+
+
+def _count_text(r: Range, k: KernelEmitter) -> str:
+    known = tiles_of(r, k)
+    if known is not None:
+        return str(known)
+    length = k.print(r.end) if r.begin == 0 else f"({k.print(r.end)}) - ({k.print(r.begin)})"
+    return f"tl.cdiv({length}, {k.print(r.width)})"
+
+
+def emit_phase(phase: Phase, number: int, pid: str, k: KernelEmitter) -> None:
+    """One top-level loop: tile offsets from the program id, then the body."""
+    grids = [p for p in k.program.phases if len(p.ranges) > 1]
+    if phase in grids:
+        order = k.config["loop_orders"][grids.index(phase)]
+        group = k.config["l2_groupings"][grids.index(phase)]
+    else:
+        order, group = (0,), 1
+    ranges = [phase.ranges[d] for d in order]  # slowest first
+    pids = _grouped(ranges, pid, group, k) if group > 1 else _split(ranges, pid, k)
+    for r in phase.ranges:
+        text, suffix = pids[r], r.name.removeprefix("tile_")
+        width = "" if k.layout.number(r.width) == 1 else f" * {k.print(r.width)}"
+        if r.begin != 0:
+            text = f"{k.print(r.begin)} + {text}{width}"
+        else:
+            text = f"{text}{width}"
+        k.enter_range(r, k.let(r.name if r.scalar else f"offset_{suffix}", text))
+    k.block(phase.body)
+
+
+def _split(ranges: list[Range], pid: str, k: KernelEmitter) -> dict[Range, str]:
+    """The tile number in each range, the last range varying fastest."""
+    result: dict[Range, str] = {}
+    rest = pid
+    for r in reversed(ranges[1:]):
+        count = _count_text(r, k)
+        suffix = r.name.removeprefix("tile_")
+        result[r] = k.let(f"pid_{suffix}", f"{rest} % {count}")
+        rest = k.let("pid_rest", f"{rest} // {count}") if len(ranges) > 2 else f"({rest} // {count})"
+    result[ranges[0]] = rest
+    return result
+
+
+def _grouped(ranges: list[Range], pid: str, group: int, k: KernelEmitter) -> dict[Range, str]:
+    """Tiles of the two fastest ranges in groups of `group` rows, so that programs running together share cache lines."""
+    *outer, rows, columns = ranges
+    row_count, column_count = k.let("num_rows", _count_text(rows, k)), k.let("num_columns", _count_text(columns, k))
+    result: dict[Range, str] = {}
+    inner = pid
+    if outer:
+        inner = k.let("pid_inner", f"{pid} % ({row_count} * {column_count})")
+        result = _split(outer, k.let("pid_outer", f"{pid} // ({row_count} * {column_count})"), k)
+    per_group = k.let("per_group", f"{group} * {column_count}")
+    first = k.let("first_row", f"({inner} // {per_group}) * {group}")
+    height = k.let("group_rows", f"tl.minimum({row_count} - {first}, {group})")
+    result[rows] = k.let(f"pid_{rows.name.removeprefix('tile_')}", f"{first} + ({inner} % {per_group}) % {height}")
+    result[columns] = k.let(f"pid_{columns.name.removeprefix('tile_')}", f"({inner} % {per_group}) // {height}")
+    return result

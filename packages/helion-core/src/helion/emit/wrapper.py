@@ -1,0 +1,108 @@
+"""The host function: the user's own host code with the tile loops replaced by one launch."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from ..frontend.rewrite import number_loops
+from ..frontend.source import FunctionSource
+from ..ir import BlockSize, HostScalar, Program, Range
+from ..lower.layout import Layout
+from .expressions import Printer
+
+LAUNCH, KERNEL, TORCH = "_launch", "_kernel", "_torch"
+
+
+def host_function(
+    source: FunctionSource, program: Program, layout: Layout, options: Mapping[str, Any],
+    replacements: Mapping[tuple[int, int], int],
+) -> ast.FunctionDef:  # fmt: skip
+    """The definition of the host function. `options` go to the launch; `replacements` maps the (line, column) of calls
+    that only trace (such as hl.register_block_size) to the block size number they stand for.
+    """
+    node = copy.deepcopy(source.node)
+    node.decorator_list, node.returns = [], None
+    loops = number_loops(node)
+    for argument in [*node.args.posonlyargs, *node.args.args]:
+        argument.annotation = None
+    last = max(phase.loop for phase in program.phases)
+    launch = _launch(program, layout, options)
+    replaced = {loops[phase.loop]: launch if phase.loop == last else ast.Pass() for phase in program.phases}
+    sizes = {where: layout.block_sizes[program.blocks[k]] for where, k in replacements.items()}
+    node = _Replace(replaced, sizes).visit(node)
+    node.body[:0] = _prologue(program, node)
+    for name in (KERNEL, LAUNCH, TORCH):
+        if name != TORCH or f"{TORCH}." in ast.unparse(launch):
+            node.args.kwonlyargs.append(ast.arg(name))
+            node.args.kw_defaults.append(ast.Name(_DEFAULTS.get(name, name), ast.Load()))
+    return ast.fix_missing_locations(node)
+
+
+_DEFAULTS = {TORCH: "torch"}
+
+
+def _prologue(program: Program, node: ast.FunctionDef) -> list[ast.stmt]:
+    """Reads host scalars on entry, where the function assigns their names later."""
+    assigned = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    result: list[ast.stmt] = []
+    for scalar in program.scalars:
+        if scalar.source in assigned:
+            result.extend(ast.parse(f"{_entry_name(scalar)} = {scalar.source}").body)
+            scalar.source = _entry_name(scalar)
+    return result
+
+
+def _entry_name(scalar: HostScalar) -> str:
+    return f"_entry_{scalar.name}"
+
+
+def _launch(program: Program, layout: Layout, options: Mapping[str, Any]) -> ast.stmt:
+    arguments = [t.source for t in program.tensors] + [s.source for s in program.scalars]
+    keywords = [f"{key}={value!r}" for key, value in options.items()]
+    text = f"{LAUNCH}({', '.join([KERNEL, f'({grid_text(program, layout)},)', *arguments, *keywords])})"
+    return ast.parse(text).body[0]
+
+
+def grid_text(program: Program, layout: Layout) -> str:
+    """The number of programs, as host text."""
+
+    def symbol(s: Any) -> str:
+        found = program.symbols[s]
+        if isinstance(found, BlockSize):
+            return str(layout.block_sizes[found])
+        assert isinstance(found, HostScalar), f"{s} is not known on the host"
+        return found.source
+
+    printer = Printer(symbol, device=False)
+    phases = [" * ".join(_count(r, layout, printer) for r in phase.ranges) for phase in program.phases]
+    total = " + ".join(phases)
+    return str(eval(total)) if total.replace(" ", "").replace("*", "").replace("+", "").isdigit() else total
+
+
+def _count(r: Range, layout: Layout, printer: Printer) -> str:
+    begin, end, width = (layout.number(size) for size in (r.begin, r.end, r.width))
+    if begin is not None and end is not None and width is not None:
+        return str(max(0, -((begin - end) // width)))
+    length = f"{printer(r.end)}" if r.begin == 0 else f"({printer(r.end)} - {printer(r.begin)})"
+    return f"max(0, -(-({length}) // {printer(r.width)}))"
+
+
+class _Replace(ast.NodeTransformer):
+    """Puts launches in place of tile loops, and numbers in place of calls that only matter while tracing."""
+
+    def __init__(self, loops: Mapping[ast.For, ast.stmt], sizes: Mapping[tuple[int, int], int]) -> None:
+        self.loops, self.sizes = loops, sizes
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        if node in self.loops:
+            return ast.copy_location(copy.deepcopy(self.loops[node]), node)
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        size = self.sizes.get((node.lineno, node.col_offset))
+        if size is not None:
+            return ast.copy_location(ast.Constant(size), node)
+        return self.generic_visit(node)

@@ -1,0 +1,317 @@
+"""The catalogue of errors: one class per mistake, each with a stable code, what was found and what to write instead.
+
+Every class derives from `Base`. `message` and `hint` are templates filled with the keyword arguments of the constructor.
+Errors found in device code carry a `Location`, shown with the source line and a caret.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .location import Location
+
+
+class Base(RuntimeError):
+    """Root of all errors that Helion raises on purpose."""
+
+    code: ClassVar[str] = "HLN000"
+    message: ClassVar[str] = "{text}"
+    hint: ClassVar[str] = ""
+
+    def __init__(self, *, location: Location | None = None, **fields: object) -> None:
+        self.location = location
+        self.fields = fields
+        super().__init__(self.render())
+
+    def render(self) -> str:
+        """The whole text: code, message, place with a caret, help."""
+        parts = [f"[{self.code}] {self.message.format(**self.fields)}"]
+        if self.location is not None:
+            parts.append(self.location.show())
+        if self.hint:
+            parts.append("  help: " + self.hint.format(**self.fields))
+        return "\n".join(parts)
+
+    def at(self, location: Location | None) -> Base:
+        """This error placed at `location`, unless it has a place already."""
+        if self.location is None and location is not None:
+            self.location = location
+            self.args = (self.render(),)
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.location, self.fields)
+
+
+def _rebuild(cls: type[Base], location: Location | None, fields: dict[str, object]) -> Base:
+    return cls(location=location, **fields)
+
+
+# --- the kernel function (HLN0xx) ---------------------------------------------------------------------------------
+
+
+class InvalidKernelSignature(Base):
+    code = "HLN001"
+    message = "kernel `{name}` has the parameter `{parameter}`: {kind} parameters are not supported"
+    hint = "declare positional parameters; callers may still pass them by keyword"
+
+
+class SourceUnavailable(Base):
+    code = "HLN002"
+    message = "the source of `{name}` cannot be read ({reason})"
+    hint = "define the kernel with `def` in a file, a notebook cell or a pytest module; exec and the plain REPL keep no source"
+
+
+class UnsupportedSyntax(Base):
+    code = "HLN003"
+    message = "{what} is not supported in a kernel"
+    hint = "{instead}"
+
+
+class NoTensorArgs(Base):
+    code = "HLN004"
+    message = "kernel `{name}` was called without any tensor, so its device is unknown"
+    hint = "pass at least one tensor (a torch.device argument also decides the device)"
+
+
+class NestedKernelCallsNotSupported(Base):
+    code = "HLN005"
+    message = "kernel `{name}` was called from inside another kernel"
+    hint = "call a plain function instead (it is inlined), or call the two kernels one after the other"
+
+
+class NotInsideKernel(Base):
+    code = "HLN006"
+    message = "`{name}` was called outside a kernel"
+    hint = "call it inside a function decorated with @helion.kernel"
+
+
+class NoDeviceLoop(Base):
+    code = "HLN007"
+    message = "kernel `{name}` has no tile loop, so there is nothing to compile"
+    hint = "write the device code inside `for tile in hl.tile(...)`"
+
+
+class DeviceLoopInHostControlFlow(Base):
+    code = "HLN008"
+    message = "a tile loop stands under a host `{statement}`"
+    hint = "put the tile loop at the top level of the kernel and move the `{statement}` inside it or into the caller"
+
+
+class LoopFunctionNotInFor(Base):
+    code = "HLN009"
+    message = "`{name}` must be iterated by a `for` statement"
+    hint = "write `for tile in {name}(...):`"
+
+
+class DeviceLoopWithoutEffect(Base):
+    code = "HLN010"
+    message = "this tile loop stores nothing, so it has no effect"
+    hint = "store a result: `out[tile] = ...`"
+
+
+class LoopDependencyError(Base):
+    code = "HLN011"
+    message = "this loop reads `{name}`, which an earlier tile loop of the same kernel wrote"
+    hint = "put hl.barrier() between the two loops, or split them into two kernels"
+
+
+class UnsupportedArgument(Base):
+    code = "HLN012"
+    message = "argument `{name}` of type {type} is not supported"
+    hint = "pass tensors, numbers, strings, dtypes, devices, functions, or lists, tuples, dicts and dataclasses of them"
+
+
+class WrongArguments(Base):
+    code = "HLN013"
+    message = "kernel `{name}`: {problem}"
+
+
+class UnsupportedDevice(Base):
+    code = "HLN014"
+    message = "tensors on `{device}` cannot be used by a kernel"
+    hint = "move them to a GPU, or to the CPU to run through Triton's interpreter"
+
+
+class DeviceMismatch(Base):
+    code = "HLN015"
+    message = "kernel `{name}` was given tensors on different devices: {devices}"
+    hint = "move all of them to one device"
+
+
+# --- tiles, shapes and memory (HLN1xx) --------------------------------------------------------------------------------
+
+
+class TileSizeMismatch(Base):
+    code = "HLN101"
+    message = "`{tile}` runs to {end}, but it indexes dimension {dim} of `{tensor}`, whose size is {size}"
+    hint = "the two sizes must agree; check the shapes of the arguments (`{tensor}` has shape {shape})"
+
+
+class ShapeMismatch(Base):
+    code = "HLN102"
+    message = "{op}: shapes {left} and {right} do not {relation}{detail}"
+    hint = "{help}"
+
+
+class RankMismatch(Base):
+    code = "HLN103"
+    message = "`{tensor}` has {rank} dimensions but is indexed by {given}"
+    hint = "give at most one index per dimension"
+
+
+class InvalidIndexing(Base):
+    code = "HLN104"
+    message = "{what} cannot be used as an index"
+    hint = "{instead}"
+
+
+class HostTensorDirectUsage(Base):
+    code = "HLN105"
+    message = "the whole host tensor `{name}` of shape {shape} is used in device code by {op}"
+    hint = "load a tile of it first: `{name}[{example}]`"
+
+
+class DeviceTensorSubscriptAssignment(Base):
+    code = "HLN106"
+    message = "a tile value cannot be assigned by subscript"
+    hint = "build the new value with torch.where, or store to a host tensor"
+
+
+class ShapeSpecializingAllocation(Base):
+    code = "HLN107"
+    message = "the shape or value of a device expression ({expr}) is needed as a Python number"
+    hint = "{instead}"
+
+
+class DataDependentShape(Base):
+    code = "HLN108"
+    message = "{op} has a result whose shape depends on the data"
+    hint = "compute a mask and use torch.where, or do it on the host"
+
+
+class UnsupportedReshape(Base):
+    code = "HLN109"
+    message = "{op} of shape {source} to {target} would mix padded and real elements"
+    hint = "only the leading factor of a merged or split dimension may be padded: tile with a power of two, or keep the dimension apart"
+
+
+class ReadOnlyCapture(Base):
+    code = "HLN110"
+    message = "`{name}` is not a tensor that can be stored to"
+    hint = "store to a tensor allocated on the host or passed as an argument"
+
+
+class StaleValue(Base):
+    code = "HLN111"
+    message = "a value is used outside the loop or branch that computed it"
+    hint = "carry it by a variable assigned before the loop, or move the use inside"
+
+
+class OutOfRangeIndex(Base):
+    code = "HLN112"
+    message = "index {index} is out of range for dimension {dim} of `{tensor}`, whose size is {size}"
+    hint = "use an index from {low} to {high}"
+
+
+class MutatedAlias(Base):
+    code = "HLN113"
+    message = "this value was changed in place through another name"
+    hint = "write `new = old + x` instead of an in-place operation, or make a copy first with .clone()"
+
+
+# --- control flow and Python in device code (HLN2xx) --------------------------------------------------------------------
+
+
+class ControlFlowTensorMismatch(Base):
+    code = "HLN201"
+    message = "{where} `{name}` is {before} before and {after} after"
+    hint = "make the two agree{suggestion}"
+
+
+class UndefinedVariable(Base):
+    code = "HLN202"
+    message = "`{name}` may be used before it has a value: it is assigned only inside a loop or a branch"
+    hint = "assign `{name}` before the loop or branch"
+
+
+class DeviceControlFlow(Base):
+    code = "HLN203"
+    message = "{statement} under a device condition is not supported"
+    hint = "{instead}"
+
+
+class DeviceValueAsPython(Base):
+    code = "HLN204"
+    message = "a device value is needed as a Python {wanted} here ({how})"
+    hint = "{instead}"
+
+
+class VectorCondition(Base):
+    code = "HLN205"
+    message = "the condition of `{statement}` is a tile of shape {shape}, not a scalar"
+    hint = "use torch.where(condition, a, b) for element-wise choice"
+
+
+class UnsupportedOperation(Base):
+    code = "HLN206"
+    message = "{op} is not supported in device code{reason}"
+    hint = "{instead}"
+
+
+class TracingFailed(Base):
+    code = "HLN207"
+    message = "{op} failed in device code: {reason}"
+    hint = "check shapes and dtypes of its operands"
+
+
+class DtypeMismatch(Base):
+    code = "HLN208"
+    message = "{op}: {problem}"
+    hint = "{instead}"
+
+
+# --- configs and compilation (HLN3xx) -------------------------------------------------------------------------------------
+
+
+class InvalidConfig(Base):
+    code = "HLN301"
+    message = "config key `{key}`: {problem}"
+    hint = "{allowed}"
+
+
+class InvalidSetting(Base):
+    code = "HLN302"
+    message = "setting `{key}`: {problem}"
+    hint = "{allowed}"
+
+
+class CompilationFailed(Base):
+    code = "HLN303"
+    message = "Triton could not compile `{kernel}` for {target} with {config}: {reason}"
+    hint = "try another config; HELION_PRINT_OUTPUT_CODE=1 shows the generated code"
+
+
+class KernelRunFailed(Base):
+    code = "HLN304"
+    message = "`{kernel}` failed while running with {config}: {reason}"
+    hint = "HELION_PRINT_OUTPUT_CODE=1 shows the generated code"
+
+
+class UnknownTarget(Base):
+    code = "HLN305"
+    message = "unknown target `{target}`"
+    hint = "targets look like sm_80, sm_90, sm_100 or gfx942"
+
+
+class InternalError(Base):
+    code = "HLN900"
+    message = "Helion broke one of its own rules: {text}"
+    hint = "this is a defect of Helion; please report it with the kernel"
+
+
+# --- warnings -----------------------------------------------------------------------------------------------------------
+
+
+class BaseWarning(UserWarning):
+    """Root of all warnings; mute a class with `ignore_warnings=[Class]`."""

@@ -1,0 +1,118 @@
+"""Compiles generated kernels for a named target, with or without that GPU, and reports what the compiler made of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import exc
+from .load import load_kernel
+from .targets import Target
+
+_TYPES = {
+    torch.float32: "fp32", torch.float64: "fp64", torch.float16: "fp16", torch.bfloat16: "bf16", torch.bool: "i1",
+    torch.int8: "i8", torch.int16: "i16", torch.int32: "i32", torch.int64: "i64", torch.uint8: "u8",
+    torch.uint16: "u16", torch.uint32: "u32", torch.uint64: "u64", torch.float8_e4m3fn: "fp8e4nv",
+    torch.float8_e5m2: "fp8e5",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CompileFacts:
+    """What is known of a compiled kernel. Registers per thread, spills and shared memory in bytes, code size in bytes."""
+
+    target: str
+    registers: int
+    spills: int
+    shared_memory: int
+    matrix_instructions: Mapping[str, int]
+    code_size: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def signature_type(dtype: torch.dtype) -> str:
+    """Triton's name of a pointer to elements of `dtype`."""
+    return "*" + _TYPES[dtype]
+
+
+def compile_kernel(
+    text: str, name: str, signature: Sequence[str], target: Target, options: Mapping[str, Any],
+    aligned: Sequence[bool] | None = None,
+) -> Any:  # fmt: skip
+    """Triton's compiled kernel for `target`.
+
+    `signature`: Triton types of the parameters in order, such as `*bf16` or `i32`; `aligned`: which pointers are multiples
+    of 16 bytes (default: all). Raises what Triton raises.
+    """
+    import triton
+    from triton.compiler import ASTSource
+
+    function = load_kernel(text, name)
+    names = function.arg_names
+    pointers = [s.startswith("*") for s in signature]
+    hints = aligned if aligned is not None else pointers
+    attrs = {(k,): [["tt.divisibility", 16]] for k, p in enumerate(pointers) if p and hints[k]}
+    source = ASTSource(function, dict(zip(names, signature, strict=True)), {}, attrs)
+    chosen = {"enable_fp_fusion": True, **options} if target.backend == "cuda" else dict(options)
+    return triton.compile(source, target=target.triton(), options=chosen)
+
+
+def facts(compiled: Any, target: Target) -> CompileFacts:
+    """Reads registers, spills, shared memory, matrix instructions and code size off a compiled kernel."""
+    shared = int(compiled.metadata.shared)
+    if target.backend == "hip":
+        return _amd_facts(compiled.asm, target, shared)
+    text, cubin = compiled.asm["ptx"], compiled.asm["cubin"]
+    registers, spills = _resource_usage(cubin)
+    found = {
+        "wgmma": len(re.findall(r"wgmma\.mma_async", text)),
+        "mma.sync": len(re.findall(r"mma\.sync", text)),
+        "tcgen05": len(re.findall(r"tcgen05\.mma", text)),
+        "tma": len(re.findall(r"cp\.async\.bulk", text)),
+    }
+    return CompileFacts(target.name, registers, spills, shared, {k: n for k, n in found.items() if n}, len(cubin))
+
+
+def _amd_facts(asm: Mapping[str, Any], target: Target, shared: int) -> CompileFacts:
+    text = asm["amdgcn"]
+
+    def number(key: str) -> int:
+        found = re.search(rf"\.{key}:\s+(\d+)", text)
+        return int(found[1]) if found else 0
+
+    matrix = {"mfma": len(re.findall(r"v_mfma", text))}
+    spills = 4 * (number("vgpr_spill_count") + number("sgpr_spill_count"))
+    size = len(asm.get("hsaco", b""))
+    return CompileFacts(target.name, number("vgpr_count"), spills, shared, {k: n for k, n in matrix.items() if n}, size)
+
+
+def _resource_usage(cubin: bytes) -> tuple[int, int]:
+    """(registers, bytes of stack and local memory per thread), by the disassembler that ships with Triton."""
+    import triton
+
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin", delete=False) as file:
+        file.write(cubin)
+    try:
+        command = [str(tool), "-res-usage", file.name]
+        text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    finally:
+        os.unlink(file.name)
+    found = re.search(r"REG:(\d+) STACK:(\d+).*?LOCAL:(\d+)", text)
+    return (int(found[1]), int(found[2]) + int(found[3])) if found else (0, 0)
+
+
+def compile_error(error: Exception, kernel: str, target: str, config: object) -> exc.CompilationFailed:
+    """`error` from Triton as an error of the catalogue."""
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    return exc.CompilationFailed(kernel=kernel, target=target, config=config, reason=reason)

@@ -1,0 +1,215 @@
+"""`Kernel`: a decorated function, its settings, and the specialisations bound so far."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from types import FunctionType
+from typing import Any
+
+import torch
+
+from .. import exc, location
+from ..config import Config, as_config
+from ..frontend import engine
+from ..frontend.source import FunctionSource, function_source
+from ..settings import Settings
+from .bound import BoundKernel
+
+
+class Kernel:
+    """A function compiled on first use; call it like the function."""
+
+    def __init__(
+        self, fn: Callable[..., Any], configs: Sequence[Config], settings: Settings,
+        key: Callable[..., Hashable] | None = None,
+    ) -> None:  # fmt: skip
+        function = inspect.unwrap(fn)
+        if not isinstance(function, FunctionType):
+            raise exc.SourceUnavailable(name=repr(fn), reason="it is not a Python function")
+        self.fn, self.name = function, function.__name__
+        self.configs, self.settings = list(configs), settings
+        self._key = key
+        self._signature = inspect.signature(function)
+        self._check_signature()
+        self._constants = self._constant_parameters()
+        self._bound: dict[Hashable, list[BoundKernel]] = {}
+        functools.update_wrapper(self, function)
+
+    def _check_signature(self) -> None:
+        kinds = {
+            inspect.Parameter.VAR_POSITIONAL: "*args", inspect.Parameter.VAR_KEYWORD: "**kwargs",
+            inspect.Parameter.KEYWORD_ONLY: "keyword-only",
+        }  # fmt: skip
+        for parameter in self._signature.parameters.values():
+            if parameter.kind in kinds:
+                code = self.fn.__code__
+                raise exc.InvalidKernelSignature(
+                    name=self.name, parameter=parameter.name, kind=kinds[parameter.kind],
+                    location=location.Location(code.co_filename, code.co_firstlineno),
+                )  # fmt: skip
+
+    def _constant_parameters(self) -> set[str]:
+        return set()
+
+    @functools.cached_property
+    def source(self) -> FunctionSource:
+        """The definition of the function. Raises `SourceUnavailable`."""
+        return function_source(self.fn)
+
+    @functools.cached_property
+    def _rewritten(self) -> FunctionType:
+        from ..frontend.rewrite import rewrite
+
+        return rewrite(self.fn)
+
+    # --- arguments
+
+    def normalize_args(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Positional arguments with keywords placed and defaults filled in. Raises `WrongArguments`."""
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise exc.WrongArguments(name=self.name, problem=str(error)) from None
+        bound.apply_defaults()
+        return bound.args
+
+    def specialization_key(self, args: Sequence[Any]) -> Hashable:
+        """What the compiled code depends on: calls with equal keys share it."""
+        parts = tuple(_key_of(a, n) for a, n in zip(args, self._signature.parameters, strict=True))
+        return parts if self._key is None else (*parts, self._key(*args))
+
+    def bind(self, args: Sequence[Any]) -> BoundKernel:
+        """The specialisation for `args`, traced where it is new. Raises the errors of the user's kernel."""
+        if engine.current() is not None:
+            raise exc.NestedKernelCallsNotSupported(name=self.name, location=location.here())
+        args = self.normalize_args(*args)
+        key = self.specialization_key(args)
+        candidates = self._bound.setdefault(key, [])
+        for bound in candidates:
+            if self._holds(bound, args):
+                return bound
+        device = self._device(args)
+        from ..trace.trace import trace
+
+        traced = trace(self._rewritten, self.name, args, self.settings, self._constants)
+        bound = BoundKernel(self, traced, device)
+        candidates.append(bound)
+        return bound
+
+    def _holds(self, bound: BoundKernel, args: Sequence[Any]) -> bool:
+        """Whether the conditions on number arguments, under which `bound` was traced, hold for `args`."""
+        traced = bound._traced
+        if not traced.guards:
+            return True
+        values = dict(zip(self._signature.parameters, args, strict=True))
+        numbers = {symbol: values[name] for symbol, name in traced.symbols.items()}
+        return all(bool(guard.xreplace(numbers)) for guard in traced.guards)
+
+    def _device(self, args: Sequence[Any]) -> torch.device:
+        tensors = [t for a in args for t in _tensors(a)]
+        devices = {t.device for t in tensors} | {a for a in args if isinstance(a, torch.device)}
+        if not devices:
+            raise exc.NoTensorArgs(name=self.name)
+        on_gpu = {d for d in devices if d.type != "cpu"}
+        if len(on_gpu) > 1 or (on_gpu and any(t.device.type == "cpu" and t.dim() for t in tensors)):
+            raise exc.DeviceMismatch(name=self.name, devices=", ".join(sorted(map(str, devices))))
+        return next(iter(on_gpu or devices))
+
+    # --- running
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) != len(self._signature.parameters):
+            args = self.normalize_args(*args, **kwargs)
+        return self.bind(args)(*args)
+
+    def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
+        """Chooses the fastest config for `args`; `force` tunes even where configs are given or cached."""
+        args = self.normalize_args(*args)
+        return self.bind(args).autotune(args, force=force)
+
+    def reset(self) -> None:
+        """Forgets every specialisation."""
+        self._bound.clear()
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a method, a kernel receives its instance as the first argument."""
+        return self if instance is None else functools.partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<helion kernel {self.fn.__module__}.{self.fn.__qualname__}>"
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return [t for v in value for t in _tensors(v)]
+    if isinstance(value, Mapping):
+        return [t for v in value.values() for t in _tensors(v)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [t for v in vars(value).values() for t in _tensors(v)]
+    return []
+
+
+def _key_of(value: Any, name: str) -> Hashable:
+    """The part of a specialisation key that one top-level argument contributes; plain numbers count by type."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype, value.shape, value.stride(), value.device.type
+    kind = type(value)
+    if kind is int or kind is float:
+        return kind
+    return _nested_key(value, name)
+
+
+def _nested_key(value: Any, name: str) -> Hashable:
+    if isinstance(value, torch.Tensor):
+        return value.dtype, value.shape, value.stride(), value.device.type
+    if value is None or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
+        return type(value), value
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(_nested_key(v, name) for v in value)
+    if isinstance(value, Mapping):
+        return type(value), tuple((k, _nested_key(v, name)) for k, v in value.items())
+    if isinstance(value, FunctionType):
+        cells = tuple(_nested_key(c.cell_contents, name) for c in value.__closure__ or ())
+        defaults = tuple(_nested_key(d, name) for d in value.__defaults__ or ())
+        return value.__code__, cells, defaults, tuple(_global_key(value, name))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return type(value), tuple((k, _nested_key(v, name)) for k, v in vars(value).items())
+    if callable(value) or hasattr(value, "__dict__"):
+        return type(value), id(value)
+    raise exc.UnsupportedArgument(name=name, type=type(value).__name__)
+
+
+def _global_key(function: FunctionType, name: str) -> list[Hashable]:
+    """Values of the plain globals that a function argument reads: they are baked into the code."""
+    found = []
+    for used in function.__code__.co_names:
+        value = function.__globals__.get(used)
+        if isinstance(value, (bool, int, float, str, torch.Tensor)):
+            found.append((used, _nested_key(value, name)))
+    return found
+
+
+def kernel(
+    fn: Callable[..., Any] | None = None, *, config: Config | Mapping[str, Any] | None = None,
+    configs: Sequence[Config | Mapping[str, Any]] | None = None, key: Callable[..., Hashable] | None = None,
+    **settings: Any,
+) -> Any:  # fmt: skip
+    """Makes a function a kernel: `@helion.kernel`, `@helion.kernel()`, `@helion.kernel(config=...)`.
+
+    `config` is used as it is; of several `configs` the fastest is used. `key(*args)` adds to what the kernel is specialised
+    on. Other keywords are settings. Raises `InvalidConfig`, `InvalidSetting`, `InvalidKernelSignature`.
+    """
+    if config is not None and configs is not None:
+        raise exc.InvalidConfig(key="configs", problem="given together with `config`", allowed="give one of the two")
+    given = [as_config(c) for c in ([config] if config is not None else configs or ())]
+    resolved = Settings.resolve(settings)
+
+    def decorate(function: Callable[..., Any]) -> Kernel:
+        return Kernel(function, given, resolved, key)
+
+    return decorate if fn is None else decorate(fn)

@@ -1,0 +1,57 @@
+"""What a kernel is compiled for: an architecture, with the limits that plans and messages need."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .. import exc
+
+
+@dataclass(frozen=True)
+class Target:
+    """An architecture. `shared_memory`: bytes one program may use; `registers`: 32-bit registers one thread may use."""
+
+    name: str
+    backend: str
+    arch: int | str
+    warp_size: int
+    shared_memory: int
+    registers: int = 255
+
+    def triton(self) -> Any:
+        """Triton's own name for it."""
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget(self.backend, self.arch, self.warp_size)
+
+
+_CUDA_SHARED = {75: 65536, 80: 166912, 86: 101376, 87: 166912, 89: 101376, 90: 232448, 100: 232448, 103: 232448,
+                110: 232448, 120: 101376, 121: 101376}  # fmt: skip
+COMMON = ("sm_80", "sm_90", "sm_100", "gfx942")
+
+
+def parse_target(name: str) -> Target:
+    """`sm_90`, `gfx942` and so on. Raises `UnknownTarget`."""
+    cuda = re.fullmatch(r"sm_?(\d+)a?", name)
+    if cuda:
+        capability = int(cuda[1])
+        return Target(f"sm_{capability}", "cuda", capability, 32, _CUDA_SHARED.get(capability, 101376))
+    if re.fullmatch(r"gfx[0-9a-f]+", name):
+        return Target(name, "hip", name, 64 if name.startswith("gfx9") else 32, 65536)
+    raise exc.UnknownTarget(target=name)
+
+
+def device_target(device: torch.device) -> Target | None:
+    """The target of a device; None for the CPU, where kernels are interpreted. Raises `UnsupportedDevice`."""
+    if device.type == "cpu":
+        return None
+    if device.type != "cuda":
+        raise exc.UnsupportedDevice(device=device)
+    if torch.version.hip:
+        return parse_target(torch.cuda.get_device_properties(device).gcnArchName.split(":")[0])
+    major, minor = torch.cuda.get_device_capability(device)
+    return parse_target(f"sm_{major}{minor}")

@@ -1,0 +1,309 @@
+"""Subscripts of host tensors in device code (loads and stores), and of device values (views)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+
+from .. import exc, ir, location
+from ..ir import Dim, HostTensor, NewAxis, PointIndex, SliceIndex, TileIndex, Value, ValueIndex
+from . import shapes
+from .symbols import expr_of
+from .values import Tile, TileTensor
+
+if TYPE_CHECKING:
+    from .tracer import Tracer
+
+
+# --- host tensors
+
+
+def fake_of(tracer: Tracer, tensor: torch.Tensor) -> FakeTensor:
+    """The fake tensor for a real one met while tracing."""
+    found = tracer.real_tensors.get(id(tensor))
+    if found is None:
+        fake = fake_like(tracer, tensor)
+        found = tracer.real_tensors[id(tensor)] = (tensor, fake)
+        tracer.derived[id(fake)] = (fake, lambda find: find(tensor))
+    return found[1]
+
+
+def fake_like(tracer: Tracer, tensor: torch.Tensor) -> FakeTensor:
+    """A fresh fake tensor with the sizes and strides of `tensor`; aliased arguments stay apart."""
+    with tracer.fake_mode:
+        return torch.empty_strided(  # type: ignore[return-value]
+            tensor.size(), tensor.stride(), dtype=tensor.dtype, device=tensor.device
+        )
+
+
+def source_of(tracer: Tracer, tensor: torch.Tensor) -> str:
+    """The Python expression of a host tensor. Raises `HostTensorDirectUsage` where none is known."""
+    derived = tracer.derived.get(id(tensor))
+    if derived is not None:
+        return derived[1](lambda inner: source_of(tracer, inner))
+    found = tracer.names.find(tensor) if tracer.names is not None else None
+    if found is None:
+        raise exc.UnsupportedOperation(
+            op="a host tensor that no variable of the kernel reaches", reason="", location=location.here(),
+            instead="assign it to a variable before the tile loop",
+        )  # fmt: skip
+    return found
+
+
+def host_tensor(tracer: Tracer, tensor: torch.Tensor) -> HostTensor:
+    """The program's entry for a host tensor, made on first use."""
+    if not isinstance(tensor, FakeTensor):
+        tensor = fake_of(tracer, tensor)
+    found = tracer.tensors.get(id(tensor))
+    if found is None:
+        source = source_of(tracer, tensor)
+        found = HostTensor(
+            _identifier(source), source, tensor.dtype, tuple(map(expr_of, tensor.size())),
+            tuple(map(expr_of, tensor.stride())), len(tracer.phases),
+        )  # fmt: skip
+        tracer.tensors[id(tensor)] = found
+        tracer.real_tensors.setdefault(id(tensor), (tensor, tensor))  # type: ignore[arg-type]
+    return found
+
+
+def _identifier(source: str) -> str:
+    import re
+
+    parts = [p for p in re.findall(r"[A-Za-z_]\w*|\d+", source) if p not in ("torch", "ops", "aten", "default", "cell_contents")]
+    name = "_".join(parts).replace("__closure__", "").replace("__globals__", "").strip("_")
+    return name if name and not name[0].isdigit() else f"t_{name}"
+
+
+_VIEWS = {"t", "transpose", "permute", "view", "reshape", "unsqueeze", "squeeze", "expand", "alias", "detach", "select",
+          "slice", "flatten", "_unsafe_view", "unflatten", "movedim", "swapaxes", "diagonal", "unfold"}  # fmt: skip
+
+
+def host_operator(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    """An operator on host tensors alone inside a tile loop: views are replayed by the wrapper, the rest is refused."""
+    if func.overloadpacket.__name__ not in _VIEWS:
+        tensor = next(a for a in [*args, *kwargs.values()] if isinstance(a, torch.Tensor))
+        raise _direct_usage(tracer, tensor, func)
+    result = func(*args, **kwargs)
+    packet, overload = func.overloadpacket.__name__, func._overloadname
+
+    def render(find: Any) -> str:
+        def show(a: Any) -> str:
+            return find(a) if isinstance(a, torch.Tensor) else repr(a)
+
+        shown = [*map(show, args), *(f"{k}={show(v)}" for k, v in kwargs.items())]
+        return f"torch.ops.aten.{packet}.{overload}({', '.join(shown)})"
+
+    tracer.derived[id(result)] = (result, render)
+    return result
+
+
+def load_scalar(tracer: Tracer, tensor: torch.Tensor, func: Any) -> TileTensor:
+    """A 0-d host tensor among the operands of a device operator is read; any other is a mistake."""
+    if tensor.dim() > 0:
+        raise _direct_usage(tracer, tensor, func)
+    return load(tracer, tensor, ())
+
+
+def _direct_usage(tracer: Tracer, tensor: torch.Tensor, func: Any) -> exc.Base:
+    try:
+        name = source_of(tracer, tensor)
+    except exc.Base:
+        name = "tensor"
+    example = ", ".join(["tile"] + [":"] * (tensor.dim() - 1)) if tensor.dim() else "()"
+    return exc.HostTensorDirectUsage(
+        name=name, shape=tracer.show([expr_of(s) for s in tensor.size()]), example=example,
+        op=getattr(func, "overloadpacket", func).__name__, location=location.here(),
+    )  # fmt: skip
+
+
+# --- subscripts
+
+
+def getitem(tracer: Tracer, tensor: Any, index: Any) -> Any:
+    if isinstance(tensor, Tile):
+        raise exc.InvalidIndexing(
+            what="a tile", instead="index its vector of indices: tile.index[...]", location=location.here()
+        )
+    if isinstance(tensor, TileTensor):
+        from .operators.views import subscript
+
+        return subscript(tracer, tensor, index)
+    return load(tracer, tensor, index)
+
+
+def setitem(tracer: Tracer, tensor: Any, index: Any, value: Any) -> None:
+    if isinstance(tensor, (TileTensor, Tile)):
+        raise exc.DeviceTensorSubscriptAssignment(location=location.here())
+    store(tracer, tensor, index, value)
+
+
+def load(tracer: Tracer, tensor: torch.Tensor, index: Any, mask: Any = None) -> TileTensor:
+    """Records a read of `tensor[index]`."""
+    host = host_tensor(tracer, tensor)
+    entries, inputs, dims = _resolve(tracer, host, index)
+    slot = _mask_slot(tracer, mask, inputs)
+    op = ir.Load(tensor=host, index=entries, dims=dims, mask=slot, inputs=tuple(inputs), number=tracer.loads)
+    tracer.loads += 1
+    return tracer.emit(op, dims, host.dtype, "")
+
+
+def store(tracer: Tracer, tensor: torch.Tensor, index: Any, value: Any, mask: Any = None) -> None:
+    """Records `tensor[index] = value`, broadcast and cast to the tensor."""
+    host = host_tensor(tracer, tensor)
+    if not isinstance(value, TileTensor):
+        if isinstance(value, torch.Tensor) and not isinstance(value, Tile):
+            value = load_scalar(tracer, value, torch.Tensor.__setitem__)
+        elif isinstance(value, (int, float, bool, torch.SymInt, torch.SymFloat, torch.SymBool)):
+            value = tracer.full((), value, host.dtype)
+        else:
+            raise exc.InvalidIndexing(
+                what=f"storing a {type(value).__name__}", instead="store a device value or a number",
+                location=location.here(),
+            )  # fmt: skip
+    inputs: list[Value] = []
+    entries, inputs, dims = _resolve(tracer, host, index, first_slot=1)
+    stored = tracer.value(value)
+    merged = shapes.broadcast("store", [dims, stored.dims], tracer.show_size)
+    if len(merged) != len(dims) or not all(shapes.same(a, b) for a, b in zip([d.size for d in merged], [d.size for d in dims], strict=True)):
+        raise exc.ShapeMismatch(
+            op="store", left=tracer.show(stored.shape), right=tracer.show([d.size for d in dims]), relation="agree",
+            detail=f" (the value against `{host.name}[...]`)", location=location.here(),
+            help="the stored value must broadcast to the shape of the subscript",
+        )  # fmt: skip
+    inputs = [tracer.value(value.to(host.dtype)), *inputs]
+    slot = _mask_slot(tracer, mask, inputs)
+    op = ir.Store(tensor=host, index=entries, dims=dims, mask=slot, inputs=tuple(inputs), number=tracer.stores)
+    tracer.stores += 1
+    tracer.record(op)
+
+
+def _mask_slot(tracer: Tracer, mask: Any, inputs: list[Value]) -> int | None:
+    if mask is None:
+        return None
+    inputs.append(tracer.value(mask))
+    return len(inputs) - 1
+
+
+def _entries(tracer: Tracer, host: HostTensor, index: Any) -> list[Any]:
+    """The subscript as one entry per dimension (and None), with `...` and missing dimensions filled in."""
+    entries = list(index) if isinstance(index, (tuple, list)) else [index]
+    rank = len(host.sizes)
+    given = sum(e is not None and e is not Ellipsis for e in entries)
+    if given > rank:
+        raise exc.RankMismatch(tensor=host.name, rank=rank, given=given, location=location.here())
+    missing = [slice(None)] * (rank - given)
+    dots = [k for k, e in enumerate(entries) if e is Ellipsis]
+    if len(dots) > 1:
+        raise exc.InvalidIndexing(what="more than one `...`", instead="write it once", location=location.here())
+    if dots:
+        entries[dots[0] : dots[0] + 1] = missing
+        return entries
+    return entries + missing
+
+
+def _resolve(
+    tracer: Tracer, host: HostTensor, index: Any, first_slot: int = 0
+) -> tuple[tuple[ir.Index, ...], list[Value], tuple[Dim, ...]]:
+    """IR indices, the device values among them, and the dims of the access."""
+    result: list[ir.Index] = []
+    inputs: list[Value] = []
+    dims: list[Dim] = []
+    joint: int | None = None  # where vectors that broadcast together put their dims
+    dimension = 0
+    for entry in _entries(tracer, host, index):
+        if entry is None:
+            result.append(NewAxis())
+            dims.append(Dim(1))
+            continue
+        size = host.sizes[dimension]
+        where = (tracer, host, dimension, size)
+        if isinstance(entry, Tile):
+            result.append(_tile_entry(*where, entry, len(dims)))
+            dims.append(Dim(entry.range.width, frozenset({entry.range})))
+        elif isinstance(entry, slice):
+            made, dim = _slice_entry(*where, entry, len(dims))
+            result.append(made)
+            dims.append(dim)
+        elif isinstance(entry, TileTensor) or (isinstance(entry, torch.Tensor)):
+            if not isinstance(entry, TileTensor):
+                entry = load_scalar(tracer, entry, torch.Tensor.__getitem__)
+            value = tracer.value(entry)
+            if value.dtype.is_floating_point or value.dtype is torch.bool:
+                raise exc.InvalidIndexing(
+                    what=f"a {value.dtype} value", location=location.here(),
+                    instead="use integers; for a condition, load everything and choose with torch.where",
+                )  # fmt: skip
+            at = len(dims)
+            if value.dims and joint is not None:
+                dims, at = _join_vectors(tracer, dims, joint, value.dims)
+            elif value.dims:
+                joint = at
+                dims.extend(value.dims)
+            result.append(ValueIndex(first_slot + len(inputs), at))
+            inputs.append(value)
+        else:
+            result.append(_point_entry(*where, entry))
+        dimension += 1
+    return tuple(result), inputs, tuple(dims)
+
+
+def _join_vectors(tracer: Tracer, dims: list[Dim], joint: int, new: Sequence[Dim]) -> tuple[list[Dim], int]:
+    """Two index tensors broadcast where their shapes line up, else form a product."""
+    old = dims[joint : joint + len(new)]
+    sizes_agree = len(old) == len(new) and all(
+        shapes.same(a.size, b.size) or shapes.is_one(a.size) or shapes.is_one(b.size) for a, b in zip(old, new, strict=True)
+    )
+    if not sizes_agree:
+        return [*dims, *new], len(dims)
+    merged = shapes.broadcast("subscript", [tuple(old), tuple(new)], tracer.show_size)
+    return [*dims[:joint], *merged, *dims[joint + len(new) :]], joint
+
+
+def _tile_entry(tracer: Tracer, host: HostTensor, dimension: int, size: Any, tile: Tile, at: int) -> TileIndex:
+    end = tile.range.end
+    if isinstance(end, int) and isinstance(size, int) and tile.offset == 0 and end > size:
+        raise exc.TileSizeMismatch(
+            tile=tile.range.name, end=end, dim=dimension, tensor=host.name, size=size,
+            shape=tracer.show(host.sizes), location=location.here(),
+        )  # fmt: skip
+    return TileIndex(tile.range, tile.offset, at)
+
+
+def _slice_entry(
+    tracer: Tracer, host: HostTensor, dimension: int, size: Any, entry: slice, at: int
+) -> tuple[SliceIndex, Dim]:
+    if entry == slice(None):
+        dim = tracer.dim(size)
+        return SliceIndex(tracer.full_range(size), 0, 1, at), dim
+    bounds = [entry.start, entry.stop, entry.step]
+    if not all(b is None or (isinstance(b, int) and not isinstance(b, bool)) for b in bounds) or not isinstance(size, int):
+        raise exc.InvalidIndexing(
+            what=f"the slice {entry.start}:{entry.stop}", location=location.here(),
+            instead="slice with constants, or loop over hl.tile(begin, end)",
+        )  # fmt: skip
+    if entry.step is not None and entry.step <= 0:
+        raise exc.InvalidIndexing(what="a slice with a negative step", instead="use torch.flip", location=location.here())
+    start, stop, step = entry.indices(size)
+    length = len(range(start, stop, step))
+    return SliceIndex(tracer.full_range(length), start, step, at), tracer.dim(length)
+
+
+def _point_entry(tracer: Tracer, host: HostTensor, dimension: int, size: Any, entry: Any) -> PointIndex:
+    if isinstance(entry, bool) or not isinstance(entry, (int, torch.SymInt)):
+        raise exc.InvalidIndexing(
+            what=f"a {type(entry).__name__}", location=location.here(),
+            instead="index with tiles, integers, slices, None or integer device values",
+        )  # fmt: skip
+    at = expr_of(entry)
+    if isinstance(at, int) and isinstance(size, int):
+        if not -size <= at < size:
+            raise exc.OutOfRangeIndex(
+                index=at, dim=dimension, tensor=host.name, size=size, low=-size, high=size - 1, location=location.here()
+            )
+        at %= size
+    elif isinstance(at, int) and at < 0:
+        at = size + at
+    return PointIndex(at)

@@ -1,0 +1,97 @@
+"""The two torch modes of device code: one sees functions (subscripts, sizes, matmul), one sees every aten operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter, tree_map_only
+
+from .. import exc, location
+from . import indexing
+from .operators import dispatch, functions
+from .values import Tile, TileTensor
+
+if TYPE_CHECKING:
+    from .tracer import Tracer
+
+_TENSOR = torch.Tensor
+_METADATA = {
+    _TENSOR.shape.__get__, _TENSOR.dtype.__get__, _TENSOR.device.__get__, _TENSOR.ndim.__get__, _TENSOR.size,
+    _TENSOR.dim, _TENSOR.stride, _TENSOR.numel, _TENSOR.element_size, _TENSOR.is_floating_point, _TENSOR.layout.__get__,
+    _TENSOR.requires_grad.__get__, _TENSOR.is_contiguous, _TENSOR.grad_fn.__get__, _TENSOR.is_complex,
+}  # fmt: skip
+
+
+@contextmanager
+def device_modes(tracer: Tracer) -> Iterator[None]:
+    """Everything a tile loop body runs under."""
+    with tracer.env.suppress_guards(), torch.no_grad(), DispatchMode(tracer), FunctionMode(tracer):
+        yield
+
+
+class FunctionMode(TorchFunctionMode):
+    """Handles what must be seen before torch takes it apart, and turns tiles into the sizes they stand for."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _METADATA:
+            return func(*args, **kwargs)
+        tracer = self.tracer
+        if func is _TENSOR.__getitem__:
+            return indexing.getitem(tracer, *args)
+        if func is _TENSOR.__setitem__:
+            return indexing.setitem(tracer, *args)
+        handler = functions.HANDLERS.get(func)
+        if handler is not None:
+            return handler(tracer, *args, **kwargs)
+        if any(isinstance(a, Tile) for a in tree_iter((args, kwargs))):
+            shifted = functions.tile_arithmetic(tracer, func, args)
+            if shifted is not None:
+                return shifted
+            args, kwargs = tree_map_only(Tile, lambda tile: tile.block_size, (args, kwargs))
+        args, kwargs = tree_map_only(_TENSOR, self._host, (args, kwargs))
+        with tracer.env.lenient():
+            return func(*args, **kwargs)
+
+    def _host(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A real tensor (a global, say) as the fake one that stands for it."""
+        if isinstance(tensor, (TileTensor, FakeTensor)):
+            return tensor
+        return indexing.fake_of(self.tracer, tensor)
+
+
+class DispatchMode(TorchDispatchMode):
+    """Records every aten operator on device values; operators on host tensors alone may only take views of them."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        tracer = self.tracer
+        try:
+            on_device = on_host = False
+            for leaf in tree_iter((args, kwargs)):
+                on_device |= isinstance(leaf, TileTensor)
+                on_host |= isinstance(leaf, _TENSOR) and not isinstance(leaf, TileTensor)
+            if on_host and not on_device:
+                return indexing.host_operator(tracer, func, args, kwargs)
+            if on_host:
+                args, kwargs = tree_map_only(
+                    _TENSOR, lambda t: t if isinstance(t, TileTensor) else indexing.load_scalar(tracer, t, func), (args, kwargs)
+                )  # fmt: skip
+            with self:  # handlers and decompositions are themselves made of torch operators
+                return dispatch.run(tracer, func, args, kwargs)
+        except exc.Base as error:
+            raise error.at(location.here())

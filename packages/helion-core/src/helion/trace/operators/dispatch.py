@@ -1,0 +1,73 @@
+"""How an aten operator on device values is taken: our own handler, Inductor's elementwise body, or a decomposition."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from ... import exc, location
+from ...lower.pointwise import Unsupported, is_elementwise
+from . import creation, inplace, pointwise, products, reductions, views  # noqa: F401 - they register their handlers
+from .registry import HANDLERS
+
+if TYPE_CHECKING:
+    from ..tracer import Tracer
+
+_DATA_DEPENDENT = {"nonzero", "masked_select", "unique", "_unique2", "unique_consecutive", "nonzero_numpy", "bincount"}
+_PYTHON_VALUE = {"_local_scalar_dense": "number", "item": "number", "equal": "bool", "is_nonzero": "bool"}
+
+
+@functools.cache
+def _decompositions() -> dict[Any, Any]:
+    from torch._decomp import core_aten_decompositions
+    from torch._inductor.decomposition import select_decomp_table
+
+    return {**core_aten_decompositions(), **select_decomp_table()}
+
+
+def run(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    """The result of `func` on device values. Raises an error of the catalogue where it is not supported."""
+    handler = HANDLERS.get(func)
+    if handler is not None:
+        return handler(tracer, *args, **kwargs)
+    reason = ""
+    if is_elementwise(func):
+        try:
+            return pointwise.apply(tracer, func, args, kwargs)
+        except Unsupported as unsupported:
+            reason = str(unsupported)
+    name = func.overloadpacket.__name__
+    if name in _DATA_DEPENDENT:
+        raise exc.DataDependentShape(op=name, location=location.here())
+    if name in _PYTHON_VALUE:
+        raise exc.DeviceValueAsPython(
+            wanted=_PYTHON_VALUE[name], how=f".{name}()" if name == "item" else "its value decides Python code",
+            instead="keep it a 0-d device value; use it directly in expressions, indices, bounds and conditions",
+            location=location.here(),
+        )  # fmt: skip
+    if inplace.is_inplace(func):
+        return inplace.apply(tracer, func, args, kwargs)
+    result = _decompose(tracer, func, args, kwargs)
+    if result is NotImplemented:
+        raise exc.UnsupportedOperation(
+            op=f"torch operator `{name}`", reason=f": {reason}" if reason else "", location=location.here(),
+            instead="compute it on the host before the tile loop, or write it with supported operators",
+        )  # fmt: skip
+    return result
+
+
+def _decompose(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    decomposition = _decompositions().get(func)
+    with tracer.env.lenient():
+        try:
+            if decomposition is not None:
+                result = decomposition(*args, **kwargs)
+                if result is not NotImplemented:
+                    return result
+            return func.decompose(*args, **kwargs)
+        except exc.Base:
+            raise
+        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError) as error:
+            raise exc.TracingFailed(
+                op=func.overloadpacket.__name__, reason=str(error).split("\n")[0], location=location.here()
+            ) from error

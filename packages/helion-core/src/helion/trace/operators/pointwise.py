@@ -1,0 +1,110 @@
+"""Elementwise operators: shapes broadcast, the dtype is what eager gives, the text comes from Inductor."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils._python_dispatch import _disable_current_modes
+
+from ... import exc, ir, location
+from ...ir import Slot, Value
+from ...lower.pointwise import template
+from .. import shapes
+from ..symbols import is_symbolic
+from ..values import TileTensor
+from .registry import aten, handles, prims
+
+if TYPE_CHECKING:
+    from ..tracer import Tracer
+
+
+@functools.cache
+def result_dtype(func: Any, inputs: tuple[tuple[torch.dtype, bool], ...], args: Any, kwargs: Any) -> torch.dtype:
+    """What dtype eager gives, by running the operator on meta tensors of the same dtypes and rank classes."""
+
+    def stand_in(a: Any) -> Any:
+        if isinstance(a, Slot):
+            dtype, has_dims = inputs[a.index]
+            return torch.empty([2] if has_dims else [], dtype=dtype, device="meta")
+        return tuple(map(stand_in, a)) if isinstance(a, tuple) else _WEAK.get(a, a) if isinstance(a, _Weak) else a
+
+    with _disable_current_modes(), torch.no_grad():
+        return func(*stand_in(args), **{k: stand_in(v) for k, v in kwargs}).dtype
+
+
+class _Weak(str):
+    """Stands for a symbolic Python number of a type; such numbers do not promote."""
+
+
+_WEAK: dict[_Weak, Any] = {_Weak("int"): 1, _Weak("float"): 1.5, _Weak("bool"): True}
+
+
+def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
+    """Records `func(*args, **kwargs)`. Raises `Unsupported` where it has no elementwise body."""
+    values: list[Value] = []
+    weak: dict[int, _Weak] = {}
+
+    def convert(a: Any) -> Any:
+        if isinstance(a, TileTensor):
+            values.append(tracer.value(a))
+            return Slot(len(values) - 1)
+        if is_symbolic(a):
+            kind = {torch.SymInt: "int", torch.SymFloat: "float", torch.SymBool: "bool"}[type(a)]
+            values.append(tracer.value(tracer.scalar(a)))
+            weak[len(values) - 1] = _Weak(kind)
+            return Slot(len(values) - 1)
+        return tuple(map(convert, a)) if isinstance(a, (list, tuple)) else a
+
+    converted = tuple(map(convert, args))
+    options = tuple((k, convert(v)) for k, v in kwargs.items())
+    inputs = tuple((v.dtype, bool(v.dims)) for v in values)
+
+    def weaken(a: Any) -> Any:
+        if isinstance(a, Slot):
+            return weak.get(a.index, a)
+        return tuple(map(weaken, a)) if type(a) is tuple else a
+
+    name = func.overloadpacket.__name__
+    dims = shapes.broadcast(name, [v.dims for v in values], tracer.show_size)
+    try:
+        dtype = result_dtype(func, inputs, weaken(converted), tuple((k, weaken(v)) for k, v in options))
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise exc.DtypeMismatch(
+            op=name, problem=str(error).split("\n")[0], instead="convert the operands with .to(dtype) first",
+            location=location.here(),
+        ) from None  # fmt: skip
+    text = template(func, inputs, converted, options, dtype)
+    op = ir.Pointwise(target=func, args=converted, kwargs=options, template=text, inputs=tuple(values))
+    return tracer.emit(op, dims, dtype)
+
+
+def cast(tracer: Tracer, x: TileTensor, dtype: torch.dtype) -> TileTensor:
+    """`x.to(dtype)`."""
+    value = tracer.value(x)
+    if value.dtype == dtype:
+        return x
+    return tracer.emit(ir.Cast(inputs=(value,)), value.dims, dtype, "")
+
+
+@handles(prims.convert_element_type.default)
+def _convert_element_type(tracer: Tracer, x: TileTensor, dtype: torch.dtype) -> TileTensor:
+    return cast(tracer, x, dtype)
+
+
+@handles(aten._to_copy.default)
+def _to_copy(tracer: Tracer, x: TileTensor, *, dtype: torch.dtype | None = None, **_: Any) -> TileTensor:
+    return cast(tracer, x, dtype or x.dtype)
+
+
+@handles(aten.clone.default, aten.contiguous.default, aten.detach.default, aten.alias.default, aten.lift_fresh.default)
+def _same(tracer: Tracer, x: TileTensor, **_: Any) -> TileTensor:
+    return tracer.wrap(tracer.value(x))
+
+
+@handles(aten.masked_fill.Scalar, aten.masked_fill.Tensor)
+def _masked_fill(tracer: Tracer, x: TileTensor, mask: TileTensor, value: Any) -> Any:
+    if not isinstance(value, TileTensor):
+        value = tracer.full((), value, x.dtype)
+    return apply(tracer, aten.where.self, (mask, value.to(x.dtype), x), {})

@@ -1,0 +1,215 @@
+"""Reductions over one or several dimensions, in terms of one-dimensional `ir.Reduce` and elementwise operators.
+
+Half precision inputs are reduced in float32; sums of bools and ints give int64, as in torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import sympy
+import torch
+from torch.utils._sympy.functions import Min
+
+from ... import exc, ir, location
+from ...ir import Dim, Size
+from .. import shapes
+from ..values import TileTensor
+from .pointwise import cast
+from .registry import aten, handles
+
+if TYPE_CHECKING:
+    from ..tracer import Tracer
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def dim_list(x: TileTensor, dim: Any, op: str) -> list[int]:
+    """The dimensions that `dim` (None, an int or a list) names, in ascending order."""
+    rank = x.dim()
+    if dim is None or (isinstance(dim, (list, tuple)) and not dim):
+        return list(range(rank))
+    return sorted({shapes.dim_number(d, rank, op) for d in (dim if isinstance(dim, (list, tuple)) else [dim])})
+
+
+def reduce(
+    tracer: Tracer, kind: str, x: TileTensor, dim: Any, keepdim: bool = False, dtype: torch.dtype | None = None
+) -> TileTensor:
+    """`kind` over `dim`, accumulated in float32 for half precision; the result has `dtype` (default: that of x)."""
+    result = dtype or x.dtype
+    dims = dim_list(x, dim, kind)
+    current = cast(tracer, x, torch.float32 if result in _HALF else result)
+    for d in reversed(dims):
+        value = tracer.value(current)
+        rest = value.dims[:d] + value.dims[d + 1 :]
+        current = tracer.emit(ir.Reduce(kind=kind, dim=d, inputs=(value,)), rest, value.dtype)
+    current = cast(tracer, current, result)
+    return _keep(current, dims) if keepdim else current
+
+
+def _keep(x: TileTensor, dims: Sequence[int]) -> TileTensor:
+    for d in dims:
+        x = x.unsqueeze(d)
+    return x
+
+
+def extent(tracer: Tracer, x: TileTensor, dims: Sequence[int]) -> Size:
+    """How many real elements the dims hold: a partial tile counts only what lies inside its range."""
+    total: Size = 1
+    for d in dims:
+        total = total * _dim_extent(tracer.value(x).dims[d])
+    return int(total) if isinstance(total, sympy.Integer) else total
+
+
+def _dim_extent(dim: Dim) -> Size:
+    tiles = [r for r in dim.ranges if not r.full and not r.scalar]
+    if len(tiles) != 1:
+        return dim.size
+    (r,) = tiles
+    return Min(dim.size, r.end - r.base)
+
+
+def _accumulation_dtype(dtype: torch.dtype, wanted: torch.dtype | None) -> torch.dtype:
+    if wanted is not None:
+        return wanted
+    return dtype if dtype.is_floating_point else torch.int64
+
+
+@handles(aten.sum.default, aten.sum.dim_IntList)
+def _sum(tracer: Tracer, x: TileTensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> TileTensor:
+    return reduce(tracer, "sum", x, dim, keepdim, _accumulation_dtype(x.dtype, dtype))
+
+
+@handles(aten.prod.default)
+def _prod_all(tracer: Tracer, x: TileTensor, *, dtype: Any = None) -> TileTensor:
+    return reduce(tracer, "prod", x, None, False, _accumulation_dtype(x.dtype, dtype))
+
+
+@handles(aten.prod.dim_int)
+def _prod(tracer: Tracer, x: TileTensor, dim: int, keepdim: bool = False, *, dtype: Any = None) -> TileTensor:
+    return reduce(tracer, "prod", x, dim, keepdim, _accumulation_dtype(x.dtype, dtype))
+
+
+@handles(aten.mean.default, aten.mean.dim)
+def _mean(tracer: Tracer, x: TileTensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> TileTensor:
+    result = dtype or x.dtype
+    if not result.is_floating_point:
+        raise exc.DtypeMismatch(
+            op="mean", problem=f"the input is {x.dtype}", instead="convert it with .to(torch.float32)",
+            location=location.here(),
+        )  # fmt: skip
+    wide = torch.float32 if result in _HALF else result
+    total = reduce(tracer, "sum", cast(tracer, x, wide), dim, keepdim)
+    return cast(tracer, total / tracer.env.sym(extent(tracer, x, dim_list(x, dim, "mean"))), result)
+
+
+@handles(aten.amax.default)
+def _amax(tracer: Tracer, x: TileTensor, dim: Any = (), keepdim: bool = False) -> TileTensor:
+    return reduce(tracer, "max", x, dim, keepdim)
+
+
+@handles(aten.amin.default)
+def _amin(tracer: Tracer, x: TileTensor, dim: Any = (), keepdim: bool = False) -> TileTensor:
+    return reduce(tracer, "min", x, dim, keepdim)
+
+
+@handles(aten.max.default)
+def _max(tracer: Tracer, x: TileTensor) -> TileTensor:
+    return reduce(tracer, "max", x, None)
+
+
+@handles(aten.min.default)
+def _min(tracer: Tracer, x: TileTensor) -> TileTensor:
+    return reduce(tracer, "min", x, None)
+
+
+@handles(aten.max.dim)
+def _max_dim(tracer: Tracer, x: TileTensor, dim: int, keepdim: bool = False) -> tuple[TileTensor, TileTensor]:
+    return reduce(tracer, "max", x, dim, keepdim), arg_reduce(tracer, "argmax", x, dim, keepdim)
+
+
+@handles(aten.min.dim)
+def _min_dim(tracer: Tracer, x: TileTensor, dim: int, keepdim: bool = False) -> tuple[TileTensor, TileTensor]:
+    return reduce(tracer, "min", x, dim, keepdim), arg_reduce(tracer, "argmin", x, dim, keepdim)
+
+
+def arg_reduce(tracer: Tracer, kind: str, x: TileTensor, dim: int | None, keepdim: bool) -> TileTensor:
+    """The position of the first extreme element along `dim` (int64); over all elements where `dim` is None."""
+    rank = x.dim()
+    if dim is None:
+        x, d = (x.reshape(-1) if rank != 1 else x), 0
+    else:
+        d = shapes.dim_number(dim, rank, kind)
+    value = tracer.value(x if x.dtype not in (*_HALF, torch.bool) else cast(tracer, x, torch.float32))
+    rest = value.dims[:d] + value.dims[d + 1 :]
+    result = tracer.emit(ir.Reduce(kind=kind, dim=d, inputs=(value,)), rest, torch.int32)
+    result = cast(tracer, result, torch.int64)
+    if not keepdim:
+        return result
+    return _keep(result, [d]) if dim is not None else result.reshape([1] * rank)
+
+
+@handles(aten.argmax.default)
+def _argmax(tracer: Tracer, x: TileTensor, dim: int | None = None, keepdim: bool = False) -> TileTensor:
+    return arg_reduce(tracer, "argmax", x, dim, keepdim)
+
+
+@handles(aten.argmin.default)
+def _argmin(tracer: Tracer, x: TileTensor, dim: int | None = None, keepdim: bool = False) -> TileTensor:
+    return arg_reduce(tracer, "argmin", x, dim, keepdim)
+
+
+def _as_flags(tracer: Tracer, x: TileTensor) -> TileTensor:
+    return cast(tracer, x if x.dtype is torch.bool else x != 0, torch.int32)
+
+
+@handles(aten.any)
+def _any(tracer: Tracer, x: TileTensor, dim: Any = None, keepdim: bool = False) -> TileTensor:
+    return reduce(tracer, "max", _as_flags(tracer, x), dim, keepdim) != 0
+
+
+@handles(aten.all)
+def _all(tracer: Tracer, x: TileTensor, dim: Any = None, keepdim: bool = False) -> TileTensor:
+    return reduce(tracer, "min", _as_flags(tracer, x), dim, keepdim) != 0
+
+
+def _moments(
+    tracer: Tracer, x: TileTensor, dim: Any, correction: float, keepdim: bool
+) -> tuple[TileTensor, TileTensor]:
+    """Two-pass variance and mean in float32 (float64 for float64)."""
+    dims = dim_list(x, dim, "var")
+    wide = cast(tracer, x, torch.float32 if x.dtype in _HALF else x.dtype)
+    count = tracer.env.sym(extent(tracer, x, dims))
+    mean = reduce(tracer, "sum", wide, dims, True) / count
+    centred = wide - mean
+    divisor = count - correction
+    if isinstance(divisor, (int, float)):
+        divisor = max(divisor, 0)
+    total = reduce(tracer, "sum", centred * centred, dims, keepdim)
+    variance = total / divisor
+    if not keepdim:
+        for d in reversed(dims):
+            mean = mean.squeeze(d)
+    return cast(tracer, variance, x.dtype), cast(tracer, mean, x.dtype)
+
+
+@handles(aten.var.correction)
+def _var(
+    tracer: Tracer, x: TileTensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False
+) -> TileTensor:
+    return _moments(tracer, x, dim, 1 if correction is None else correction, keepdim)[0]
+
+
+@handles(aten.var_mean.correction)
+def _var_mean(
+    tracer: Tracer, x: TileTensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False
+) -> tuple[TileTensor, TileTensor]:
+    return _moments(tracer, x, dim, 1 if correction is None else correction, keepdim)
+
+
+@handles(aten.std.correction)
+def _std(
+    tracer: Tracer, x: TileTensor, dim: Any = None, *, correction: Any = None, keepdim: bool = False
+) -> TileTensor:
+    return _moments(tracer, x, dim, 1 if correction is None else correction, keepdim)[0].sqrt()

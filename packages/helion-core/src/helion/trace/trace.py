@@ -1,0 +1,83 @@
+"""Traces a kernel: fake arguments in, a program and what the wrapper needs out."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import sympy
+import torch
+from torch._dynamo.source import ConstantSource
+from torch.fx.experimental.symbolic_shapes import DimDynamic
+from torch.utils._pytree import tree_map_only
+
+from .. import exc, location
+from ..frontend import engine
+from ..ir import HostScalar, Program
+from ..settings import Settings
+from .indexing import fake_like
+from .tracer import Tracer
+
+
+@dataclass(frozen=True)
+class Traced:
+    """The result of one trace. `replacements`: places of hl.register_block_size calls and their block numbers;
+    `guards`: conditions on the values of number arguments under which this trace holds.
+    """
+
+    program: Program
+    replacements: Mapping[tuple[int, int], int]
+    guards: tuple[sympy.Basic, ...]
+    symbols: Mapping[sympy.Symbol, str]
+
+
+def trace(function: FunctionType, name: str, args: Sequence[Any], settings: Settings, constants: set[str]) -> Traced:
+    """Runs the rewritten `function` on stand-ins for `args`. `constants` names parameters that are baked in.
+
+    Raises errors of the catalogue, placed at the user's line; exceptions of the user's own host code pass through.
+    """
+    tracer = Tracer(name, settings)
+    parameters = list(inspect.signature(function).parameters)
+    symbols: dict[sympy.Symbol, str] = {}
+    with tracer.fake_mode:
+        stand_ins = [
+            _stand_in(tracer, p, a, p in constants, symbols) for p, a in zip(parameters, args, strict=True)
+        ]
+    try:
+        with engine.activate(tracer), tracer.running():
+            function(*stand_ins)
+        program = tracer.program()
+    except exc.Base as error:
+        raise error.with_traceback(location.trim(error.__traceback__)) from error.__cause__
+    guards = tuple(g.expr for g in tracer.env.guards if not tracer.env.is_device(g.expr))
+    return Traced(program, dict(tracer.replacements), guards, symbols)
+
+
+def _stand_in(tracer: Tracer, name: str, value: Any, constant: bool, symbols: dict[sympy.Symbol, str]) -> Any:
+    if isinstance(value, torch.Tensor):
+        return fake_like(tracer, value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not constant:
+        return _number(tracer, name, value, symbols)
+    return tree_map_only(torch.Tensor, lambda t: fake_like(tracer, t), value)
+
+
+def _number(tracer: Tracer, name: str, value: int | float, symbols: dict[sympy.Symbol, str]) -> Any:
+    """A number argument as a symbol: one compiled kernel serves all its values."""
+    env, source = tracer.env, ConstantSource(name)
+    if isinstance(value, float):
+        symbol = env.create_unspecified_symbol(value, source, DimDynamic.DYNAMIC)
+        result: Any = env.create_symfloatnode(symbol, hint=value, source=source)
+    else:
+        symbol = env.create_symbol(
+            value, source, dynamic_dim=DimDynamic.DYNAMIC, constraint_dim=None, positive=None,
+            do_not_specialize_zero_one=True,
+        )  # fmt: skip
+        result = env.create_symintnode(symbol, hint=value)
+    scalar = HostScalar(name, name, symbol, isinstance(value, float))  # type: ignore[arg-type]
+    tracer.host_scalars[symbol] = scalar  # type: ignore[index]
+    tracer.symbols[symbol] = scalar  # type: ignore[index]
+    symbols[symbol] = name  # type: ignore[index]
+    return result

@@ -1,0 +1,530 @@
+"""The tracing engine: runs a rewritten kernel once and records what its tile loops compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import sympy
+import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._sympy.functions import CeilDiv, FloorDiv, Max, Min
+
+from .. import exc, ir, location
+from ..frontend.engine import Body, DeviceLoop
+from ..ir import Block, BlockSize, Dim, HostScalar, HostTensor, Phase, Program, Range, Size, Value
+from ..language.loops import TileLoop
+from ..settings import Settings
+from . import callees, shapes
+from .names import HostNames
+from .symbols import KernelShapeEnv, expr_of, is_symbolic
+from .values import Tile, TileTensor
+
+
+class GridLoop(TileLoop):
+    """Bounds of an `hl.grid` loop, or of a `range` over device bounds: scalar indices, with a step per dimension."""
+
+    steps: list[Any]
+
+
+class Tracer:
+    """One trace of one kernel. `in_device` says whether a tile loop is being traced."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name, self.settings = name, settings
+        self.env = KernelShapeEnv()
+        self.fake_mode = FakeTensorMode(shape_env=self.env, allow_non_fake_inputs=True)
+        self.blocks: list[BlockSize] = []
+        self.symbols: dict[sympy.Symbol, Any] = {}
+        self.phases: list[Phase] = []
+        self.tensors: dict[int, HostTensor] = {}
+        self.host_scalars: dict[sympy.Symbol, HostScalar] = {}
+        self.replacements: dict[tuple[int, int], int] = {}
+        self.real_tensors: dict[int, tuple[torch.Tensor, FakeTensor]] = {}
+        self.derived: dict[int, tuple[torch.Tensor, Callable[[Callable[[Any], str]], str]]] = {}
+        self.block: Block | None = None
+        self.names: HostNames | None = None
+        self.loads = self.stores = self.loops = 0
+        self._host_statements: list[str] = []
+        self._replaced: dict[int, exc.Base | None] = {}
+        self._full_ranges: dict[Size, Range] = {}
+        self.min_lanes: dict[int, int] = {}
+        self.unpadded: set[int] = set()
+
+    # --- values
+
+    @property
+    def in_device(self) -> bool:
+        return self.block is not None
+
+    def record(self, op: ir.Op) -> ir.Op:
+        """Appends `op` to the current block, after checking that it may use its inputs here."""
+        assert self.block is not None
+        op.line = location.line_here()
+        for value in op.inputs:
+            if value.block is None or not value.block.encloses(self.block):
+                raise exc.StaleValue(location=location.here())
+        for value in op.results:
+            value.block = self.block
+        self.block.ops.append(op)
+        return op
+
+    def wrap(self, value: Value) -> TileTensor:
+        return TileTensor.wrap(value, self.env)
+
+    def emit(self, op: ir.Op, dims: Sequence[Dim], dtype: torch.dtype, hint: str = "") -> TileTensor:
+        """Records `op` with one result of the given dims and dtype, and wraps it."""
+        op.results = (Value(tuple(dims), dtype, hint),)
+        self.record(op)
+        return self.wrap(op.result)
+
+    def value(self, tensor: Any) -> Value:
+        """The value behind a device tensor."""
+        replaced = self._replaced.get(id(tensor))
+        if replaced is not None:
+            raise replaced.at(location.here())
+        return tensor.value  # type: ignore[no-any-return]
+
+    def scalar(self, number: Any, dtype: torch.dtype | None = None) -> TileTensor:
+        """A 0-d value from a symbolic (or plain) number."""
+        expr = expr_of(number)
+        if dtype is None:
+            dtype = torch.float32 if isinstance(number, (float, torch.SymFloat)) else torch.int64
+            if isinstance(number, (bool, torch.SymBool)):
+                dtype = torch.bool
+            elif dtype is torch.int64 and isinstance(expr, sympy.Expr):
+                dtype = torch.int32
+        return self.emit(ir.Scalar(expr=expr), (), dtype)
+
+    def symbol_of(self, tensor: TileTensor) -> torch.SymInt:
+        """A 0-d integer value as an integer that size expressions may use."""
+        value = self.value(tensor)
+        if value.dims or value.dtype.is_floating_point or value.dtype is torch.bool:
+            raise exc.InvalidIndexing(
+                what=f"a value of shape {self.show(value.shape)} and dtype {value.dtype}",
+                instead="use a 0-d integer value, such as one loaded with hl.grid indices", location=location.here(),
+            )  # fmt: skip
+        for symbol, found in self.symbols.items():
+            if found is value:
+                return self.env.sym(symbol)  # type: ignore[return-value]
+        symbol = self.env.device_symbol()
+        self.symbols[symbol] = value
+        return self.env.sym(symbol)  # type: ignore[return-value]
+
+    def size_of(self, number: Any) -> Size:
+        """A bound or size given as an int, a symbolic int, a tile (its block size) or a 0-d device value."""
+        if isinstance(number, Tile):
+            return number.range.width
+        if isinstance(number, TileTensor):
+            number = self.symbol_of(number)
+        if isinstance(number, float) and number.is_integer():
+            number = int(number)
+        if isinstance(number, torch.SymInt) or (isinstance(number, int) and not isinstance(number, bool)):
+            return expr_of(number)
+        raise exc.InvalidIndexing(
+            what=f"a {type(number).__name__}", instead="give an int, a size or a scalar on the device",
+            location=location.here(),
+        )  # fmt: skip
+
+    def full_range(self, size: Size) -> Range:
+        """The range of a dimension that is taken in full; dims of equal size share it."""
+        found = self._full_ranges.get(size)
+        if found is None:
+            found = Range(name=f"dim_{self.show_size(size)}", begin=0, end=size, width=size, base=0, full=True)
+            self._full_ranges[size] = found
+        return found
+
+    def dim(self, size: Size) -> Dim:
+        """A dimension of `size` lanes with no tile behind it: padded and masked unless it is a block size."""
+        if shapes.is_one(size) or self.env.is_device(size):
+            return Dim(size)
+        return Dim(size, frozenset({self.full_range(size)}))
+
+    def need_lanes(self, size: Size, lanes: int) -> None:
+        """Makes a dimension at least `lanes` wide on the device: a block size by its minimum, a fixed one by padding."""
+        if isinstance(size, int):
+            if size < lanes:
+                self.min_lanes[size] = max(lanes, self.min_lanes.get(size, 0))
+            return
+        block = self.symbols.get(size) if isinstance(size, sympy.Symbol) else None
+        if isinstance(block, BlockSize):
+            block.minimum = max(block.minimum, lanes)
+
+    def show_size(self, size: Size) -> str:
+        names = {b.symbol: sympy.Symbol(b.name) for b in self.blocks}
+        return str(size.xreplace(names)) if isinstance(size, sympy.Expr) else str(size)
+
+    def show(self, sizes: Sequence[Size]) -> str:
+        return shapes.show(sizes, self.show_size)
+
+    def describe(self, value: Any) -> str:
+        """A value's type for messages: dtype and shape."""
+        if isinstance(value, TileTensor):
+            return f"{str(value.value.dtype).removeprefix('torch.')}{self.show(value.value.shape)}"
+        return f"the Python {type(value).__name__} {value!r}" if isinstance(value, (int, float, str)) else type(value).__name__
+
+    # --- engine: conditions and names
+
+    def is_device_value(self, value: Any) -> bool:
+        if isinstance(value, (TileTensor, Tile)):
+            return True
+        return is_symbolic(value) and self.env.is_device(value.node.expr)
+
+    def name_value(self, name: str, value: Any) -> None:
+        if isinstance(value, TileTensor) and not value.value.hint and value.value.block is self.block:
+            value.value.hint = name
+
+    def as_condition(self, value: Any, statement: str) -> Any:
+        """`value` as a device condition: a 0-d bool value."""
+        if not isinstance(value, TileTensor):
+            return self.scalar(value, torch.bool)
+        if value.value.dims:
+            raise exc.VectorCondition(
+                statement=statement, shape=self.show(value.value.shape), location=location.here()
+            )
+        return value if value.value.dtype is torch.bool else value != 0
+
+    def negate(self, condition: Any) -> Any:
+        return torch.logical_not(condition)
+
+    @contextmanager
+    def host_statement(self, statement: str) -> Iterator[None]:
+        if self.in_device:
+            yield
+            return
+        self._host_statements.append(statement)
+        try:
+            yield
+        finally:
+            self._host_statements.pop()
+
+    def device_assert(self, condition: Any, message: str) -> None:
+        raise exc.UnsupportedOperation(
+            op="assert", reason=" on a device value", instead="check on the host", location=location.here()
+        )
+
+    def callee(self, function: Any) -> Any:
+        return callees.callee(self, function)
+
+    # --- loops
+
+    def register_block_size(self, minimum: int, maximum: int) -> torch.SymInt:
+        block = self._new_block(None, minimum=max(1, minimum), maximum=maximum)
+        where = location.here()
+        if where is not None:
+            self.replacements[where.line, where.column] = block.id
+        return self.env.sym(block.symbol)  # type: ignore[return-value]
+
+    def _new_block(self, extent: Size | None, minimum: int = 1, maximum: int | None = None) -> BlockSize:
+        index = len(self.blocks)
+        block = BlockSize(index, f"BLOCK_{index}", self.env.block_symbol(index), minimum, maximum, extent)
+        self.blocks.append(block)
+        self.symbols[block.symbol] = block
+        return block
+
+    def tile_loop(self, loop: TileLoop) -> TileLoop:
+        """Checks and completes what `hl.tile` was given; block sizes are numbered here, in program order."""
+        begins = [self.size_of(b) for b in loop.begins]
+        ends = [self.size_of(e) for e in loop.ends]
+        blocks: list[Any] = []
+        for begin, end, given in zip(begins, ends, loop.blocks, strict=True):
+            extent = end - begin if not (self.env.is_device(begin) or self.env.is_device(end)) else None
+            blocks.append(self._block_for(given, extent))
+        result = type(loop)(loop.function, begins, ends, blocks, loop.single)
+        return result
+
+    def _block_for(self, given: Any, extent: Size | None) -> BlockSize | int:
+        if given is None:
+            return self._new_block(extent)
+        size = self.size_of(given)
+        if isinstance(size, int):
+            if size < 1:
+                raise exc.InvalidIndexing(what=f"block size {size}", instead="give a positive int", location=location.here())
+            return size
+        found = self.symbols.get(size) if isinstance(size, sympy.Symbol) else None
+        if not isinstance(found, BlockSize):
+            raise exc.InvalidIndexing(
+                what=f"block size {self.show_size(size)}", location=location.here(),
+                instead="give None, an int, or what hl.register_block_size returned",
+            )  # fmt: skip
+        if extent is not None and isinstance(extent, int) and isinstance(found.extent, (int, type(None))):
+            found.extent = max(found.extent or 0, extent)
+        return found
+
+    def grid_loop(self, loop: TileLoop, steps: list[Any]) -> GridLoop:
+        begins, ends = [self.size_of(b) for b in loop.begins], [self.size_of(e) for e in loop.ends]
+        result = GridLoop(loop.function, begins, ends, [1] * len(ends), loop.single)
+        result.steps = [self.size_of(s) for s in steps]
+        return result
+
+    def loop(
+        self, loop: DeviceLoop, body: Body, names: Sequence[str], values: Sequence[Any], number: int,
+        targets: Sequence[str],
+    ) -> Sequence[Any]:  # fmt: skip
+        assert isinstance(loop, TileLoop)
+        if self.in_device:
+            return self._device_loop(loop, body, names, values, targets)
+        return self._top_level_loop(loop, body, names, values, number, targets)
+
+    def _make_range(self, loop: TileLoop, k: int, name: str) -> Range:
+        begin, end, given = loop.begins[k], loop.ends[k], loop.blocks[k]
+        base = self.env.device_symbol()
+        width = given.symbol if isinstance(given, BlockSize) else given
+        scalar = isinstance(loop, GridLoop)
+        step: Size = loop.steps[k] if isinstance(loop, GridLoop) else width
+        result = Range(name=name, begin=begin, end=end, width=step if scalar else width, base=base, scalar=scalar)
+        self.symbols[base] = result
+        return result
+
+    def _item(self, loop: TileLoop, ranges: Sequence[Range]) -> Any:
+        """What the `for` target receives: tiles, or scalar indices."""
+        items: list[Any] = []
+        for k, range_ in enumerate(ranges):
+            block = loop.blocks[k]
+            if isinstance(loop, GridLoop):
+                items.append(self.env.sym(range_.base))
+            else:
+                items.append(Tile.make(range_, block if isinstance(block, BlockSize) else None, self.env))
+        return items[0] if len(items) == 1 else tuple(items)
+
+    def _range_names(self, loop: TileLoop, targets: Sequence[str]) -> list[str]:
+        if len(targets) != len(loop.ends):
+            targets = [f"{targets[0] if targets else 'tile'}_{k}" for k in range(len(loop.ends))]
+        for block, name in zip(loop.blocks, targets, strict=True):
+            if isinstance(block, BlockSize) and block.name == f"BLOCK_{block.id}":
+                block.name = "BLOCK_" + (name.removeprefix("tile_") or name).upper()
+                if sum(b.name == block.name for b in self.blocks) > 1:
+                    block.name += f"_{block.id}"
+        return list(targets)
+
+    def _top_level_loop(
+        self, loop: TileLoop, body: Body, names: Sequence[str], values: Sequence[Any], number: int,
+        targets: Sequence[str],
+    ) -> Sequence[Any]:  # fmt: skip
+        if self._host_statements:
+            raise exc.DeviceLoopInHostControlFlow(statement=self._host_statements[-1], location=location.here())
+        where = location.here()
+        for bound in [*loop.begins, *loop.ends]:
+            if self.env.is_device(bound):
+                raise exc.InvalidIndexing(
+                    what="a device value as a bound of the outermost loop", location=where,
+                    instead="compute the bound on the host, or loop over it inside",
+                )  # fmt: skip
+        ranges = tuple(self._make_range(loop, k, n) for k, n in enumerate(self._range_names(loop, targets)))
+        self.names = HostNames(body)  # type: ignore[arg-type]
+        self.block = block = Block()
+        from .modes import device_modes
+
+        try:
+            with device_modes(self):
+                finals = body(self._item(loop, ranges), *values)
+        finally:
+            self.block = None
+        if not block.has_effect():
+            raise exc.DeviceLoopWithoutEffect(location=where)
+        self.phases.append(Phase(ranges, block, number, where))
+        self._check_phase_order(where)
+        return [self._host_after(n, v, f) for n, v, f in zip(names, values, finals, strict=True)]
+
+    def _host_after(self, name: str, before: Any, after: Any) -> Any:
+        """What a name assigned in a top-level loop holds behind it: nothing that the host may read."""
+        from ..frontend.control import Undefined
+
+        return before if after is before else Undefined(name)
+
+    def _check_phase_order(self, where: location.Location | None) -> None:
+        """A later tile loop may not read what an earlier one wrote: programs of both run at the same time."""
+        *earlier, last = self.phases
+        written = {op.tensor.source for phase in earlier for op in phase.body.walk() if isinstance(op, ir.Store)}
+        for op in last.body.walk():
+            if isinstance(op, ir.Access) and op.tensor.source in written:
+                raise exc.LoopDependencyError(name=op.tensor.source, location=where)
+
+    def _device_loop(
+        self, loop: TileLoop, body: Body, names: Sequence[str], values: Sequence[Any], targets: Sequence[str]
+    ) -> Sequence[Any]:
+        ranges = [self._make_range(loop, k, n) for k, n in enumerate(self._range_names(loop, targets))]
+        return self._nest(loop, ranges, 0, body, names, values)
+
+    def _nest(
+        self, loop: TileLoop, ranges: Sequence[Range], depth: int, body: Body, names: Sequence[str],
+        values: Sequence[Any],
+    ) -> Sequence[Any]:  # fmt: skip
+        """Traces one loop per dimension, the innermost holding the body."""
+        if depth == len(ranges):
+            return body(self._item(loop, ranges), *values)
+        where = location.here()
+        outer = self.block
+        carried = [k for k, v in enumerate(values) if isinstance(v, TileTensor)]
+        number, self.loops = self.loops, self.loops + 1
+        inner = Block(parent=outer)
+        params: list[Any] = list(values)
+        for k in carried:
+            init = self.value(values[k])
+            param = Value(init.dims, init.dtype, names[k], inner)
+            inner.params.append(param)
+            params[k] = self.wrap(param)
+        self.block = inner
+        try:
+            finals = list(self._nest(loop, ranges, depth + 1, body, names, params))
+            self._check_carried(names, values, params, finals, where)
+            inner.yields = [self.value(finals[k]) for k in carried]
+        finally:
+            self.block = outer
+        op = ir.For(range=ranges[depth], body=inner, number=number, inputs=tuple(self.value(values[k]) for k in carried))
+        op.results = tuple(
+            Value(p.dims if p.dims == y.dims else _joined(p, y), p.dtype, p.hint)
+            for p, y in zip(inner.params, inner.yields, strict=True)
+        )
+        self.record(op)
+        results = list(finals)
+        for k, result in zip(carried, op.results, strict=True):
+            self._replace(values[k], names[k], params[k], finals[k])
+            results[k] = self.wrap(result)
+        return results
+
+    def _replace(self, outer: Any, name: str, param: Any, final: Any) -> None:
+        """After an in-place update of a carried value, other names for the old value no longer hold what eager would."""
+        if final is param and getattr(param, "updated", False):
+            self._replaced[id(outer)] = exc.MutatedAlias()
+            outer.kept_by_tracer = self  # the identity stays taken
+
+    def _check_carried(
+        self, names: Sequence[str], values: Sequence[Any], params: Sequence[Any], finals: list[Any],
+        where: location.Location | None,
+    ) -> None:  # fmt: skip
+        from ..frontend.control import Undefined
+
+        for k, name in enumerate(names):
+            before, after = values[k], finals[k]
+            if isinstance(before, Undefined):
+                finals[k] = Undefined(name)
+                continue
+            if after is params[k]:
+                continue
+            if isinstance(before, TileTensor) and isinstance(after, TileTensor):
+                a, b = self.value(before), self.value(after)
+                if a.dtype == b.dtype and len(a.dims) == len(b.dims):
+                    if all(shapes.same(x, y) for x, y in zip(a.shape, b.shape, strict=True)):
+                        continue
+                suggestion = ""
+                if a.shape == b.shape:
+                    suggestion = f", for example with {name} = {name}.to({a.dtype})"
+                raise exc.ControlFlowTensorMismatch(
+                    where="loop-carried", name=name, before=self.describe(before), after=self.describe(after),
+                    suggestion=suggestion, location=where,
+                )  # fmt: skip
+            if type(before) is type(after) and not isinstance(after, TileTensor) and _equal(before, after):
+                continue
+            raise exc.ControlFlowTensorMismatch(
+                where="loop-carried", name=name, before=self.describe(before), after=self.describe(after),
+                suggestion=", for example by starting with hl.full([], value, dtype)", location=where,
+            )  # fmt: skip
+
+    def while_loop(
+        self, test: Callable[..., Any], body: Body, names: Sequence[str], values: Sequence[Any]
+    ) -> Sequence[Any]:
+        raise exc.UnsupportedOperation(
+            op="`while` over a device condition", reason="", instead="use a tile loop with device bounds",
+            location=location.here(),
+        )  # fmt: skip
+
+    def branch(
+        self, test: Any, then: Body, other: Body, names: Sequence[str], values: Sequence[Any], statement: str
+    ) -> Sequence[Any]:
+        self.as_condition(test, statement)
+        raise exc.UnsupportedOperation(
+            op="`if` over a device condition", reason="", instead="use torch.where", location=location.here()
+        )
+
+    # --- tiles
+
+    def tile_begin(self, tile: Tile) -> Any:
+        return self.env.sym(tile.range.base + tile.offset)
+
+    def tile_end(self, tile: Tile) -> Any:
+        return self.env.sym(Min(tile.range.base + tile.range.width, tile.range.end) + tile.offset)
+
+    def tile_id(self, tile: Tile) -> Any:
+        return self.env.sym(FloorDiv(tile.range.base - tile.range.begin, tile.range.width))
+
+    def tile_count(self, tile: Tile) -> Any:
+        return self.env.sym(CeilDiv(Max(tile.range.end - tile.range.begin, 0), tile.range.width))
+
+    def tile_index(self, tile: Tile) -> TileTensor:
+        dims = (Dim(tile.range.width, frozenset({tile.range})),)
+        op = ir.Indices(range=tile.range, offset=tile.offset)
+        return self.emit(op, dims, torch.int32, f"index_{tile.range.name.removeprefix('tile_')}")
+
+    # --- creation, called by hl functions
+
+    def dims_of(self, shape: Sequence[Any]) -> tuple[Dim, ...]:
+        """Dims of a new value: tiles bring their range along."""
+        if not isinstance(shape, (list, tuple, torch.Size)):
+            shape = [shape]
+        dims = []
+        for size in shape:
+            if isinstance(size, Tile):
+                dims.append(Dim(size.range.width, frozenset({size.range})))
+            else:
+                dims.append(self.dim(self.size_of(size)))
+        return tuple(dims)
+
+    def full(self, shape: Sequence[Any], fill: Any, dtype: torch.dtype | None) -> TileTensor:
+        dims = self.dims_of(shape)
+        if isinstance(fill, TileTensor) or is_symbolic(fill):
+            scalar = fill if isinstance(fill, TileTensor) else self.scalar(fill)
+            dtype = dtype or scalar.dtype
+            source = self.value(scalar.to(dtype))
+            return self.emit(ir.Full(fill=None, inputs=(source,)), dims, dtype)
+        return self.emit(ir.Full(fill=fill), dims, dtype or torch.float32)
+
+    def dot(self, a: Any, b: Any, acc: Any, out_dtype: torch.dtype | None) -> TileTensor:
+        from .operators.products import dot
+
+        return dot(self, a, b, acc, out_dtype)
+
+    # --- the result
+
+    def _used_tensors(self) -> list[HostTensor]:
+        used = {op.tensor for phase in self.phases for op in phase.body.walk() if isinstance(op, ir.Access)}
+        return [tensor for tensor in self.tensors.values() if tensor in used]
+
+    def _used_scalars(self) -> list[HostScalar]:
+        used: set[sympy.Symbol] = set()
+        for phase in self.phases:
+            sizes: list[Any] = [size for r in phase.ranges for size in (r.begin, r.end, r.width)]
+            for op in phase.body.walk():
+                sizes.extend(ir.sizes_of(op))
+            for size in sizes:
+                if isinstance(size, sympy.Basic):
+                    used |= size.free_symbols
+        return [scalar for symbol, scalar in self.host_scalars.items() if symbol in used]
+
+    def program(self) -> Program:
+        if not self.phases:
+            raise exc.NoDeviceLoop(name=self.name)
+        result = Program(
+            self.name, self.phases, self._used_tensors(), self._used_scalars(), self.blocks, dict(self.symbols), self.min_lanes
+        )
+        ir.verify(result)
+        return result
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The modes under which host code of the kernel runs."""
+        with ExitStack() as stack:
+            stack.enter_context(self.fake_mode)
+            yield
+
+
+def _joined(param: Value, final: Value) -> tuple[Dim, ...]:
+    return tuple(Dim(p.size, p.ranges | f.ranges) for p, f in zip(param.dims, final.dims, strict=True))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    try:
+        return bool(a == b)
+    except Exception:  # noqa: BLE001 - comparing foreign objects may raise anything; then they are not equal
+        return False

@@ -1,0 +1,95 @@
+"""What device code handles: `TileTensor` for a value on the device, `Tile` for the tile of a loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .. import exc, location
+from ..ir import BlockSize, Range, Size, Value
+
+if TYPE_CHECKING:
+    from .symbols import KernelShapeEnv
+
+
+class TileTensor(torch.Tensor):
+    """A tensor with the shape and dtype of a device value and no data. Operations on it are recorded by the tracer."""
+
+    value: Value
+
+    @staticmethod
+    def wrap(value: Value, env: KernelShapeEnv) -> TileTensor:
+        shape = [env.sym(size) for size in value.shape]
+        result: TileTensor = torch.Tensor._make_wrapper_subclass(
+            TileTensor, shape, strides=[0] * len(shape), dtype=value.dtype, device="cpu"
+        )
+        result.value = value
+        return result
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise exc.StaleValue(location=location.here())
+
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+        return f"TileTensor({list(self.value.shape)}, {self.value.dtype})"
+
+
+class Tile(torch.Tensor):
+    """The current tile of a loop. In a subscript it stands for its indices, where a size is expected for its block size.
+
+    `tile.index` is the vector of indices, `begin`, `end` (clamped), `block_size`, `id` and `count` are integers.
+    `tile + k` is the same tile shifted by k elements.
+    """
+
+    range: Range
+    block: BlockSize | None
+    offset: Size
+
+    @staticmethod
+    def make(range_: Range, block: BlockSize | None, env: KernelShapeEnv, offset: Size = 0) -> Tile:
+        result: Tile = torch.Tensor._make_wrapper_subclass(Tile, [], dtype=torch.int64, device="cpu")
+        result.range, result.block, result.offset = range_, block, offset
+        result.env = env  # type: ignore[attr-defined]
+        return result
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise exc.StaleValue(location=location.here())
+
+    @property
+    def block_size(self) -> int | torch.SymInt:
+        return self.env.sym(self.range.width)  # type: ignore[attr-defined]
+
+    @property
+    def begin(self) -> Any:
+        return _tracer().tile_begin(self)
+
+    @property
+    def end(self) -> Any:
+        return _tracer().tile_end(self)
+
+    @property
+    def id(self) -> Any:
+        return _tracer().tile_id(self)
+
+    @property
+    def count(self) -> Any:
+        return _tracer().tile_count(self)
+
+    @property
+    def index(self) -> torch.Tensor:
+        return _tracer().tile_index(self)
+
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+        shift = f" + {self.offset}" if self.offset != 0 else ""
+        return f"Tile({self.range.name}{shift})"
+
+
+def _tracer() -> Any:
+    from ..frontend import engine
+
+    found = engine.current()
+    if found is None:
+        raise exc.NotInsideKernel(name="tile", location=location.here())
+    return found
