@@ -59,6 +59,18 @@ def best_point() -> Point:
     return min((p for p in space().points() if fate(p) == "ok"), key=true_milliseconds)
 
 
+def assortment() -> list[Point]:
+    """The best point among some of every fate: 33 points, of which one in three does not compile or worse."""
+    wanted = {"hang": 2, "crash": 3, "compile_error": 8, "wrong": 3, "fault": 2, "launch": 2, "ok": 12}
+    best, points = best_point(), []
+    for point in space().points():
+        name = fate(point)
+        if point == best or wanted.get(name, 0) > 0:
+            wanted[name] -= point != best
+            points.append(point)
+    return points
+
+
 def compile_point(payload: Any) -> dict[str, Any]:
     """The compile function: runs in a worker process, which it may take down."""
     point, what = payload["point"], fate(payload["point"])

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from helion_autotune import Budget, Integer, SearchSpace, Trial, tune
+from helion_autotune.evaluate import InlineEvaluator
+from helion_autotune.testing.compare import CHECKPOINTS, compare_strategies, main, summary_rows
+from helion_autotune.testing.landscapes import MatmulLandscape, RowLandscape, standard_landscapes
+from helion_autotune.testing.recorded import RecordedLandscape, from_journal, load_landscape
+
+
+@pytest.mark.parametrize("landscape", standard_landscapes(2), ids=lambda landscape: landscape.name)
+def test_landscapes_behave_like_kernels(landscape) -> None:
+    assert landscape.cost(landscape.space.default()) < math.inf, "the default always works"
+    rng = np.random.default_rng(0)
+    costs = np.array([landscape.cost(landscape.space.sample(rng)) for _ in range(300)])
+    assert landscape.optimum <= costs.min() * 1.001
+    works = costs[np.isfinite(costs)]
+    assert np.median(works) > 1.5 * landscape.optimum, "random points are poor"
+    assert landscape.cost(landscape.space.default()) > 1.03 * landscape.optimum
+
+
+def test_some_regions_fail() -> None:
+    landscape = MatmulLandscape(0)
+    rng = np.random.default_rng(0)
+    failed = sum(math.isinf(landscape.cost(landscape.space.sample(rng))) for _ in range(300))
+    assert 0.1 < failed / 300 < 0.7
+
+
+def test_the_seed_shapes_the_problem_and_nothing_else_does() -> None:
+    point = {**MatmulLandscape(0).space.default(), "num_warps": 8}
+    assert MatmulLandscape(0).cost(point) == MatmulLandscape(0).cost(point) != MatmulLandscape(1).cost(point)
+    noisy = [RowLandscape(0).measure(RowLandscape(0).space.default(), np.random.default_rng(s)) for s in (1, 1, 2)]
+    assert noisy[0] == noisy[1] != noisy[2]
+
+
+def test_list_knobs_pay_only_together() -> None:
+    landscape = MatmulLandscape(0)
+    ruggedness = 0.04
+    base = landscape.space.default()
+    one = {**base, "indexing": ["tensor_descriptor", "pointer", "pointer", "pointer"]}
+    every = {**base, "indexing": ["tensor_descriptor"] * 4}
+    assert landscape.cost(one) > landscape.cost(base) * (1.05 - ruggedness)
+    assert landscape.cost(every) < landscape.cost(base)
+
+
+SPACE = SearchSpace({"x": Integer(0, 9, 5), "y": Integer(0, 9, 5)})
+
+
+def recorded() -> RecordedLandscape:
+    trials = [Trial({"x": x, "y": 0}, milliseconds=1.0 + x) for x in range(10)]
+    trials.append(Trial({"x": 5, "y": 9}, "timeout", message="60 s"))
+    return RecordedLandscape("lines", SPACE, trials)
+
+
+def test_a_recorded_landscape_interpolates() -> None:
+    landscape = recorded()
+    assert landscape.cost({"x": 3, "y": 0}) == 4.0
+    assert landscape.cost({"x": 5, "y": 9}) == math.inf
+    assert landscape.cost({"x": 5, "y": 8}) == math.inf, "nearest to a failure"
+    assert 2.0 < landscape.cost({"x": 2, "y": 1}) < 4.0
+    assert landscape.optimum == 1.0
+
+
+def test_a_recorded_landscape_is_stored_as_json(tmp_path) -> None:
+    path = tmp_path / "landscape.json"
+    path.write_text(json.dumps(recorded().to_json()))
+    again = load_landscape(path)
+    for x in range(10):
+        for y in (0, 4, 9):
+            assert again.cost({"x": x, "y": y}) == recorded().cost({"x": x, "y": y})
+    path.write_text('{"schema": 99}')
+    with pytest.raises(ValueError, match="schema 1"):
+        load_landscape(path)
+
+
+def test_a_journal_replays_as_a_landscape(tmp_path) -> None:
+    journal = tmp_path / "run.jsonl"
+    result = tune(
+        SPACE,
+        InlineEvaluator(lambda p: 1.0 + p["x"] + p["y"]),
+        "random",
+        budget=Budget(configs=30),
+        journal=journal,
+        write=None,
+    )
+    landscape = from_journal(journal, SPACE)
+    assert all(landscape.cost(t.point) == t.cost for t in result.trials)
+    assert landscape.optimum == min(t.cost for t in result.trials)
+
+
+def test_comparing_reproduces_and_sums_up() -> None:
+    landscapes = [RowLandscape(0)]
+    runs, again = (compare_strategies(["random", "pattern"], landscapes, seeds=2, evaluations=60) for _ in range(2))
+    assert runs == again
+    assert len(runs) == 4
+    assert all(len(r.quality) == len([n for n in CHECKPOINTS if n <= 60]) for r in runs)
+    assert all(q >= 1.0 for r in runs for q in r.quality)
+    rows = summary_rows(runs)
+    assert [row[0] for row in rows] == ["random", "pattern"]
+    assert all(len(row) == 5 for row in rows)
+
+
+def test_the_table_prints(capsys) -> None:
+    main(["random", "--seeds", "1", "--shapes", "1", "--evaluations", "50"])
+    assert "random" in capsys.readouterr().out
+
+
+def test_guided_beats_random_by_far() -> None:
+    """With 80 evaluations, over problems and seeds; the margin is wide, so only a broken search fails this."""
+    runs = compare_strategies(["random", "guided"], [MatmulLandscape(0), RowLandscape(0)], seeds=2, evaluations=80)
+    mean = {name: np.mean([r.quality[-1] for r in runs if r.strategy == name]) for name in ("random", "guided")}
+    assert mean["guided"] - 1 < 0.6 * (mean["random"] - 1)
