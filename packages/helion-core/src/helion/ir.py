@@ -499,6 +499,27 @@ def sizes_of(op: Op) -> Iterator[Size]:
         yield from value.shape
 
 
+def remove_dead(program: Program) -> None:
+    """Drops operations whose results nobody uses and that have no effect."""
+    live = {id(v) for v in program.symbols.values() if isinstance(v, Value)}
+    for phase in program.phases:
+        _sweep(phase.body, live)
+
+
+def _sweep(block: Block, live: set[int]) -> None:
+    """Keeps what is live, last operation first; `live` grows by what the kept operations read."""
+    live.update(id(value) for value in block.yields)
+    kept: list[Op] = []
+    for op in reversed(block.ops):
+        if not op.effect and not any(id(value) in live for value in op.results):
+            continue
+        kept.append(op)
+        live.update(id(value) for value in op.inputs)
+        for inner in op.blocks:
+            _sweep(inner, live)
+    block.ops[:] = reversed(kept)
+
+
 # --- verifier ---------------------------------------------------------------------------------------------------------------------
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import linecache
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import singledispatch
+from typing import Any
 
 import sympy
 
@@ -35,9 +37,13 @@ class KernelEmitter:
         self.padding = Padding(program, self.layout)
         self.names = Names({kernel_name})
         self.print = Printer(self._symbol, device=True)
-        self.lines: list[str] = []
+        self._buffer: list[Any] = []  # lines, and lists of lines that are filled later
         self.helpers: dict[str, str] = {}
         self._depth = 1
+        self._headers: dict[Range, tuple[list[str], int, dict[object, str]]] = {}
+        self._top_header: list[str] = []
+        self.uses = _count_uses(program)
+        self._targets: dict[Value, str] = {}  # values that are written straight into the variable of a loop
         self._values: dict[Value, str] = {}
         self._scopes: list[dict[object, str]] = [{}]
         self._line: tuple[str, int] = ("", 0)
@@ -48,8 +54,13 @@ class KernelEmitter:
 
     # --- lines
 
+    @property
+    def lines(self) -> list[str]:
+        """Everything written, in order."""
+        return list(_flatten(self._buffer))
+
     def write(self, text: str) -> None:
-        self.lines.append("    " * self._depth + text)
+        self._buffer.append("    " * self._depth + text)
 
     @contextmanager
     def indented(self) -> Iterator[None]:
@@ -87,9 +98,21 @@ class KernelEmitter:
 
     def define(self, value: Value, text: str, hint: str = "v") -> str:
         """Gives `value` a variable holding `text`."""
-        name = self.let(value.hint or hint, text)
+        name = self._targets.get(value)
+        if name is None:
+            name = self.let(value.hint or hint, text)
+        else:
+            self.write(f"{name} = {text}")
         self._values[value] = name
         return name
+
+    def write_into(self, value: Value, name: str) -> None:
+        """Has the operation that defines `value` assign the existing variable `name`."""
+        self._targets[value] = name
+
+    def start(self) -> None:
+        """Opens the place for indices of whole dimensions, at the top of the kernel."""
+        self._buffer.append(self._top_header)
 
     def shape(self, sizes: Iterator[Size] | tuple[Size, ...] | list[Size]) -> str:
         """A shape as Triton text, padded: `[BLOCK_M, 1024]`."""
@@ -123,8 +146,22 @@ class KernelEmitter:
     # --- ranges
 
     def enter_range(self, r: Range, offset: str) -> None:
-        """Declares `offset` as the first index of the current tile of `r`; index and mask are written when used."""
+        """Declares `offset` as the first index of the current tile of `r`; index and mask are written here when used."""
         self.remember(("offset", r), offset)
+        self._open_header(r)
+
+    def _open_header(self, r: Range) -> None:
+        """A place for lines that several operations below share."""
+        header: list[str] = []
+        self._buffer.append(header)
+        self._headers[r] = header, self._depth, self._scopes[-1]
+
+    def _in_header(self, r: Range, key: object, hint: str, text: str) -> str:
+        header, depth, scope = self._headers[r]
+        name = self.names.fresh(hint)
+        header.append("    " * depth + f"{name} = {text}")
+        scope[key] = name
+        return name
 
     def index(self, r: Range) -> str:
         """The vector of indices of the current tile of `r`."""
@@ -132,9 +169,10 @@ class KernelEmitter:
         if found is None:
             suffix = r.name.removeprefix("tile_")
             lanes = f"tl.arange(0, {self.size(r.width)})"
-            offset = self.known(("offset", r))
-            text = lanes if r.full else f"{offset} + {lanes}"
-            found = self.remember(("index", r), self.let(f"index_{suffix}", text))
+            if r.full and r not in self._headers:
+                self._headers[r] = self._top_header, 1, self._scopes[0]
+            text = lanes if r.full else f"{self.known(('offset', r))} + {lanes}"
+            found = self._in_header(r, ("index", r), f"index_{suffix}", text)
         return found
 
     def mask(self, r: Range) -> str | None:
@@ -148,7 +186,7 @@ class KernelEmitter:
             width = self.layout.number(r.width)
             if not r.full and width is not None and self.layout.physical(r.width) != width:
                 text = f"({text}) & (tl.arange(0, {self.size(r.width)}) < {width})"
-            found = self.remember(("mask", r), self.let(f"mask_{suffix}", text))
+            found = self._in_header(r, ("mask", r), f"mask_{suffix}", text)
         return found
 
     # --- blocks
@@ -165,6 +203,26 @@ class KernelEmitter:
             text = linecache.getline(*op.line).strip()
             if text:
                 self.write(f"# {os.path.basename(op.line[0])}:{op.line[1]}: {text}")
+
+
+def _flatten(buffer: list[Any]) -> Iterator[str]:
+    for entry in buffer:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            yield from entry
+
+
+def _count_uses(program: Program) -> Counter[Value]:
+    uses: Counter[Value] = Counter()
+    for op in program.ops():
+        uses.update(op.inputs)
+        for block in op.blocks:
+            uses.update(block.yields)
+    for symbol_value in program.symbols.values():
+        if isinstance(symbol_value, Value):
+            uses[symbol_value] += 2
+    return uses
 
 
 def _needs_int64(tensor: HostTensor) -> bool:

@@ -9,13 +9,14 @@ from .kernel import KernelEmitter, emit
 
 @emit.register
 def _(op: ir.For, k: KernelEmitter) -> None:
-    names = [_carried_name(init, param, k) for init, param in zip(op.inputs, op.body.params, strict=True)]
+    names = [_carried_name(op, init, param, k) for init, param in zip(op.inputs, op.body.params, strict=True)]
     r = op.range
     offset = k.names.fresh(r.name if r.scalar else f"offset_{r.name.removeprefix('tile_')}")
     bounds = f"{k.print(r.begin)}, {k.print(r.end)}, {k.print(r.width) if r.scalar else _step(r, k)}"
     k.write(f"for {offset} in tl.range({bounds}):")
     with k.indented():
         k.enter_range(r, offset)
+        _write_yields_in_place(op.body, names, k)
         k.block(op.body)
         _hand_over(op.body, names, k)
         if not op.body.ops and not names:
@@ -30,11 +31,31 @@ def _step(r: Range, k: KernelEmitter) -> str:
     return k.size(r.width) if width is None or k.layout.physical(r.width) == width else str(width)
 
 
-def _carried_name(init: ir.Value, param: ir.Value, k: KernelEmitter) -> str:
-    """The variable that a carried value lives in, holding its initial value."""
-    name = k.let(param.hint or "carried", k.name(init))
+def _carried_name(op: ir.For, init: ir.Value, param: ir.Value, k: KernelEmitter) -> str:
+    """The variable that a carried value lives in: that of its initial value, where nothing else reads it."""
+    if k.uses[init] == 1 and init.block is op.body.parent:
+        name = k.name(init)
+    else:
+        name = k.let(param.hint or "carried", k.name(init))
     k.set_name(param, name)
     return name
+
+
+def _write_yields_in_place(body: Block, names: list[str], k: KernelEmitter) -> None:
+    """Lets the operation that computes a carried value's next state assign its variable, if nobody reads the old one later."""
+    definitions = {value: at for at, op in enumerate(body.ops) for value in op.results}
+    for slot, (param, value, name) in enumerate(zip(body.params, body.yields, names, strict=True)):
+        at = definitions.get(value)
+        if at is None or isinstance(body.ops[at], ir.For) or value in body.yields[:slot] + body.yields[slot + 1 :]:
+            continue
+        if param not in body.yields and not any(_reads(op, param) for op in body.ops[at + 1 :]):
+            k.write_into(value, name)
+
+
+def _reads(op: ir.Op, value: ir.Value) -> bool:
+    return value in op.inputs or any(
+        _reads(inner, value) or value in block.yields for block in op.blocks for inner in block.ops
+    )
 
 
 def _hand_over(body: Block, names: list[str], k: KernelEmitter) -> None:
@@ -75,13 +96,12 @@ def emit_phase(phase: Phase, number: int, pid: str, k: KernelEmitter) -> None:
     ranges = [phase.ranges[d] for d in order]  # slowest first
     pids = _grouped(ranges, pid, group, k) if group > 1 else _split(ranges, pid, k)
     for r in phase.ranges:
-        text, suffix = pids[r], r.name.removeprefix("tile_")
-        width = "" if k.layout.number(r.width) == 1 else f" * {k.print(r.width)}"
+        text = pids[r] if k.layout.number(r.width) == 1 else f"{pids[r]} * {k.print(r.width)}"
         if r.begin != 0:
-            text = f"{k.print(r.begin)} + {text}{width}"
-        else:
-            text = f"{text}{width}"
-        k.enter_range(r, k.let(r.name if r.scalar else f"offset_{suffix}", text))
+            text = k.print(r.begin) if pids[r] == "0" else f"{k.print(r.begin)} + {text}"
+        elif pids[r] == "0":
+            text = "0"
+        k.enter_range(r, k.let(r.name if r.scalar else f"offset_{r.name.removeprefix('tile_')}", text))
     k.block(phase.body)
 
 
@@ -91,9 +111,12 @@ def _split(ranges: list[Range], pid: str, k: KernelEmitter) -> dict[Range, str]:
     rest = pid
     for r in reversed(ranges[1:]):
         count = _count_text(r, k)
+        if count == "1":
+            result[r] = "0"
+            continue
         suffix = r.name.removeprefix("tile_")
         result[r] = k.let(f"pid_{suffix}", f"{rest} % {count}")
-        rest = k.let("pid_rest", f"{rest} // {count}") if len(ranges) > 2 else f"({rest} // {count})"
+        rest = k.let("pid_rest", f"{rest} // {count}")
     result[ranges[0]] = rest
     return result
 

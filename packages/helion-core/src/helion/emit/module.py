@@ -67,6 +67,7 @@ def _scalar_parameter(scalar: HostScalar, name: str) -> str:
 
 
 def _emit_phases(program: Program, k: KernelEmitter) -> None:
+    k.start()
     pid = k.let("pid", "tl.program_id(0)")
     if len(program.phases) == 1:
         loops.emit_phase(program.phases[0], 0, pid, k)

@@ -23,6 +23,7 @@ from torch._inductor.graph import GraphLowering
 from torch._inductor.ir import FixedLayout, InputBuffer, Pointwise, StorageBox, TensorBox
 from torch._inductor.ops_handler import DefaultHandler
 from torch._inductor.virtualized import V
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from ..ir import Slot
@@ -233,12 +234,13 @@ def template(
     """The text of `target(*args, **kwargs)`. `inputs`: per tensor its dtype and whether it has dims; `Slot(k)` in the
     arguments stands for tensor k. Raises `Unsupported` with the reason where there is no elementwise body.
     """
-    body = _inductor_body(target, inputs, args, kwargs)
-    if body is None:
-        return Template((), "{0}")
-    recorder = _Recorder(inputs)
-    with V.set_ops_handler(recorder), V.set_kernel_handler(_Kernel()):
-        output = body.inner_fn([sympy.Symbol(f"i{k}") for k in range(len(body.ranges))])
+    with _disable_current_modes():  # the lowering itself calls torch, which must not be traced
+        body = _inductor_body(target, inputs, args, kwargs)
+        if body is None:
+            return Template((), "{0}")
+        recorder = _Recorder(inputs)
+        with V.set_ops_handler(recorder), V.set_kernel_handler(_Kernel()):
+            output = body.inner_fn([sympy.Symbol(f"i{k}") for k in range(len(body.ranges))])
     output = getattr(output, "value", output)
     return _expand(recorder, output, result)
 

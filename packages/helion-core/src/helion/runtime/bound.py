@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .. import exc
 from ..config import Config, as_config
-from ..ir import HostTensor, Program
 from . import launch
 from .compile import CompileFacts, compile_error, compile_kernel, facts, signature_type
 from .targets import Target, device_target
 
 if TYPE_CHECKING:
     from ..emit.module import Generated
+    from ..ir import Program
     from ..lower.spec import ConfigSpec
     from ..trace.trace import Traced
     from .kernel import Kernel
@@ -145,12 +144,3 @@ class BoundKernel:
             run = self._choose(args)
         return run(*args)
 
-
-def written_tensors(program: Program) -> set[HostTensor]:
-    """The host tensors that the kernel stores to."""
-    from .. import ir
-
-    return {op.tensor for op in program.ops() if isinstance(op, ir.Store)}
-
-
-__all__ = ["BoundKernel", "CompiledConfig", "exc", "written_tensors"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from .. import exc, ir, location
 from ..ir import Dim, HostTensor, NewAxis, PointIndex, SliceIndex, TileIndex, Value, ValueIndex
@@ -33,7 +34,7 @@ def fake_of(tracer: Tracer, tensor: torch.Tensor) -> FakeTensor:
 
 def fake_like(tracer: Tracer, tensor: torch.Tensor) -> FakeTensor:
     """A fresh fake tensor with the sizes and strides of `tensor`; aliased arguments stay apart."""
-    with tracer.fake_mode:
+    with _disable_current_modes(), tracer.fake_mode:
         return torch.empty_strided(  # type: ignore[return-value]
             tensor.size(), tensor.stride(), dtype=tensor.dtype, device=tensor.device
         )

@@ -508,6 +508,7 @@ class Tracer:
         result = Program(
             self.name, self.phases, self._used_tensors(), self._used_scalars(), self.blocks, dict(self.symbols), self.min_lanes
         )
+        ir.remove_dead(result)
         ir.verify(result)
         return result
 
