@@ -106,7 +106,7 @@ class Op:
 
     def attributes(self) -> dict[str, Any]:
         """What the printer shows besides inputs and results."""
-        hidden = {"inputs", "results", "line", "body", "orelse", "condition"}
+        hidden = {"inputs", "results", "line", "body", "then", "orelse", "condition"}
         return {k: v for k, v in vars(self).items() if k not in hidden and v is not None}
 
 
@@ -283,6 +283,38 @@ class For(Op):
         return self.body.has_effect()
 
 
+@dataclass(eq=False, kw_only=True)
+class While(Op):
+    """A loop while `condition` (a block of its own over the carried values) yields true; inputs and results as for `For`."""
+
+    condition: Block
+    body: Block
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        return (self.condition, self.body)
+
+    @property
+    def effect(self) -> bool:  # type: ignore[override]
+        return self.body.has_effect() or self.condition.has_effect()
+
+
+@dataclass(eq=False, kw_only=True)
+class If(Op):
+    """One of two blocks, by the scalar bool input; results are what the chosen block yields."""
+
+    then: Block
+    orelse: Block
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        return (self.then, self.orelse)
+
+    @property
+    def effect(self) -> bool:  # type: ignore[override]
+        return self.then.has_effect() or self.orelse.has_effect()
+
+
 @dataclass(eq=False)
 class Block:
     """A straight run of operations; `params` are the carried values of a loop, `yields` what it hands back."""
@@ -449,7 +481,9 @@ def _print_block(block: Block, names: _Names, indent: str) -> Iterator[str]:
     for op in block.ops:
         results = ", ".join(map(names.typed, op.results))
         yield indent + (f"{results} = " if results else "") + _print_op(op, names)
-        for inner in op.blocks:
+        for k, inner in enumerate(op.blocks):
+            if k > 0:
+                yield f"{indent}{'else' if isinstance(op, If) else 'do'}:"
             yield from _print_block(inner, names, indent + "  ")
     if block.yields:
         yield f"{indent}yield {', '.join(map(names, block.yields))}"
@@ -461,11 +495,11 @@ def _print_op(op: Op, names: _Names) -> str:
         stored = f", {names(op.inputs[0])}" if isinstance(op, Store) else ""
         mask = f", mask {names(op.inputs[op.mask])}" if op.mask is not None else ""
         return f"{op.name} {op.tensor.name}[{index}]{stored}{mask}"
-    if isinstance(op, For):
-        carried = ", ".join(
-            f"{names(p)} = {names(v)}" for p, v in zip(op.body.params, op.inputs, strict=True)
-        )
-        return f"for {_print_range(op.range, names)}" + (f" carrying {carried}" if carried else "") + ":"
+    if isinstance(op, (For, While)):
+        params = zip(op.body.params, op.inputs, strict=True)
+        carried = ", ".join(f"{names(p)} = {names(v)}" for p, v in params)
+        head = f"for {_print_range(op.range, names)}" if isinstance(op, For) else "while"
+        return head + (f" carrying {carried}" if carried else "") + ":"
     attributes = op.attributes()
     shown = ", ".join(f"{k}={names.size(v)}" for k, v in attributes.items())
     text = f"{op.name} {', '.join(map(names, op.inputs))}".rstrip()
@@ -539,8 +573,10 @@ def _verify_block(block: Block, visible: set[int]) -> None:
             assert id(value) in visible, f"{op.name} uses a value that does not dominate it (line {op.line[1]})"
         for inner in op.blocks:
             _verify_block(inner, visible)
-        if isinstance(op, For):
+        if isinstance(op, (For, While)):
             _verify_carried(op.inputs, op.body.params, op.body.yields, op.results)
+        if isinstance(op, If):
+            _verify_carried(op.then.yields, op.orelse.yields, op.results)
         visible.update(id(value) for value in op.results)
     for value in block.yields:
         assert id(value) in visible, "a block yields a value that is not visible in it"

@@ -25,13 +25,48 @@ def _(op: ir.For, k: KernelEmitter) -> None:
         k.set_name(result, name)
 
 
+@emit.register
+def _(op: ir.While, k: KernelEmitter) -> None:
+    names = [_carried_name(op, init, param, k) for init, param in zip(op.inputs, op.body.params, strict=True)]
+    for param, name in zip(op.condition.params, names, strict=True):
+        k.set_name(param, name)
+    k.block(op.condition)
+    test = k.let("condition", k.name(op.condition.yields[0]))
+    k.write(f"while {test}:")
+    with k.indented():
+        _write_yields_in_place(op.body, names, k)
+        k.block(op.body)
+        _hand_over(op.body, names, k)
+        k.block(op.condition)
+        k.write(f"{test} = {k.name(op.condition.yields[0])}")
+    for result, name in zip(op.results, names, strict=True):
+        k.set_name(result, name)
+
+
+@emit.register
+def _(op: ir.If, k: KernelEmitter) -> None:
+    names = [k.names.fresh(result.hint or "chosen") for result in op.results]
+    for keyword, block in ((f"if {k.name(op.inputs[0])}", op.then), ("else", op.orelse)):
+        if keyword == "else" and not block.ops and not names:
+            break
+        k.write(f"{keyword}:")
+        with k.indented():
+            k.block(block)
+            for name, value in zip(names, block.yields, strict=True):
+                k.write(f"{name} = {k.name(value)}")
+            if not block.ops and not names:
+                k.write("pass")
+    for result, name in zip(op.results, names, strict=True):
+        k.set_name(result, name)
+
+
 def _step(r: Range, k: KernelEmitter) -> str:
     """How far the loop advances: the tile's width, which may be narrower than its padded lanes."""
     width = k.layout.number(r.width)
     return k.size(r.width) if width is None or k.layout.physical(r.width) == width else str(width)
 
 
-def _carried_name(op: ir.For, init: ir.Value, param: ir.Value, k: KernelEmitter) -> str:
+def _carried_name(op: ir.For | ir.While, init: ir.Value, param: ir.Value, k: KernelEmitter) -> str:
     """The variable that a carried value lives in: that of its initial value, where nothing else reads it."""
     if k.uses[init] == 1 and init.block is op.body.parent:
         name = k.name(init)
@@ -46,7 +81,7 @@ def _write_yields_in_place(body: Block, names: list[str], k: KernelEmitter) -> N
     definitions = {value: at for at, op in enumerate(body.ops) for value in op.results}
     for slot, (param, value, name) in enumerate(zip(body.params, body.yields, names, strict=True)):
         at = definitions.get(value)
-        if at is None or isinstance(body.ops[at], ir.For) or value in body.yields[:slot] + body.yields[slot + 1 :]:
+        if at is None or isinstance(body.ops[at], (ir.For, ir.While, ir.If)) or value in body.yields[:slot] + body.yields[slot + 1 :]:
             continue
         if param not in body.yields and not any(_reads(op, param) for op in body.ops[at + 1 :]):
             k.write_into(value, name)

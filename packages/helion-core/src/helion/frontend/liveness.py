@@ -20,14 +20,32 @@ def reads(node: ast.AST | None) -> Names:
 
 
 def writes(nodes: Iterable[ast.AST]) -> Names:
-    """Names that running `nodes` may bind or delete in the scope they stand in."""
+    """Names that running `nodes` may bind or delete in the scope they stand in, or whose list or dict it may change."""
     found: set[str] = set()
     for node in nodes:
         _collect_writes(node, found)
     return frozenset(found)
 
 
+_MUTATORS = frozenset({"append", "extend", "insert", "pop", "remove", "clear", "update", "setdefault", "reverse", "sort"})
+
+
+def _mutated_container(node: ast.AST) -> str | None:
+    """The name whose list or dict `node` changes: `x` of `x[i] = v` and `x.append(v)`."""
+    target: ast.expr | None = None
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, (ast.Store, ast.Del)):
+        target = node.value
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATORS:
+        target = node.func.value
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    return target.id if isinstance(target, ast.Name) else None
+
+
 def _collect_writes(node: ast.AST, found: set[str]) -> None:
+    mutated = _mutated_container(node)
+    if mutated is not None:
+        found.add(mutated)
     if isinstance(node, _SCOPES):
         if not isinstance(node, ast.Lambda):
             found.add(node.name)
@@ -50,6 +68,13 @@ def _collect_writes(node: ast.AST, found: set[str]) -> None:
         _collect_writes(child, found)
 
 
+def _bound(nodes: Iterable[ast.AST]) -> Names:
+    """Names that `nodes` bind anew, so that what they held before is not read any more."""
+    return frozenset(
+        n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, (ast.Store, ast.Del))
+    )
+
+
 class Liveness:
     """Names whose current value may still be read, after and on entry of each compound statement."""
 
@@ -67,7 +92,7 @@ class Liveness:
     def _statement(self, node: ast.stmt, live: Names) -> Names:
         match node:
             case ast.For() | ast.AsyncFor():
-                return reads(node.iter) | self._loop(node, live, writes([node.target]), reads(node.target))
+                return reads(node.iter) | self._loop(node, live, _bound([node.target]), reads(node.target))
             case ast.While():
                 return self._loop(node, live, NONE, reads(node.test))
             case ast.If():
@@ -83,18 +108,18 @@ class Liveness:
                 return self._jump_targets[-1][1] if self._jump_targets else live
             case ast.With() | ast.AsyncWith():
                 inner = self._block(node.body, live)
-                return (inner - writes(node.items)) | frozenset().union(*(reads(item) for item in node.items))
+                return (inner - _bound(node.items)) | frozenset().union(*(reads(item) for item in node.items))
             case ast.Try():
                 return self._try(node, live)
             case ast.AugAssign():
-                return (live - writes([node])) | reads(node.value) | _names(node.target)
+                return (live - _bound([node])) | reads(node.value) | _names(node.target)
             case ast.FunctionDef() | ast.ClassDef():
                 return (live - {node.name}) | reads(node)
             case _:
                 if isinstance(node, ast.Match):
                     bodies = frozenset().union(*(self._block(case.body, live) for case in node.cases))
                     return live | bodies | reads(node)
-                return (live - writes([node])) | reads(node)
+                return (live - _bound([node])) | reads(node)
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While, live: Names, bound: Names, head: Names) -> Names:
         self.after[node] = live | self.after.get(node, NONE)

@@ -20,12 +20,12 @@ class HostNames:
     The search is lazy and breadth first, so that the shortest expression wins.
     """
 
-    def __init__(self, function: FunctionType) -> None:
+    def __init__(self, function: FunctionType, variables: Mapping[str, Any]) -> None:
         self._found: dict[int, str] = {}
         self._kept: list[Any] = []  # keeps what was found alive, since identities are compared
         self._queue: deque[tuple[Any, str]] = deque()
         self._seen: set[int] = set()
-        for name, value in _free_variables(function):
+        for name, value in (*_free_variables(function), *variables.items()):
             self._push(value, name)
         for name in _global_names(function.__code__):
             if name in function.__globals__:

@@ -16,7 +16,7 @@ from ..frontend.engine import Body, DeviceLoop
 from ..ir import Block, BlockSize, Dim, HostScalar, HostTensor, Phase, Program, Range, Size, Value
 from ..language.loops import TileLoop
 from ..settings import Settings
-from . import callees, shapes
+from . import branches, callees, loops, shapes
 from .names import HostNames
 from .symbols import KernelShapeEnv, expr_of, is_symbolic
 from .values import Tile, TileTensor
@@ -47,7 +47,6 @@ class Tracer:
         self.names: HostNames | None = None
         self.loads = self.stores = self.loops = 0
         self._host_statements: list[str] = []
-        self._replaced: dict[int, exc.Base | None] = {}
         self._full_ranges: dict[Size, Range] = {}
         self.min_lanes: dict[int, int] = {}
         self.unpadded: set[int] = set()
@@ -71,7 +70,9 @@ class Tracer:
         return op
 
     def wrap(self, value: Value) -> TileTensor:
-        return TileTensor.wrap(value, self.env)
+        result = TileTensor.wrap(value, self.env)
+        result.home = self.block
+        return result
 
     def emit(self, op: ir.Op, dims: Sequence[Dim], dtype: torch.dtype, hint: str = "") -> TileTensor:
         """Records `op` with one result of the given dims and dtype, and wraps it."""
@@ -81,10 +82,13 @@ class Tracer:
 
     def value(self, tensor: Any) -> Value:
         """The value behind a device tensor."""
-        replaced = self._replaced.get(id(tensor))
-        if replaced is not None:
-            raise replaced.at(location.here())
+        if tensor.poisoned:
+            raise exc.MutatedAlias(location=location.here())
         return tensor.value  # type: ignore[no-any-return]
+
+    def poison(self, tensor: Any) -> None:
+        """After an in-place update under another name, `tensor` no longer holds what eager would; its use is an error."""
+        tensor.poisoned = True
 
     def scalar(self, number: Any, dtype: torch.dtype | None = None) -> TileTensor:
         """A 0-d value from a symbolic (or plain) number."""
@@ -172,7 +176,7 @@ class Tracer:
         return is_symbolic(value) and self.env.is_device(value.node.expr)
 
     def name_value(self, name: str, value: Any) -> None:
-        if isinstance(value, TileTensor) and not value.value.hint and value.value.block is self.block:
+        if isinstance(value, TileTensor) and not value.value.hint and value.home is self.block:
             value.value.hint = name
 
     def as_condition(self, value: Any, statement: str) -> Any:
@@ -264,7 +268,8 @@ class Tracer:
     ) -> Sequence[Any]:  # fmt: skip
         assert isinstance(loop, TileLoop)
         if self.in_device:
-            return self._device_loop(loop, body, names, values, targets)
+            ranges = [self._make_range(loop, k, n) for k, n in enumerate(self._range_names(loop, targets))]
+            return loops.device_loop(self, loop, ranges, body, names, values)
         return self._top_level_loop(loop, body, names, values, number, targets)
 
     def _make_range(self, loop: TileLoop, k: int, name: str) -> Range:
@@ -277,7 +282,7 @@ class Tracer:
         self.symbols[base] = result
         return result
 
-    def _item(self, loop: TileLoop, ranges: Sequence[Range]) -> Any:
+    def item(self, loop: TileLoop, ranges: Sequence[Range]) -> Any:
         """What the `for` target receives: tiles, or scalar indices."""
         items: list[Any] = []
         for k, range_ in enumerate(ranges):
@@ -312,13 +317,13 @@ class Tracer:
                     instead="compute the bound on the host, or loop over it inside",
                 )  # fmt: skip
         ranges = tuple(self._make_range(loop, k, n) for k, n in enumerate(self._range_names(loop, targets)))
-        self.names = HostNames(body)  # type: ignore[arg-type]
+        self.names = HostNames(body, dict(zip(names, values, strict=True)))  # type: ignore[arg-type]
         self.block = block = Block()
         from .modes import device_modes
 
         try:
             with device_modes(self):
-                finals = body(self._item(loop, ranges), *values)
+                finals = body(self.item(loop, ranges), *values)
         finally:
             self.block = None
         if not block.has_effect():
@@ -341,102 +346,24 @@ class Tracer:
             if isinstance(op, ir.Access) and op.tensor.source in written:
                 raise exc.LoopDependencyError(name=op.tensor.source, location=where)
 
-    def _device_loop(
-        self, loop: TileLoop, body: Body, names: Sequence[str], values: Sequence[Any], targets: Sequence[str]
-    ) -> Sequence[Any]:
-        ranges = [self._make_range(loop, k, n) for k, n in enumerate(self._range_names(loop, targets))]
-        return self._nest(loop, ranges, 0, body, names, values)
+    def mark(self) -> tuple[int, ...]:
+        """How far the trace has come, for `rewind`."""
+        return len(self.blocks), self.loads, self.stores, self.loops
 
-    def _nest(
-        self, loop: TileLoop, ranges: Sequence[Range], depth: int, body: Body, names: Sequence[str],
-        values: Sequence[Any],
-    ) -> Sequence[Any]:  # fmt: skip
-        """Traces one loop per dimension, the innermost holding the body."""
-        if depth == len(ranges):
-            return body(self._item(loop, ranges), *values)
-        where = location.here()
-        outer = self.block
-        carried = [k for k, v in enumerate(values) if isinstance(v, TileTensor)]
-        number, self.loops = self.loops, self.loops + 1
-        inner = Block(parent=outer)
-        params: list[Any] = list(values)
-        for k in carried:
-            init = self.value(values[k])
-            param = Value(init.dims, init.dtype, names[k], inner)
-            inner.params.append(param)
-            params[k] = self.wrap(param)
-        self.block = inner
-        try:
-            finals = list(self._nest(loop, ranges, depth + 1, body, names, params))
-            self._check_carried(names, values, params, finals, where)
-            inner.yields = [self.value(finals[k]) for k in carried]
-        finally:
-            self.block = outer
-        op = ir.For(range=ranges[depth], body=inner, number=number, inputs=tuple(self.value(values[k]) for k in carried))
-        op.results = tuple(
-            Value(p.dims if p.dims == y.dims else _joined(p, y), p.dtype, p.hint)
-            for p, y in zip(inner.params, inner.yields, strict=True)
-        )
-        self.record(op)
-        results = list(finals)
-        for k, result in zip(carried, op.results, strict=True):
-            self._replace(values[k], names[k], params[k], finals[k])
-            results[k] = self.wrap(result)
-        return results
-
-    def _replace(self, outer: Any, name: str, param: Any, final: Any) -> None:
-        """After an in-place update of a carried value, other names for the old value no longer hold what eager would."""
-        if final is param and getattr(param, "updated", False):
-            self._replaced[id(outer)] = exc.MutatedAlias()
-            outer.kept_by_tracer = self  # the identity stays taken
-
-    def _check_carried(
-        self, names: Sequence[str], values: Sequence[Any], params: Sequence[Any], finals: list[Any],
-        where: location.Location | None,
-    ) -> None:  # fmt: skip
-        from ..frontend.control import Undefined
-
-        for k, name in enumerate(names):
-            before, after = values[k], finals[k]
-            if isinstance(before, Undefined):
-                finals[k] = Undefined(name)
-                continue
-            if after is params[k]:
-                continue
-            if isinstance(before, TileTensor) and isinstance(after, TileTensor):
-                a, b = self.value(before), self.value(after)
-                if a.dtype == b.dtype and len(a.dims) == len(b.dims):
-                    if all(shapes.same(x, y) for x, y in zip(a.shape, b.shape, strict=True)):
-                        continue
-                suggestion = ""
-                if a.shape == b.shape:
-                    suggestion = f", for example with {name} = {name}.to({a.dtype})"
-                raise exc.ControlFlowTensorMismatch(
-                    where="loop-carried", name=name, before=self.describe(before), after=self.describe(after),
-                    suggestion=suggestion, location=where,
-                )  # fmt: skip
-            if type(before) is type(after) and not isinstance(after, TileTensor) and _equal(before, after):
-                continue
-            raise exc.ControlFlowTensorMismatch(
-                where="loop-carried", name=name, before=self.describe(before), after=self.describe(after),
-                suggestion=", for example by starting with hl.full([], value, dtype)", location=where,
-            )  # fmt: skip
+    def rewind(self, mark: tuple[int, ...]) -> None:
+        """Forgets block sizes and numbers handed out since `mark`, because that part is traced again."""
+        count, self.loads, self.stores, self.loops = mark
+        del self.blocks[count:]
 
     def while_loop(
         self, test: Callable[..., Any], body: Body, names: Sequence[str], values: Sequence[Any]
     ) -> Sequence[Any]:
-        raise exc.UnsupportedOperation(
-            op="`while` over a device condition", reason="", instead="use a tile loop with device bounds",
-            location=location.here(),
-        )  # fmt: skip
+        return loops.while_loop(self, test, body, names, values)
 
     def branch(
         self, test: Any, then: Body, other: Body, names: Sequence[str], values: Sequence[Any], statement: str
     ) -> Sequence[Any]:
-        self.as_condition(test, statement)
-        raise exc.UnsupportedOperation(
-            op="`if` over a device condition", reason="", instead="use torch.where", location=location.here()
-        )
+        return branches.branch(self, test, then, other, names, values, statement)
 
     # --- tiles
 
@@ -519,13 +446,3 @@ class Tracer:
             stack.enter_context(self.fake_mode)
             yield
 
-
-def _joined(param: Value, final: Value) -> tuple[Dim, ...]:
-    return tuple(Dim(p.size, p.ranges | f.ranges) for p, f in zip(param.dims, final.dims, strict=True))
-
-
-def _equal(a: Any, b: Any) -> bool:
-    try:
-        return bool(a == b)
-    except Exception:  # noqa: BLE001 - comparing foreign objects may raise anything; then they are not equal
-        return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import exc, location
-from ..ir import BlockSize, Range, Size, Value
+from ..ir import Block, BlockSize, Range, Size, Value
 
 if TYPE_CHECKING:
     from .symbols import KernelShapeEnv
@@ -17,6 +17,9 @@ class TileTensor(torch.Tensor):
     """A tensor with the shape and dtype of a device value and no data. Operations on it are recorded by the tracer."""
 
     value: Value
+    home: Block | None  # where this object was made: only there may it be updated in place
+    updated: bool  # whether it was
+    poisoned: bool  # whether another object for the same value was
 
     @staticmethod
     def wrap(value: Value, env: KernelShapeEnv) -> TileTensor:
@@ -24,7 +27,7 @@ class TileTensor(torch.Tensor):
         result: TileTensor = torch.Tensor._make_wrapper_subclass(
             TileTensor, shape, strides=[0] * len(shape), dtype=value.dtype, device="cpu"
         )
-        result.value = value
+        result.value, result.home, result.updated, result.poisoned = value, value.block, False, False
         return result
 
     @classmethod

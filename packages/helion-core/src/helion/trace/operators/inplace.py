@@ -45,12 +45,12 @@ def update(tracer: Tracer, target: TileTensor, result: TileTensor) -> TileTensor
             op="in-place update", left=tracer.show(old.shape), right=tracer.show(new.shape), relation="agree", detail="",
             help="an in-place update keeps the shape; write `x = x + y` instead", location=location.here(),
         )  # fmt: skip
-    if old.block is not tracer.block:
+    if target.home is not tracer.block:
         raise exc.StaleValue(location=location.here())
     target.value = tracer.value(pointwise.cast(tracer, result, old.dtype))
     if not target.value.hint:
         target.value.hint = old.hint
-    target.updated = True  # type: ignore[attr-defined]
+    target.updated = True
     return target
 
 
