@@ -43,6 +43,7 @@ class Range:
 
     `width` is a block size symbol or a fixed int for tiles, and the whole size for a dimension taken in full.
     `base` is the first index of the current tile: a symbol for tiles, `begin` for a full dimension.
+    A range derived from another by a reshape (its indices times or divided by a constant) has that one as `parent`.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Range:
     full: bool = False
     scalar: bool = False
     extra_ends: tuple[Size, ...] = ()
+    parent: Range | None = None
     id: int = field(default_factory=lambda: next(_range_ids))
 
     def __repr__(self) -> str:
@@ -200,6 +202,77 @@ class Dot(Op):
     precision: str | None
 
 
+@dataclass(eq=False, kw_only=True)
+class Bitcast(Op):
+    """The bits of the input taken as the result's dtype, which has the same width."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Gather(Op):
+    """result[.., i, ..] = source[.., index[.., i, ..], ..] along `dim`; inputs are source and index, whose other dims agree."""
+
+    dim: int
+
+
+@dataclass(eq=False, kw_only=True)
+class Join(Op):
+    """Two inputs of one shape side by side in a new last dimension of size 2."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Split(Op):
+    """The two halves of an input whose last dimension has size 2."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Sort(Op):
+    """The input sorted ascending along its last dimension; padding comes last."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Scan(Op):
+    """Running results along `dim`, which stays. `kind`: sum or prod of one input; None combines by `body`, whose params are
+    the left values, then the right ones.
+    """
+
+    dim: int
+    reverse: bool
+    kind: str | None
+    body: Block
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        return (self.body,)
+
+
+@dataclass(eq=False, kw_only=True)
+class Combine(Op):
+    """A reduction of all inputs at once over `dim` by `body` (params: left values, then right ones); `fills` are identities."""
+
+    dim: int
+    fills: tuple[Any, ...]
+    body: Block
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        return (self.body,)
+
+
+@dataclass(eq=False, kw_only=True)
+class Random(Op):
+    """`count` blocks of Philox output; inputs are a 0-d int64 seed and positions. Kinds: rand, randn, randint (32 random bits)."""
+
+    kind: str
+
+
+@dataclass(eq=False, kw_only=True)
+class DotScaled(Op):
+    """Block-scaled a @ b: inputs a, its scales, b, its scales (where `scaled` says so), and an optional f32 accumulator."""
+
+    formats: tuple[str, str]
+    scaled: tuple[bool, bool]
+
+
 # --- memory -----------------------------------------------------------------------------------------------------------------
 
 
@@ -242,17 +315,22 @@ Index = TileIndex | SliceIndex | PointIndex | ValueIndex | NewAxis
 
 @dataclass(eq=False, kw_only=True)
 class Access(Op):
-    """A read or write of `tensor` at `index`; `mask` is the input slot of an extra mask; `dims` those of the access."""
+    """A read or write of `tensor` at `index`; `mask` is the input slot of an extra mask; `dims` those of the access.
+
+    Where `base` is given, that input holds device addresses (its dims lead) of tensors laid out like `tensor`.
+    """
 
     tensor: HostTensor
     index: tuple[Index, ...]
     dims: tuple[Dim, ...]
     mask: int | None = None
+    base: int | None = None
 
 
 @dataclass(eq=False, kw_only=True)
 class Load(Access):
     number: int = 0
+    eviction: str | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -261,6 +339,70 @@ class Store(Access):
 
     effect: ClassVar[bool] = True
     number: int = 0
+
+
+@dataclass(eq=False, kw_only=True)
+class Atomic(Access):
+    """Combines input 0 (for `cas`, input 1 where input 0 is found) into memory; the result is what was there before.
+
+    Kinds: add, and, or, xor, max, min, xchg, cas. `sem`: relaxed, acquire, release or acq_rel.
+    """
+
+    effect: ClassVar[bool] = True
+    kind: str
+    sem: str
+
+
+# --- debugging and text of the user's own -----------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class Print(Op):
+    """Prints `prefix` and the inputs, once per lane."""
+
+    effect: ClassVar[bool] = True
+    prefix: str
+
+
+@dataclass(eq=False, kw_only=True)
+class Assert(Op):
+    """Stops the kernel with `message` where a lane of the input is false (only when Triton's debugging is on)."""
+
+    effect: ClassVar[bool] = True
+    message: str
+
+
+@dataclass(eq=False, kw_only=True)
+class InlineAsm(Op):
+    """Assembly applied to each element of the inputs, which have one shape; see `tl.inline_asm_elementwise`."""
+
+    asm: str
+    constraints: str
+    is_pure: bool
+    pack: int
+
+    @property
+    def effect(self) -> bool:  # type: ignore[override]
+        return not self.is_pure
+
+
+@dataclass(eq=False, kw_only=True)
+class InlineTriton(Op):
+    """Triton text with `{k}` or `{name}` for the operands; its last line is the result. `names` maps them to inputs."""
+
+    effect: ClassVar[bool] = True
+    source: str
+    names: tuple[tuple[str, Any], ...]
+
+
+@dataclass(eq=False, kw_only=True)
+class CallTriton(Op):
+    """A call of a Triton function; `args` are its arguments with `Slot(k)` for input k, `helpers` its source and what it needs."""
+
+    effect: ClassVar[bool] = True
+    function: str
+    args: tuple[Any, ...]
+    helpers: tuple[tuple[str, str], ...]
 
 
 # --- control flow -------------------------------------------------------------------------------------------------------------
@@ -363,12 +505,13 @@ class HostTensor:
 
 @dataclass(eq=False)
 class HostScalar:
-    """A number of the host that the device reads."""
+    """A number of the host that the device reads; `is_wide` integers take 64 bits."""
 
     name: str
     source: str
     symbol: sympy.Symbol
     is_float: bool
+    is_wide: bool = False
 
 
 @dataclass(eq=False)
@@ -492,9 +635,10 @@ def _print_block(block: Block, names: _Names, indent: str) -> Iterator[str]:
 def _print_op(op: Op, names: _Names) -> str:
     if isinstance(op, Access):
         index = ", ".join(_print_index(i, op, names) for i in op.index)
-        stored = f", {names(op.inputs[0])}" if isinstance(op, Store) else ""
+        stored = f", {names(op.inputs[0])}" if isinstance(op, (Store, Atomic)) else ""
         mask = f", mask {names(op.inputs[op.mask])}" if op.mask is not None else ""
-        return f"{op.name} {op.tensor.name}[{index}]{stored}{mask}"
+        kind = f"{op.name}_{op.kind}" if isinstance(op, Atomic) else op.name
+        return f"{kind} {op.tensor.name}[{index}]{stored}{mask}"
     if isinstance(op, (For, While)):
         params = zip(op.body.params, op.inputs, strict=True)
         carried = ", ".join(f"{names(p)} = {names(v)}" for p, v in params)
