@@ -89,7 +89,7 @@ def show_code() -> None:
     x, y = torch.empty([2048, 2028], device=DEVICE), torch.empty([2028, 2048], device=DEVICE)
     code = matmul.bind((x, y)).to_triton_code(CONFIGS[2])
     if console.is_terminal:
-        console.print(Syntax(code, "python", background_color="default", word_wrap=True))
+        console.print(Syntax(code, "python", theme="ansi_dark", background_color="default", word_wrap=True))
     else:
         print(code)
 
@@ -101,10 +101,10 @@ def label(config: helion.Config) -> str:
 
 
 def table(title: str, *numbers: str) -> Table:
-    result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     result.add_column("config", no_wrap=True)
     for name in numbers:
-        result.add_column(name, justify="right", no_wrap=name != "matrix")
+        result.add_column(name, justify="right", no_wrap=True)
     return result
 
 
@@ -120,8 +120,7 @@ def compile_table() -> None:
                 result.add_row(label(config) if target == COMMON[0] else "", target, *facts(bound, target, config))
             result.add_section()
     console.print(result)
-    console.print("Per thread: registers, bytes of spills. Per program: bytes of shared memory.")
-    console.print("In the code: matrix instructions, bytes.")
+    console.print("Registers and spilled bytes are per thread, shared memory is per program.")
 
 
 def facts(bound: helion.BoundKernel, target: str, config: helion.Config) -> list[str]:
@@ -131,7 +130,8 @@ def facts(bound: helion.BoundKernel, target: str, config: helion.Config) -> list
     except helion.exc.CompilationFailed as error:
         return ["", "", "", escape(str(error.fields["reason"])), ""]
     matrix = ", ".join(f"{count} {name}" for name, count in found.matrix_instructions.items())
-    return [f"{n:,}" for n in (found.registers, found.spills, found.shared_memory)] + [matrix, f"{found.code_size:,}"]
+    shared, code = f"{found.shared_memory / 1024:.0f} KiB", f"{found.code_size / 1024:.0f} KiB"
+    return [str(found.registers), str(found.spills), shared, matrix, code]
 
 
 def speed_table() -> None:
