@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import singledispatch
 from typing import Any
@@ -70,6 +70,14 @@ class KernelEmitter:
         yield
         self._scopes.pop()
         self._depth -= 1
+
+    @contextmanager
+    def function(self) -> Iterator[Callable[[], list[str]]]:
+        """A function of its own, written apart from the kernel; gives what returns its lines."""
+        outer = self._buffer, self._depth, self._scopes, self._line
+        self._buffer, self._depth, self._scopes = [], 1, [{}]
+        yield lambda: self.lines
+        self._buffer, self._depth, self._scopes, self._line = outer
 
     def let(self, hint: str, text: str) -> str:
         """`name = text`; returns the name."""
@@ -157,7 +165,7 @@ class KernelEmitter:
         self._headers[r] = header, self._depth, self._scopes[-1]
 
     def _in_header(self, r: Range, key: object, hint: str, text: str) -> str:
-        header, depth, scope = self._headers[r]
+        header, depth, scope = self._headers[r if r in self._headers else _root(r)]
         name = self.names.fresh(hint)
         header.append("    " * depth + f"{name} = {text}")
         scope[key] = name
@@ -171,7 +179,8 @@ class KernelEmitter:
             lanes = f"tl.arange(0, {self.size(r.width)})"
             if r.full and r not in self._headers:
                 self._headers[r] = self._top_header, 1, self._scopes[0]
-            text = lanes if r.full else f"{self.known(('offset', r))} + {lanes}"
+            offset = self.known(("offset", r)) or self.print(r.base)
+            text = lanes if r.full else f"{offset} + {lanes}"
             found = self._in_header(r, ("index", r), f"index_{suffix}", text)
         return found
 
@@ -203,6 +212,11 @@ class KernelEmitter:
             text = linecache.getline(*op.line).strip()
             if text:
                 self.write(f"# {os.path.basename(op.line[0])}:{op.line[1]}: {text}")
+
+
+def _root(r: Range) -> Range:
+    """The range of a loop from which reshapes derived `r`."""
+    return r if r.parent is None else _root(r.parent)
 
 
 def _flatten(buffer: list[Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import torch
 
 from .. import ir
 from ..ir import PointIndex, Size, SliceIndex, TileIndex, ValueIndex
+from ..lower.pointwise import TRITON_DTYPES
 from .kernel import KernelEmitter, emit
 
 
@@ -30,9 +31,10 @@ def _scalar(text: str, wide: bool) -> str:
 
 
 def address(op: ir.Access, k: KernelEmitter) -> str:
-    """The pointers of an access: the tensor plus the sum of index times stride."""
+    """The pointers of an access: the tensor plus the sum of index times stride, in the shape of the access."""
     wide = k.is_wide(op.tensor)
     rank = len(op.dims)
+    base, spanned = _base(op, k, rank)
     terms: list[str] = []
     dimension = 0
     for entry in op.index:
@@ -42,9 +44,37 @@ def address(op: ir.Access, k: KernelEmitter) -> str:
         term = _scaled(_index_text(entry, op, k, rank, wide), stride, wide and not isinstance(entry, PointIndex))
         if term is not None and term != "0":
             terms.append(term)
+            spanned |= _span(entry, op)
         dimension += 1
-    base = k.tensors[op.tensor]
-    return f"{base} + {terms[0]}" if len(terms) == 1 else f"{base} + ({' + '.join(terms)})" if terms else base
+    text = f"{base} + {terms[0]}" if len(terms) == 1 else f"{base} + ({' + '.join(terms)})" if terms else base
+    return text if _covers(op, spanned, k) else f"tl.broadcast_to({text}, {k.shape([d.size for d in op.dims])})"
+
+
+def _base(op: ir.Access, k: KernelEmitter, rank: int) -> tuple[str, set[int]]:
+    """The tensor's pointer, or the addresses that an input holds, and the dims these span."""
+    if op.base is None:
+        return k.tensors[op.tensor], set()
+    value = op.inputs[op.base]
+    pointers = f"{k.name(value)}.to(tl.pointer_type({TRITON_DTYPES[op.tensor.dtype]}))"
+    return spread(pointers, 0, len(value.dims), rank), set(range(len(value.dims)))
+
+
+def _span(entry: ir.Index, op: ir.Access) -> set[int]:
+    """The dims of the access along which an index varies."""
+    match entry:
+        case TileIndex(_, _, dim) | SliceIndex(_, _, _, dim):
+            return {dim}
+        case ValueIndex(slot, dim):
+            return set(range(dim, dim + len(op.inputs[slot].dims)))
+        case _:
+            return set()
+
+
+def _covers(op: ir.Access, spanned: set[int], k: KernelEmitter) -> bool:
+    """Whether pointers that vary along `spanned` have the shape of the access; strides of 0 leave dims out."""
+    if not spanned:
+        return not op.dims or _needs_reshape(op)
+    return all(k.layout.physical(d.size) == 1 for at, d in enumerate(op.dims) if at not in spanned)
 
 
 def _stride(stride: Size, k: KernelEmitter) -> str:
@@ -113,7 +143,22 @@ def _shifted(r: ir.Range, offset: Size, k: KernelEmitter) -> str:
 
 def _needs_reshape(op: ir.Access) -> bool:
     """Whether no index spans a dim, so that the pointer is a scalar while the access has (unit) dims."""
-    return bool(op.dims) and all(isinstance(e, (ir.NewAxis, PointIndex)) for e in op.index)
+    scalar_base = op.base is None or not op.inputs[op.base].dims
+    return bool(op.dims) and scalar_base and not any(_span(entry, op) for entry in op.index)
+
+
+def reshaped_result(op: ir.Access, text: str, k: KernelEmitter) -> str:
+    """What was read, in the shape of the access."""
+    return f"tl.full({k.shape([d.size for d in op.dims])}, {text}, {TRITON_DTYPES[op.result.dtype]})" if _needs_reshape(op) else text
+
+
+def operand(op: ir.Access, slot: int, k: KernelEmitter) -> str:
+    """An input that is written, with unit dims added to line up with the access."""
+    value = op.inputs[slot]
+    text = k.name(value)
+    if _needs_reshape(op):
+        return f"tl.reshape({text}, [1]).sum()" if value.dims else text
+    return spread(text, len(op.dims) - len(value.dims), len(value.dims), len(op.dims)) if value.dims else text
 
 
 @emit.register
@@ -122,23 +167,16 @@ def _(op: ir.Load, k: KernelEmitter) -> None:
     arguments = [address(op, k)]
     if where is not None:
         arguments += [f"mask={where}", "other=0" if not op.result.dtype.is_floating_point else "other=0.0"]
+    if op.eviction is not None:
+        arguments.append(f"eviction_policy={op.eviction!r}")
     text = f"tl.load({', '.join(arguments)})"
     if op.result.dtype is torch.bool:
         text = f"({text} != 0)"
-    if _needs_reshape(op):
-        text = f"tl.reshape({text}, {k.shape([d.size for d in op.dims])})"
-    k.define(op.result, text, f"{k.tensors[op.tensor]}_tile")
+    k.define(op.result, reshaped_result(op, text, k), f"{k.tensors[op.tensor]}_tile")
 
 
 @emit.register
 def _(op: ir.Store, k: KernelEmitter) -> None:
-    value = op.inputs[0]
-    text = k.name(value)
-    if _needs_reshape(op):
-        text = f"tl.reshape({text}, [])" if value.dims else text
-    elif value.dims:
-        text = spread(text, len(op.dims) - len(value.dims), len(value.dims), len(op.dims))
     where = mask(op, k)
     suffix = f", mask={where}" if where is not None else ""
-    k.write(f"tl.store({address(op, k)}, {text}{suffix})")
-
+    k.write(f"tl.store({address(op, k)}, {operand(op, 0, k)}{suffix})")

@@ -15,7 +15,7 @@ import torch
 from ..config import Config
 from ..frontend.source import FunctionSource
 from ..ir import HostScalar, Program
-from . import loops, memory, operations  # noqa: F401 - they register how operations are written
+from . import atomics, combine, escape, loops, memory, movement, operations  # noqa: F401 - they register how operations are written
 from .kernel import KernelEmitter
 from .wrapper import KERNEL, LAUNCH, host_function
 

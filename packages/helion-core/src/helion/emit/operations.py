@@ -190,6 +190,20 @@ def _(op: ir.Dot, k: KernelEmitter) -> None:
     k.define(op.result, text, "dot")
 
 
+@emit.register
+def _(op: ir.DotScaled, k: KernelEmitter) -> None:
+    rest = list(op.inputs)
+    operands: list[str] = []
+    for side, (element, scaled) in enumerate(zip(op.formats, op.scaled, strict=True)):
+        value = rest.pop(0)
+        operands.append(masked(value, len(value.dims) - 1 - side, 0, k))
+        operands.append(k.name(rest.pop(0)) if scaled else "None")
+        operands.append(repr(element))
+    if rest:
+        operands.append(f"acc={k.name(rest[0])}")
+    k.define(op.result, f"tl.dot_scaled({', '.join(operands)}, out_dtype={TRITON_DTYPES[op.result.dtype]})", "dot")
+
+
 def _batched(name: str, value: Value, result: Value, unit_batch: bool, k: KernelEmitter) -> str:
     """An operand with its batch dims broadcast to those of the result, as Triton's 2-D or 3-D dot wants it."""
     batch = [d.size for d in result.dims[:-2]]

@@ -1,0 +1,34 @@
+"""Atomic updates of memory."""
+
+from __future__ import annotations
+
+from .. import ir
+from .kernel import KernelEmitter, emit
+from .memory import address, mask, operand, reshaped_result
+
+
+@emit.register
+def _(op: ir.Atomic, k: KernelEmitter) -> None:
+    values = [operand(op, slot, k) for slot in range(2 if op.kind == "cas" else 1)]
+    pointer, where = address(op, k), mask(op, k)
+    if op.kind == "cas":
+        text = _compare_and_swap(op, pointer, values, where, k)
+    else:
+        suffix = f", mask={where}" if where is not None else ""
+        text = f"tl.atomic_{op.kind}({pointer}, {values[0]}{suffix}, sem={op.sem!r})"
+    if k.uses[op.result] == 0:
+        k.write(text)
+        return
+    k.define(op.result, reshaped_result(op, text, k), "previous")
+
+
+def _compare_and_swap(op: ir.Atomic, pointer: str, values: list[str], where: str | None, k: KernelEmitter) -> str:
+    """`tl.atomic_cas` takes no mask: lanes outside compare the first element with, and replace it by, the same value."""
+    expected, new = values
+    if where is not None:
+        shape = k.shape([d.size for d in op.dims])
+        inside = k.let("inside", f"tl.broadcast_to({where}, {shape})")
+        pointer = k.let("pointers", f"tl.where({inside}, {pointer}, {k.tensors[op.tensor]})")
+        expected = k.let("expected", f"tl.broadcast_to({expected}, {shape})")
+        new = k.let("wanted", f"tl.where({inside}, {new}, {expected})")
+    return f"tl.atomic_cas({pointer}, {expected}, {new}, sem={op.sem!r})"
