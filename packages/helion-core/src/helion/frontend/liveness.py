@@ -69,10 +69,14 @@ def _collect_writes(node: ast.AST, found: set[str]) -> None:
 
 
 def _bound(nodes: Iterable[ast.AST]) -> Names:
-    """Names that `nodes` bind anew, so that what they held before is not read any more."""
-    return frozenset(
-        n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, (ast.Store, ast.Del))
-    )
+    """Names that `nodes` surely bind anew in this scope, so that what they held before is not read any more."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            found.add(node.id)
+        elif not isinstance(node, (*_SCOPES, *_COMPREHENSIONS, ast.NamedExpr)):  # a walrus may be skipped
+            found |= _bound(ast.iter_child_nodes(node))
+    return frozenset(found)
 
 
 class Liveness:
