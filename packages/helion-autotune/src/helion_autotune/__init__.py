@@ -18,9 +18,21 @@ if TYPE_CHECKING:
     from helion_autotune.budget import EFFORTS as EFFORTS
     from helion_autotune.budget import Budget as Budget
     from helion_autotune.budget import effort as effort
+    from helion_autotune.caches import CACHES as CACHES
+    from helion_autotune.caches import Cache as Cache
+    from helion_autotune.caches import CacheKey as CacheKey
+    from helion_autotune.caches import Entry as Entry
+    from helion_autotune.caches import Record as Record
+    from helion_autotune.caches import open_cache as open_cache
     from helion_autotune.evaluate import Best as Best
+    from helion_autotune.evaluate import Compiled as Compiled
     from helion_autotune.evaluate import Evaluator as Evaluator
+    from helion_autotune.evaluate import ExecutorEvaluator as ExecutorEvaluator
     from helion_autotune.evaluate import InlineEvaluator as InlineEvaluator
+    from helion_autotune.evaluate import Measurement as Measurement
+    from helion_autotune.evaluate import PipelineEvaluator as PipelineEvaluator
+    from helion_autotune.evaluate import ProcessMeasurer as ProcessMeasurer
+    from helion_autotune.evaluate import WorkerPool as WorkerPool
     from helion_autotune.journal import Journal as Journal
     from helion_autotune.observer import Observer as Observer
     from helion_autotune.points import Point as Point
@@ -40,16 +52,43 @@ if TYPE_CHECKING:
     from helion_autotune.space import PowerOfTwo as PowerOfTwo
     from helion_autotune.space import ProductAtMost as ProductAtMost
     from helion_autotune.space import SearchSpace as SearchSpace
+    from helion_autotune.statistics import FailureGroup as FailureGroup
+    from helion_autotune.statistics import Statistics as Statistics
     from helion_autotune.strategies import STRATEGIES as STRATEGIES
+    from helion_autotune.strategies import Milestone as Milestone
     from helion_autotune.strategies import Strategy as Strategy
     from helion_autotune.trial import Status as Status
     from helion_autotune.trial import Trial as Trial
     from helion_autotune.tuning import make_strategy as make_strategy
     from helion_autotune.tuning import tune as tune
+    from helion_autotune.warmstart import warm_starts as warm_starts
 
 _HOMES = {
+    "statistics": (
+        "FailureGroup",
+        "Statistics",
+    ),
+    "warmstart": ("warm_starts",),
+    "caches": (
+        "CACHES",
+        "Cache",
+        "CacheKey",
+        "Entry",
+        "Record",
+        "open_cache",
+    ),
     "budget": ("EFFORTS", "Budget", "effort"),
-    "evaluate": ("Best", "Evaluator", "InlineEvaluator"),
+    "evaluate": (
+        "Best",
+        "Compiled",
+        "Evaluator",
+        "ExecutorEvaluator",
+        "InlineEvaluator",
+        "Measurement",
+        "PipelineEvaluator",
+        "ProcessMeasurer",
+        "WorkerPool",
+    ),
     "journal": ("Journal",),
     "observer": ("Observer",),
     "points": ("Point", "point_key"),
@@ -69,7 +108,11 @@ _HOMES = {
         "ProductAtMost",
         "SearchSpace",
     ),
-    "strategies": ("STRATEGIES", "Strategy"),
+    "strategies": (
+        "STRATEGIES",
+        "Milestone",
+        "Strategy",
+    ),
     "trial": ("Status", "Trial"),
     "tuning": ("make_strategy", "tune"),
 }

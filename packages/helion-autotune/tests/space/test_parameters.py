@@ -160,6 +160,21 @@ def test_lists_move_all_entries_at_once() -> None:
     assert [64, 128] in blocks.neighbours([64, 64]), "an entry at its limit stays while the others move"
 
 
+@every
+def test_alternatives_are_neighbours(parameter) -> None:
+    for value in parameter.values():
+        near = parameter.neighbours(value)
+        assert all(v in near for v in parameter.alternatives(value))
+
+
+def test_alternatives_are_other_ways_not_more_or_less() -> None:
+    assert PARAMETERS["power"].alternatives(4) == PARAMETERS["ordered"].alternatives(64) == []
+    assert PARAMETERS["enum"].alternatives("pointer") == ["block_ptr", "tensor_descriptor"]
+    assert PARAMETERS["list"].alternatives([16, 32]) == []
+    moves = PARAMETERS["list of enums"].alternatives(["", "first", ""])
+    assert sorted(moves) == [[""] * 3, ["first"] * 3, ["last"] * 3]
+
+
 def test_none_stands_next_to_the_largest() -> None:
     parameter = PARAMETERS["or none"]
     assert parameter.neighbours(None) == [128]

@@ -73,8 +73,8 @@ class ExecutorEvaluator:
     def measure_interleaved(self, points: Sequence[Point]) -> list[float | None]:
         if self._interleaved is None:
             raise NotImplementedError("no `interleaved` function was given")
-        arguments = [self._interleaved, [self._context, list(points)], self._isolate, None]
-        return list(self._executor.submit(run_anywhere, *arguments).result())
+        arguments = [self._context, list(points)]
+        return list(self._executor.submit(run_anywhere, self._interleaved, arguments, self._isolate, None).result())
 
     def cancel(self) -> None:
         for job in list(self._flight):
@@ -93,9 +93,8 @@ def run_point(
         outcome = run_anywhere(function, [context, point, best_ms], isolate, timeout)
     except Exception as error:  # a candidate may raise anything, and only it is to be lost
         return failed_trial(point, error).to_json()
-    if not isinstance(outcome, dict):
-        outcome = {"milliseconds": float(outcome)}
-    return Trial(point, **outcome).to_json()
+    measured: dict[str, Any] = outcome if isinstance(outcome, dict) else {"milliseconds": float(outcome)}
+    return Trial(point, **measured).to_json()
 
 
 def run_anywhere(function: str, arguments: list[Any], isolate: bool, timeout: float | None) -> Any:

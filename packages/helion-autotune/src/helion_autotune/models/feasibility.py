@@ -1,30 +1,37 @@
-"""How likely a point is to work at all, from the successes and failures near it."""
+"""How likely a point is to work at all, learned from which points worked.
+
+A Gaussian process on the outcomes (1 worked, 0 failed) with relevances of its own: what makes a candidate fail
+(shared memory: block sizes and stages) is seldom what makes it slow. Plain distances over all numbers learn that
+far too late.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-_SHARPNESS = 12.0
-_PRIOR_WEIGHT = 0.5
+from helion_autotune.models.gaussian_process import GaussianProcess
+
+_PRIOR = 0.9
+_LEAST = 0.02
+_MEMORY = 300
 
 
 class Feasibility:
-    """Kernel-weighted share of successes, drawn towards an optimistic prior where nothing is near."""
+    """Fit with :meth:`fit`, ask with :meth:`predict`. Optimistic until it has seen a failure."""
 
-    def __init__(self) -> None:
-        self._x: np.ndarray | None = None
-        self._ok = np.zeros(0)
-        self._prior = 0.9
+    def __init__(self, width: int) -> None:
+        self._process = GaussianProcess(width)
+        self._fitted = False
 
     def fit(self, x: np.ndarray, ok: np.ndarray) -> None:
-        """Learn outcomes ``ok`` (n, 0 or 1) at ``x`` (n, width)."""
-        self._x, self._ok = x, ok.astype(np.float64)
-        self._prior = max(0.5, float(np.mean(self._ok))) if len(ok) else 0.9
+        """Learn outcomes ``ok`` (n, True or False) at ``x`` (n, width)."""
+        self._fitted = bool(len(ok)) and not ok.all() and bool(ok.any())
+        if self._fitted:
+            self._process.fit(x[-_MEMORY:], 1.0 - ok[-_MEMORY:].astype(np.float64))
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Probability of success at ``x`` (m, width), in (0, 1)."""
-        if self._x is None or not len(self._x):
-            return np.full(len(x), self._prior)
-        squared = np.sum((x[:, None, :] - self._x[None, :, :]) ** 2, axis=2)
-        weight = np.exp(-_SHARPNESS * squared / max(1.0, x.shape[1] / 8))
-        return (weight @ self._ok + _PRIOR_WEIGHT * self._prior) / (weight.sum(axis=1) + _PRIOR_WEIGHT)
+        """Probability of success at ``x`` (m, width), in (0, 1]."""
+        if not self._fitted:
+            return np.full(len(x), _PRIOR)
+        failure, _ = self._process.predict(x)
+        return np.clip(1.0 - failure, _LEAST, 1.0)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from helion_autotune.space.search_space import SearchSpace
     from helion_autotune.trial import Trial
 
+_DOUBT = 0.5
+"""Share of the model's uncertainty that counts: below one, the search trusts it more and roams less."""
+
 _SQRT2 = math.sqrt(2.0)
 _erf = np.vectorize(math.erf, otypes=[float])
 
@@ -35,7 +38,7 @@ class Predictor:
         self._space = space
         self._codes: dict[str, np.ndarray] = {}
         self._process = GaussianProcess(space.width)
-        self._feasibility = Feasibility()
+        self._feasibility = Feasibility(space.width)
         self._y = np.zeros(0)
         self._x = np.zeros((0, space.width))
         self.ready = False
@@ -65,11 +68,11 @@ class Predictor:
             return list(points[:n])
         x = np.stack([self._space.encode(p) for p in points])
         success = self._feasibility.predict(x)
-        best = float(self._y.min())
+        best = float(self._process.predict(self._x)[0].min())
         chosen: list[int] = []
         mean, deviation = self._process.predict(x)
         for _ in range(n):
-            score = expected_improvement(mean, deviation, best) * success
+            score = expected_improvement(mean, _DOUBT * deviation, best) * success
             score[chosen] = -1.0
             chosen.append(int(np.argmax(score)))
             deviation = deviation * self._shrink(x, x[chosen[-1]])

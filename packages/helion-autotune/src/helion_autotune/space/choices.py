@@ -51,6 +51,9 @@ class Enum(Ordered):
             return self._ladder[max(0, index - 1) : index] + self._ladder[index + 1 : index + 2]
         return [v for v in self._ladder if v != value]
 
+    def alternatives(self, value: Value) -> list[Value]:
+        return [] if self.ordered else self.neighbours(value)
+
     def step(self, value: Value, direction: int) -> Value | None:
         return super().step(value, direction) if self.ordered else None
 

@@ -74,6 +74,16 @@ class ListOf(Parameter):
             moves.append([target if e.check(target) is None else v for e, v in zip(self.entries, value, strict=True)])
         return moves
 
+    def alternatives(self, value: Value) -> list[Value]:
+        if len(self.entries) == 1:
+            return [[v] for v in self.entries[0].alternatives(value[0])]
+        targets = [
+            t for e, v in zip(self.entries, value, strict=True) for t in (v, *e.alternatives(v)) if e.alternatives(v)
+        ]
+        moves = [[t if e.check(t) is None else v for e, v in zip(self.entries, value, strict=True)] for t in targets]
+        seen = {canonical(list(value))}
+        return [m for m in moves if (text := canonical(m)) not in seen and not seen.add(text)]
+
     def _common_values(self, value: Value) -> Iterable[Value]:
         """Targets of a set-all move: every value of an unordered choice, the values in use of an ordered one."""
         for entry, current in zip(self.entries, value, strict=True):

@@ -62,6 +62,14 @@ class Parameter(ABC):
         """The next larger (+1) or smaller (-1) value; None where there is no order or no such value."""
         return None
 
+    def alternatives(self, value: Value) -> list[Value]:
+        """The neighbours that are other ways of doing it rather than more or less of it.
+
+        Other categories, in a list for
+        all entries at once. A search tries them whatever a model thinks of them.
+        """
+        return []
+
     def distance(self, a: Value, b: Value) -> float:
         """How far apart two values are, from 0 (equal) to 1."""
         pairs = list(zip(self.encode(a), self.encode(b), strict=True))

@@ -91,6 +91,11 @@ class SearchSpace:
         found.pop(point_key(point), None)
         return list(found.values())
 
+    def alternatives(self, point: Point) -> list[Point]:
+        """The neighbours that do one thing in another way (``Parameter.alternatives``): a screening of a point."""
+        moves = [{**point, n: value} for n, p in self.parameters.items() for value in p.alternatives(point[n])]
+        return [move for move in moves if self.allows(move)]
+
     def repair(self, point: Point) -> Point | None:
         """The valid point nearest to one from elsewhere: unknown keys dropped, missing ones defaulted, values
         snapped.

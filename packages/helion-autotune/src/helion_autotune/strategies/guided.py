@@ -16,25 +16,33 @@ if TYPE_CHECKING:
     from helion_autotune.trial import Trial
 
 _ELITE = 4
-_MIXTURES = 60
-_SECOND_STEPS = 80
-_GAIN = 0.003
+_MIXTURES = 40
+_SECOND_STEPS = 15
+_CLIMBS = 3
+_NEAR_SHARE = 0.4
+_CLIMBERS = 3
+_STEPS_BEYOND = 30
+_GAIN = 0.01
 
 
 class GuidedSearch(Strategy):
     """Local search around a centre, each round chosen by a model of all trials so far.
 
-    1. *Seeds*: the space's ranked seeds, then ``initial`` random points to give the model a scale.
-    2. *Rounds* of ``batch`` points, chosen by expected improvement among the neighbours of the centre (uniform
-    moves of
-       lists included), second steps beyond them, and mixtures of the best points. The centre is the best point of
-       this local search.
-    3. After ``patience`` points without a gain of 0.3 %, a *restart*: the most promising of many points far from
-    all earlier
-       centres becomes the next centre. A restart that gets nowhere returns to the best, and after ``restarts`` of
-       them the search is done once no neighbour of the best is untried.
+    1. *Seeds*: the space's ranked seeds, then ``initial`` random points. More random points do not pay: nearly all
+       are poor.
+    2. *Screening*: every other category of every parameter of the best seed, for all entries of a list at once. A
+       model that
+       has seen a few entries moved alone would talk the search out of it. Repeated for the best before each restart.
+    3. *Rounds* of ``batch`` points, chosen by expected improvement times the chance to work at all: half of them
+       among the
+       neighbours of the centre (uniform moves of lists included), half among steps beyond the most promising
+       neighbours and mixtures of the best points. The centre is the best point of this local search.
+    4. After ``patience`` points without a gain of 1 % (more than noise), a *restart*: the most promising of random
+       points and
+       of what lies beyond them becomes the next centre, and gets half as much patience. After ``restarts`` of them
+       the search goes back to the best, and ends when that is stuck, too.
 
-    ``patience`` defaults to the number of free numbers in a point's code, but 24 at least.
+    ``patience`` defaults to the number of numbers in a point's code, but 24 at least.
     """
 
     name: ClassVar[str] = "GuidedSearch"
@@ -44,7 +52,7 @@ class GuidedSearch(Strategy):
         space: SearchSpace,
         *,
         seed: int = 0,
-        initial: int = 6,
+        initial: int = 2,
         batch: int = 8,
         patience: int | None = None,
         restarts: int = 6,
@@ -57,9 +65,9 @@ class GuidedSearch(Strategy):
         self._queue += [p for _ in range(initial) if (p := self._sample_new()) is not None]
         self._opening = len(self._queue)
         self._center: Trial | None = None
-        self._centers: list[Point] = []
         self._idle = 0
         self._restarted = 0
+        self._screenings = 0
         self._round: list[Trial] = []
         self._rounds = 0
         self._done = False
@@ -72,11 +80,10 @@ class GuidedSearch(Strategy):
 
     def tell(self, trial: Trial) -> None:
         super().tell(trial)
-        if trial.ok and (self._center is None or trial.cost < self._center.cost * (1 - _GAIN)):
+        gain = 1.0 if self._center is None else 1.0 - trial.cost / self._center.cost
+        self._idle = 0 if trial.ok and gain > _GAIN else self._idle + 1
+        if trial.ok and gain > 0:
             self._center = trial
-            self._idle = 0
-        else:
-            self._idle += 1
         self._round.append(trial)
         self._report()
 
@@ -91,39 +98,43 @@ class GuidedSearch(Strategy):
         self._round = []
 
     def _propose(self, n: int) -> None:
+        if self._screen_best():
+            return
         self._predictor.fit(self.trials.values())
-        if self._idle >= self.patience:
+        if self._idle >= (self.patience if self._center is self.best else self.patience // 2):
             self._turn()
-        candidates = self._untried(self._vicinity())
-        chosen = self._predictor.choose(candidates, n) if candidates else self._last_resort(n)
-        self._queue = [p for p in chosen if self._claim(p)]
-        self._done = not self._queue or self._finished(candidates)
+        self._queue = [] if self._done else [p for p in self._choices(n) if self._claim(p)]
+        self._done = not self._queue
 
-    def _finished(self, candidates: list[Point]) -> bool:
-        return self._restarted > self.restarts and len(candidates) <= len(self._queue)
+    def _screen_best(self) -> bool:
+        """Queue the untried alternatives of the best point, at the start and before a restart; False if none is due."""
+        due = self._screenings == 0 or self._idle >= self.patience
+        if self.best is None or not due:
+            return False
+        self._screenings += 1
+        self._queue = [p for p in self.space.alternatives(self.best.point) if self._claim(p)]
+        return bool(self._queue)
+
+    def _choices(self, n: int) -> list[Point]:
+        near = self._untried(self.space.neighbours(self._center.point)) if self._center else []
+        chosen = self._predictor.choose(near, int(n * _NEAR_SHARE))
+        taken = {point_key(p) for p in chosen}
+        further = [p for p in self._extended(self._untried(self._vicinity())) if point_key(p) not in taken]
+        return chosen + self._predictor.choose(further, n - len(chosen)) or self._last_resort(n)
 
     def _turn(self) -> None:
-        """The local search is stuck: go back to the best if elsewhere, else start anew far away."""
+        """The local search is stuck: start anew, or back at the best once all restarts are used, or end there."""
         self._idle = 0
-        if self._center is not None:
-            self._centers.append(self._center.point)
-        if self._center is not self.best:
-            self._center = self.best
-        elif self._restarted <= self.restarts:
+        if self._restarted < self.restarts:
             self._restarted += 1
-            self._center = self._distant_center()
-
-    def _distant_center(self) -> Trial | None:
-        """The most promising tried point among those at least as far from all centres as the median one is."""
-        alive = [t for t in self.trials.values() if t.ok]
-        if not alive:
-            return None
-        gap = {t.key: min((self.space.distance(t.point, c) for c in self._centers), default=1.0) for t in alive}
-        far = sorted(gap.values())[len(gap) // 2]
-        return min((t for t in alive if gap[t.key] >= far), key=lambda t: t.cost)
+            self._center = None
+        elif self._center is not self.best:
+            self._center = self.best
+        else:
+            self._done = True
 
     def _vicinity(self) -> Iterable[Point]:
-        """Neighbours of the centre, second steps beyond them, mixtures of the best, and some random points."""
+        """Neighbours of the centre, second steps beyond them, mixtures of the best; random points at a restart."""
         if self._center is None:
             yield from (self.space.sample(self.rng) for _ in range(_MIXTURES))
             return
@@ -133,6 +144,19 @@ class GuidedSearch(Strategy):
             further = self.space.neighbours(near[int(i)])
             yield from (further[int(k)] for k in self.rng.choice(len(further), min(3, len(further)), replace=False))
         yield from self._mixtures()
+
+    def _extended(self, candidates: list[Point]) -> list[Point]:
+        """Add what lies a step beyond the most promising candidates, twice: ridges run across several parameters."""
+        pool = {point_key(p): p for p in candidates}
+        expanded: set[str] = set()
+        for _ in range(_CLIMBS if self._predictor.ready else 0):
+            fresh = [p for key, p in pool.items() if key not in expanded]
+            for top in self._predictor.choose(fresh, _CLIMBERS):
+                expanded.add(point_key(top))
+                beyond = self.space.neighbours(top)
+                picked = self.rng.permutation(len(beyond))[:_STEPS_BEYOND]
+                pool.update((point_key(p), p) for p in self._untried(beyond[int(i)] for i in picked))
+        return list(pool.values())
 
     def _mixtures(self) -> Iterable[Point]:
         elite = sorted((t for t in self.trials.values() if t.ok), key=lambda t: t.cost)[:_ELITE]
