@@ -68,7 +68,7 @@ _HOMES = {
         "FailureGroup",
         "Statistics",
     ),
-    "warmstart": ("warm_starts"),
+    "warmstart": ("warm_starts",),
     "caches": (
         "CACHES",
         "Cache",
@@ -89,10 +89,10 @@ _HOMES = {
         "ProcessMeasurer",
         "WorkerPool",
     ),
-    "journal": ("Journal"),
-    "observer": ("Observer"),
+    "journal": ("Journal",),
+    "observer": ("Observer",),
     "points": ("Point", "point_key"),
-    "report": ("Reporter"),
+    "report": ("Reporter",),
     "session": ("Result", "Session"),
     "space": (
         "Boolean",

@@ -75,6 +75,14 @@ def environment(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def meets(mine: str, other: str) -> bool:
+    open(mine, "w").close()
+    deadline = time.monotonic() + 60
+    while not os.path.exists(other) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return os.path.exists(other)
+
+
 def broken_setup() -> None:
     raise RuntimeError("no such device")
 

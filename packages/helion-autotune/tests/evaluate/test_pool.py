@@ -141,11 +141,11 @@ def test_a_setup_that_fails_fails_the_jobs_with_its_reason(make_pool) -> None:
         make_pool(1, setup=("pool_jobs:setup_that_dies", [])).submit("pool_jobs:echo", 1).result()
 
 
-def test_jobs_run_side_by_side(make_pool) -> None:
-    pool = make_pool(2)
-    pool.warm_up()
-    futures = [pool.submit("pool_jobs:who") for _ in range(40)]
-    assert len({f.result()["pid"] for f in futures}) == 2
+def test_jobs_run_side_by_side(make_pool, tmp_path) -> None:
+    pool = make_pool(2, timeout=None)
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    futures = [pool.submit("pool_jobs:meets", a, b), pool.submit("pool_jobs:meets", b, a)]
+    assert [f.result() for f in futures] == [True, True], "each waits for the other"
 
 
 def test_cancelling_leaves_a_usable_pool(make_pool, tmp_path) -> None:

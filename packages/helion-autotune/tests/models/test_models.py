@@ -57,15 +57,21 @@ def test_expected_improvement_rewards_low_means_and_doubt() -> None:
     assert np.all(expected_improvement(np.array([100.0]), np.array([0.1]), 1.0) >= 0)
 
 
-def test_feasibility_follows_the_neighbourhood() -> None:
-    x = np.zeros((20, 4))
-    x[10:] = 1.0
-    model = Feasibility()
+def test_feasibility_learns_what_makes_points_fail() -> None:
+    """Of twelve numbers one decides; forty points are enough to see which."""
+    rng = np.random.default_rng(0)
+    x = rng.random((40, 12))
+    model = Feasibility(12)
     assert model.predict(x).min() > 0.8, "optimistic before it knows"
-    model.fit(x, np.arange(20) < 10)
-    works, fails = model.predict(np.array([[0.0] * 4, [1.0] * 4]))
-    assert works > 0.9
-    assert fails < 0.1
+    model.fit(x, np.ones(40, dtype=bool))
+    assert model.predict(x).min() > 0.8
+    model.fit(x, x[:, 3] < 0.7)
+    fresh = rng.random((60, 12))
+    works = fresh[:, 3] < 0.7
+    chance = model.predict(fresh)
+    assert chance[works].mean() > 0.75
+    assert chance[~works].mean() < 0.35
+    assert np.all((chance > 0) & (chance <= 1))
 
 
 def test_choices_are_promising_and_spread() -> None:
