@@ -56,8 +56,17 @@ def _current(names: Sequence[str], thunks: Sequence[Thunk]) -> list[Any]:
     return values
 
 
+def returned(value: Any) -> Any:
+    """`return value`, where no name without a value may leave the function."""
+    for part in value if type(value) is tuple else (value,):
+        if isinstance(part, Undefined):
+            part._use()
+    return value
+
+
 def bind(name: str, value: Any) -> Any:
     """`name = value`: lets the engine name a device value after the variable."""
+    returned(value)
     engine = _engine.current()
     if engine is not None and engine.in_device:
         engine.name_value(name, value)

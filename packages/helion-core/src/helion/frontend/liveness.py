@@ -23,7 +23,15 @@ def writes(nodes: Iterable[ast.AST]) -> Names:
     """Names that running `nodes` may bind or delete in the scope they stand in, or whose list or dict it may change."""
     found: set[str] = set()
     for node in nodes:
-        _collect_writes(node, found)
+        _collect_writes(node, found, mutations=True)
+    return frozenset(found)
+
+
+def binds(nodes: Iterable[ast.AST]) -> Names:
+    """Names that running `nodes` may bind or delete: those that Python makes local to the function."""
+    found: set[str] = set()
+    for node in nodes:
+        _collect_writes(node, found, mutations=False)
     return frozenset(found)
 
 
@@ -42,8 +50,8 @@ def _mutated_container(node: ast.AST) -> str | None:
     return target.id if isinstance(target, ast.Name) else None
 
 
-def _collect_writes(node: ast.AST, found: set[str]) -> None:
-    mutated = _mutated_container(node)
+def _collect_writes(node: ast.AST, found: set[str], mutations: bool) -> None:
+    mutated = _mutated_container(node) if mutations else None
     if mutated is not None:
         found.add(mutated)
     if isinstance(node, _SCOPES):
@@ -65,7 +73,7 @@ def _collect_writes(node: ast.AST, found: set[str]) -> None:
                 found.add(inner.target.id)
         return
     for child in ast.iter_child_nodes(node):
-        _collect_writes(child, found)
+        _collect_writes(child, found, mutations)
 
 
 def _bound(nodes: Iterable[ast.AST]) -> Names:

@@ -16,7 +16,7 @@ from .. import exc
 from ..location import Location
 from . import control
 from .build import compile_like
-from .liveness import Liveness, Names, writes
+from .liveness import Liveness, Names, binds, writes
 from .source import FunctionSource, function_source
 
 RUNTIME = "__helion_rt"
@@ -140,6 +140,8 @@ class _Rewriter(ast.NodeTransformer):
 
     def function(self, node: ast.FunctionDef) -> ast.FunctionDef:
         self.liveness = Liveness(node.body)
+        # what is free or global stays so: carrying it would make it local
+        self.locals = binds(node.body) | {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
         node.decorator_list = []
         node.body = self.block(node.body)
         return node
@@ -188,6 +190,12 @@ class _Rewriter(ast.NodeTransformer):
                 result.append(ast.copy_location(ast.Delete([self.visit(target)]), node))
         return result
 
+    def visit_Return(self, node: ast.Return) -> ast.AST:
+        self.generic_visit(node)
+        if node.value is not None:
+            node.value = _at(_call("returned", node.value), node)  # type: ignore[assignment]
+        return node
+
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         self.generic_visit(node)
         message = _thunk(node.msg) if node.msg is not None else ast.Constant(None)
@@ -215,8 +223,8 @@ class _Rewriter(ast.NodeTransformer):
     def visit_While(self, node: ast.While) -> ast.AST | list[ast.stmt]:
         test, span = self.visit(node.test), node.test
         jumps = _own_jumps(node.body) & {ast.Break, ast.Return}
-        if jumps:
-            word = "return" if ast.Return in jumps else "break"
+        if jumps or binds([test]):
+            word = "return" if ast.Return in jumps else "break" if jumps else "while ... := ..."
             node.test = _at(_call("plain_test", test, ast.Constant(word)), node, span)  # type: ignore[assignment]
             node.body, node.orelse = self._plain_body(node.body), self.block(node.orelse)
             return node
@@ -256,7 +264,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def _carried(self, node: ast.stmt, written: Sequence[ast.AST]) -> list[str]:
         live: Names = self.liveness.after[node] | self.liveness.into_body[node]
-        return sorted(writes(written) & live)
+        return sorted(writes(written) & live & self.locals)
 
     def _nested(
         self, kind: str, parameters: list[str], node: ast.For | ast.While | ast.If, carried: list[str],
