@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..frontend.rewrite import number_loops
@@ -18,10 +18,10 @@ LAUNCH, KERNEL, TORCH = "_launch", "_kernel", "_torch"
 
 def host_function(
     source: FunctionSource, program: Program, layout: Layout, options: Mapping[str, Any],
-    replacements: Mapping[tuple[int, int], int],
+    replacements: Mapping[tuple[int, str], Sequence[int | None]],
 ) -> ast.FunctionDef:  # fmt: skip
-    """The definition of the host function. `options` go to the launch; `replacements` maps the (line, column) of calls
-    that only trace (such as hl.register_block_size) to the block size number they stand for.
+    """The definition of the host function. `options` go to the launch; `replacements` maps the (line, name) of calls
+    that only trace (such as hl.register_block_size) to the block size numbers they stand for, in order.
     """
     node = copy.deepcopy(source.node)
     node.decorator_list, node.returns = [], None
@@ -31,7 +31,10 @@ def host_function(
     last = max(phase.loop for phase in program.phases)
     launch = _launch(program, layout, options)
     replaced = {loops[phase.loop]: launch if phase.loop == last else ast.Pass() for phase in program.phases}
-    sizes = {where: layout.block_sizes[program.blocks[k]] for where, k in replacements.items()}
+    sizes = {
+        where: [None if k is None else layout.block_sizes[program.blocks[k]] for k in numbers]
+        for where, numbers in replacements.items()
+    }
     node = _Replace(replaced, sizes).visit(node)
     node.body[:0] = _prologue(program, node)
     for name in (KERNEL, LAUNCH, TORCH):
@@ -93,7 +96,7 @@ def _count(r: Range, layout: Layout, printer: Printer) -> str:
 class _Replace(ast.NodeTransformer):
     """Puts launches in place of tile loops, and numbers in place of calls that only matter while tracing."""
 
-    def __init__(self, loops: Mapping[ast.For, ast.stmt], sizes: Mapping[tuple[int, int], int]) -> None:
+    def __init__(self, loops: Mapping[ast.For, ast.stmt], sizes: dict[tuple[int, str], list[int | None]]) -> None:
         self.loops, self.sizes = loops, sizes
 
     def visit_For(self, node: ast.For) -> ast.AST:
@@ -102,7 +105,12 @@ class _Replace(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        size = self.sizes.get((node.lineno, node.col_offset))
+        self.generic_visit(node)
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        waiting = self.sizes.get((node.lineno, name))
+        if not waiting:
+            return node
+        size = waiting.pop(0)
         if size is not None:
             return ast.copy_location(ast.Constant(size), node)
-        return self.generic_visit(node)
+        return node.args[0] if node.args else ast.copy_location(ast.Constant(None), node)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .create import full, zeros
-from .loops import grid, register_block_size, tile
+from .constants import constexpr, specialize
+from .loops import barrier, grid, jagged_tile, register_block_size, static_range, tile
 from .products import dot
 
-__all__ = ["dot", "full", "grid", "register_block_size", "tile", "zeros"]
+__all__ = ["barrier", "constexpr", "dot", "full", "grid", "jagged_tile", "register_block_size", "specialize", "static_range", "tile", "zeros"]

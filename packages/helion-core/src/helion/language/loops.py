@@ -58,10 +58,31 @@ def grid(begin_or_end: Any, end: Any = None, step: Any = None) -> Iterator[Any]:
     return engine.grid_loop(loop, steps)  # type: ignore[no-any-return]
 
 
+def static_range(*bounds: Any) -> range:
+    """`range` over constants: the loop is unrolled while tracing. Raises `DeviceValueAsPython` for device bounds."""
+    engine = require("hl.static_range")
+    numbers = [engine.constant(bound, "hl.static_range") for bound in bounds]
+    return range(*numbers)
+
+
+def jagged_tile(lengths: Any) -> Iterator[Any]:
+    """Tiles from 0 to the longest of `lengths`, a 1-D device vector of ints; every lane is masked by its own length.
+
+    What is loaded with such a tile and the tile that `lengths` was loaded with is 0 beyond each row's length, and reductions
+    over the tile see only what lies inside.
+    """
+    return require("hl.jagged_tile").jagged_loop(lengths)  # type: ignore[no-any-return]
+
+
+def barrier() -> None:
+    """Grid-wide barrier between two top-level tile loops: the second may read what the first wrote. Host code only."""
+    require("hl.barrier").barrier()
+
+
 def register_block_size(min_or_max: int, max: int | None = None) -> Any:
     """A block size for several loops to share, tuned between `min` (default 1) and `max` elements. Host code only."""
     minimum, maximum = (1, min_or_max) if max is None else (min_or_max, max)
     return require("hl.register_block_size").register_block_size(minimum, maximum)
 
 
-__all__: Sequence[str] = ["TileLoop", "grid", "register_block_size", "tile"]
+__all__: Sequence[str] = ["TileLoop", "barrier", "grid", "jagged_tile", "register_block_size", "static_range", "tile"]

@@ -44,6 +44,16 @@ class BoundKernel:
         self._chosen_config: Config | None = None
 
     @property
+    def conditional(self) -> bool:
+        """Whether the trace holds only for some values of the number arguments."""
+        return bool(self._traced.guards)
+
+    @property
+    def chosen(self) -> Callable[..., Any] | None:
+        """What calls run, once a config is chosen."""
+        return self._chosen
+
+    @property
     def program(self) -> Program:
         """What was traced; prints readably."""
         return self._traced.program

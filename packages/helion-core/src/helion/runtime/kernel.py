@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..frontend import engine
 from ..frontend.source import FunctionSource, function_source
 from ..settings import Settings
 from .bound import BoundKernel
+from .captures import Captures
 
 
 class Kernel:
@@ -36,6 +37,11 @@ class Kernel:
         self._check_signature()
         self._constants = self._constant_parameters()
         self._bound: dict[Hashable, list[BoundKernel]] = {}
+        self._captures = Captures()
+        self._captures.add([function])
+        self._arity = len(self._signature.parameters)
+        self._keyers = [_nested_key if n in self._constants else _key_of for n in self._signature.parameters]
+        self._runs: dict[Hashable, Callable[..., Any]] = {}  # what a call of a known signature runs
         functools.update_wrapper(self, function)
 
     def _check_signature(self) -> None:
@@ -52,7 +58,15 @@ class Kernel:
                 )  # fmt: skip
 
     def _constant_parameters(self) -> set[str]:
-        return set()
+        """Parameters annotated `hl.constexpr`, also where annotations are strings."""
+        from ..language.constants import constexpr
+
+        found = set()
+        for parameter in self._signature.parameters.values():
+            annotation = parameter.annotation
+            if annotation is constexpr or (isinstance(annotation, str) and "constexpr" in annotation):
+                found.add(parameter.name)
+        return found
 
     @functools.cached_property
     def source(self) -> FunctionSource:
@@ -78,7 +92,14 @@ class Kernel:
 
     def specialization_key(self, args: Sequence[Any]) -> Hashable:
         """What the compiled code depends on: calls with equal keys share it."""
-        parts = tuple(_key_of(a, n) for a, n in zip(args, self._signature.parameters, strict=True))
+        try:
+            parts = tuple([keyer(a) for keyer, a in zip(self._keyers, args, strict=True)])
+        except _Unsupported as error:
+            names = list(self._signature.parameters)
+            name = next(n for n, k, a in zip(names, self._keyers, args, strict=True) if _fails(k, a))
+            raise exc.UnsupportedArgument(name=name, type=error.args[0]) from None
+        if self._captures:
+            parts = (*parts, self._captures.key())
         return parts if self._key is None else (*parts, self._key(*args))
 
     def bind(self, args: Sequence[Any]) -> BoundKernel:
@@ -87,8 +108,7 @@ class Kernel:
             raise exc.NestedKernelCallsNotSupported(name=self.name, location=location.here())
         args = self.normalize_args(*args)
         key = self.specialization_key(args)
-        candidates = self._bound.setdefault(key, [])
-        for bound in candidates:
+        for bound in self._bound.get(key, ()):
             if self._holds(bound, args):
                 return bound
         device = self._device(args)
@@ -96,13 +116,16 @@ class Kernel:
 
         traced = trace(self._rewritten, self.name, args, self.settings, self._constants)
         bound = BoundKernel(self, traced, device)
-        candidates.append(bound)
+        if self._captures.add([self.fn, *traced.functions]):
+            self._runs.clear()
+            key = self.specialization_key(args)
+        self._bound.setdefault(key, []).append(bound)
         return bound
 
     def _holds(self, bound: BoundKernel, args: Sequence[Any]) -> bool:
         """Whether the conditions on number arguments, under which `bound` was traced, hold for `args`."""
         traced = bound._traced
-        if not traced.guards:
+        if not bound.conditional:
             return True
         values = dict(zip(self._signature.parameters, args, strict=True))
         numbers = {symbol: values[name] for symbol, name in traced.symbols.items()}
@@ -121,9 +144,17 @@ class Kernel:
     # --- running
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != len(self._signature.parameters):
+        if kwargs or len(args) != self._arity:
             args = self.normalize_args(*args, **kwargs)
-        return self.bind(args)(*args)
+        key = self.specialization_key(args)
+        run = self._runs.get(key)
+        if run is None or engine.current() is not None:
+            bound = self.bind(args)
+            result = bound(*args)
+            if not bound.conditional and bound.chosen is not None:
+                self._runs[self.specialization_key(args)] = bound.chosen
+            return result
+        return run(*args)
 
     def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
         """Chooses the fastest config for `args`; `force` tunes even where configs are given or cached."""
@@ -133,6 +164,7 @@ class Kernel:
     def reset(self) -> None:
         """Forgets every specialisation."""
         self._bound.clear()
+        self._runs.clear()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method, a kernel receives its instance as the first argument."""
@@ -154,44 +186,54 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     return []
 
 
-def _key_of(value: Any, name: str) -> Hashable:
+class _Unsupported(Exception):
+    """An argument of a type that no key can hold; the type's name is the only argument."""
+
+
+def _fails(keyer: Callable[[Any], Hashable], value: Any) -> bool:
+    try:
+        keyer(value)
+    except _Unsupported:
+        return True
+    return False
+
+
+def _key_of(value: Any) -> Hashable:
     """The part of a specialisation key that one top-level argument contributes; plain numbers count by type."""
     if isinstance(value, torch.Tensor):
-        return value.dtype, value.shape, value.stride(), value.device.type
+        return value.dtype, value.shape, value.stride(), value.get_device()
     kind = type(value)
     if kind is int or kind is float:
         return kind
-    return _nested_key(value, name)
+    return _nested_key(value)
 
 
-def _nested_key(value: Any, name: str) -> Hashable:
+def _nested_key(value: Any) -> Hashable:
     if isinstance(value, torch.Tensor):
-        return value.dtype, value.shape, value.stride(), value.device.type
+        return value.dtype, value.shape, value.stride(), value.get_device()
     if value is None or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
         return type(value), value
     if isinstance(value, (list, tuple)):
-        return type(value), tuple(_nested_key(v, name) for v in value)
+        return type(value), tuple(map(_nested_key, value))
     if isinstance(value, Mapping):
-        return type(value), tuple((k, _nested_key(v, name)) for k, v in value.items())
+        return type(value), tuple((k, _nested_key(v)) for k, v in value.items())
     if isinstance(value, FunctionType):
-        cells = tuple(_nested_key(c.cell_contents, name) for c in value.__closure__ or ())
-        defaults = tuple(_nested_key(d, name) for d in value.__defaults__ or ())
-        return value.__code__, cells, defaults, tuple(_global_key(value, name))
+        cells = tuple(_nested_key(c.cell_contents) for c in value.__closure__ or ())
+        defaults = tuple(map(_nested_key, value.__defaults__ or ()))
+        return value.__code__, cells, defaults, tuple(_global_keys(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value), tuple((k, _nested_key(v, name)) for k, v in vars(value).items())
+        return type(value), tuple((k, _nested_key(v)) for k, v in vars(value).items())
     if callable(value) or hasattr(value, "__dict__"):
         return type(value), id(value)
-    raise exc.UnsupportedArgument(name=name, type=type(value).__name__)
+    raise _Unsupported(type(value).__name__)
 
 
-def _global_key(function: FunctionType, name: str) -> list[Hashable]:
+def _global_keys(function: FunctionType) -> Iterator[Hashable]:
     """Values of the plain globals that a function argument reads: they are baked into the code."""
-    found = []
     for used in function.__code__.co_names:
         value = function.__globals__.get(used)
         if isinstance(value, (bool, int, float, str, torch.Tensor)):
-            found.append((used, _nested_key(value, name)))
-    return found
+            yield used, _nested_key(value)
 
 
 def kernel(

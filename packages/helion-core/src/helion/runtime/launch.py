@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import exc
+from .compile import compile_error, compile_kernel, signature_type
 from .load import load_kernel
+from .targets import device_target
 
 if TYPE_CHECKING:
     from ..emit.module import Generated
@@ -21,7 +23,7 @@ def host_callable(generated: Generated, device: torch.device) -> Callable[..., A
 
     kernel = load_kernel(generated.kernel_source, generated.kernel_name)
     function = compile_like(generated.host, generated.source, {})
-    launcher = _interpreted(generated) if device.type == "cpu" else _compiled(generated)
+    launcher = _interpreted(generated) if device.type == "cpu" else GpuLauncher(generated)
     function.__kwdefaults__ = {KERNEL: kernel, LAUNCH: launcher, TORCH: torch}
     return function
 
@@ -42,9 +44,78 @@ def _interpreted(generated: Generated) -> Callable[..., None]:
     return launch
 
 
-def _compiled(generated: Generated) -> Callable[..., None]:
-    def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
-        if 0 not in grid:
-            kernel[grid](*args, **options)
+class GpuLauncher:
+    """Launches one kernel through its compiled launcher, without Triton's own dispatch.
 
-    return launch
+    The binary depends on the device, on which pointers are multiples of 16 bytes, and on which integers need 64 bits; each
+    such variant is compiled once. Everything else is the same for all calls.
+    """
+
+    def __init__(self, generated: Generated) -> None:
+        self._generated = generated
+        self._tensors = len(generated.program.tensors)
+        self._ints = [k for k, s in enumerate(generated.program.scalars, self._tensors) if not s.is_float]
+        self._variants: dict[Any, Any] = {}
+
+    def __call__(self, kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
+        values = list(args)
+        bits = 0
+        for k in range(self._tensors):
+            values[k] = pointer = args[k].data_ptr()
+            bits |= pointer
+        index = args[0].get_device()
+        key: Any = index
+        if bits & 15 or self._ints:
+            key = (index, *(v & 15 == 0 for v in values[: self._tensors]), *(_fits(values[k]) for k in self._ints))
+        variant = self._variants.get(key)
+        if variant is None or index != current_device():
+            with torch.cuda.device(index):
+                self._launch(self._variant(key, values, options), grid, index, values)
+        else:
+            self._launch(variant, grid, index, values)
+
+    def _launch(self, variant: Any, grid: tuple[int, ...], index: int, values: list[Any]) -> None:
+        if 0 in grid:
+            return
+        x, y, z = grid if len(grid) == 3 else (*grid, 1, 1)[:3]
+        run, function, metadata = variant
+        run(x, y, z, current_stream(index), function, metadata, None, None, None, *values)
+
+    def _variant(self, key: Any, values: list[Any], options: Any) -> Any:
+        found = self._variants.get(key)
+        if found is None:
+            found = self._variants[key] = self._compile(values, options)
+        return found
+
+    def _compile(self, values: list[Any], options: Any) -> Any:
+        generated = self._generated
+        program = generated.program
+        pointers = values[: self._tensors]
+        signature = [signature_type(t.dtype) for t in program.tensors]
+        for scalar, value in zip(program.scalars, values[self._tensors :], strict=True):
+            signature.append("fp32" if scalar.is_float else "i32" if _fits(value) else "i64")
+        target = device_target(torch.device("cuda", torch.cuda.current_device()))
+        assert target is not None
+        aligned = [p % 16 == 0 for p in pointers]
+        try:
+            compiled = compile_kernel(
+                generated.kernel_source, generated.kernel_name, signature, target, options, aligned
+            )
+            run = compiled.run  # loads the binary
+        except Exception as error:
+            raise compile_error(error, program.name, target.name, generated.config) from error
+        return run, compiled.function, compiled.packed_metadata
+
+
+def _fits(value: int) -> bool:
+    return -(2**31) <= value < 2**31
+
+
+def current_device() -> int:
+    """Index of the current CUDA device."""
+    return torch._C._cuda_getDevice()
+
+
+def current_stream(index: int) -> int:
+    """Handle of the current stream of a CUDA device."""
+    return torch._C._cuda_getCurrentRawStream(index)

@@ -27,6 +27,7 @@ def callee(tracer: Tracer, function: Any) -> Any:
         inner = callee(tracer, function.__func__)
         return function if inner is function.__func__ else MethodType(inner, function.__self__)
     if isinstance(function, FunctionType) and is_user_file(function.__code__.co_filename) and _is_user_module(function):
+        tracer.inlined.append(function)
         return inline(function)
     return function
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -12,6 +12,9 @@ import torch
 
 _LEAVES = (int, float, bool, complex, str, bytes, type(None), type, ModuleType, BuiltinFunctionType, torch.dtype,
            torch.device, torch.SymInt, torch.SymFloat, torch.SymBool)  # fmt: skip
+
+
+_LIBRARIES = frozenset({"torch", "sympy", "triton", "helion", "builtins", "numpy", "math"})
 
 
 class HostNames:
@@ -27,9 +30,7 @@ class HostNames:
         self._seen: set[int] = set()
         for name, value in (*_free_variables(function), *variables.items()):
             self._push(value, name)
-        for name in _global_names(function.__code__):
-            if name in function.__globals__:
-                self._push(function.__globals__[name], name)
+        self._push_globals(function, lambda name: name)
 
     def find(self, target: Any) -> str | None:
         """The expression whose value is the object `target`, or None."""
@@ -46,14 +47,24 @@ class HostNames:
         if not isinstance(value, torch.Tensor):
             self._queue.append((value, source))
 
+    def _push_globals(self, function: FunctionType, render: Callable[[str], str]) -> None:
+        """Globals that the function names, and the attributes it may read of modules among them."""
+        names = list(_global_names(function.__code__))
+        for name in names:
+            value = function.__globals__.get(name)
+            if isinstance(value, ModuleType) and value.__name__.split(".")[0] not in _LIBRARIES:
+                for attribute in names:
+                    if attribute in vars(value):
+                        self._push(vars(value)[attribute], f"{render(name)}.{attribute}")
+            elif name in function.__globals__:
+                self._push(value, render(name))
+
     def _expand(self, value: Any, source: str) -> None:
         if isinstance(value, FunctionType):
             for k, cell in enumerate(value.__closure__ or ()):
                 if value.__code__.co_freevars[k] != "__helion_rt" and _filled(cell):
                     self._push(cell.cell_contents, f"{source}.__closure__[{k}].cell_contents")
-            for name in _global_names(value.__code__):
-                if name in value.__globals__:
-                    self._push(value.__globals__[name], f"{source}.__globals__[{name!r}]")
+            self._push_globals(value, lambda name: f"{source}.__globals__[{name!r}]")
         elif isinstance(value, tuple) and hasattr(value, "_fields"):
             for name in value._fields:
                 self._push(getattr(value, name), f"{source}.{name}")
@@ -71,7 +82,7 @@ class HostNames:
 
 def _is_user_object(value: Any) -> bool:
     module = type(value).__module__.split(".")[0]
-    return hasattr(value, "__dict__") and module not in {"torch", "sympy", "triton", "helion", "builtins", "numpy"}
+    return hasattr(value, "__dict__") and module not in _LIBRARIES
 
 
 def _filled(cell: Any) -> bool:

@@ -24,14 +24,17 @@ from .tracer import Tracer
 
 @dataclass(frozen=True)
 class Traced:
-    """The result of one trace. `replacements`: places of hl.register_block_size calls and their block numbers;
-    `guards`: conditions on the values of number arguments under which this trace holds.
+    """The result of one trace. `replacements`: host calls that only trace, by line and name, with the block numbers
+    they stand for;
+    `guards`: conditions on the values of number arguments under which this trace holds;
+    `functions`: user functions that were inlined.
     """
 
     program: Program
-    replacements: Mapping[tuple[int, int], int]
+    replacements: Mapping[tuple[int, str], Sequence[int | None]]
     guards: tuple[sympy.Basic, ...]
     symbols: Mapping[sympy.Symbol, str]
+    functions: tuple[FunctionType, ...]
 
 
 def trace(function: FunctionType, name: str, args: Sequence[Any], settings: Settings, constants: set[str]) -> Traced:
@@ -53,7 +56,7 @@ def trace(function: FunctionType, name: str, args: Sequence[Any], settings: Sett
     except exc.Base as error:
         raise error.with_traceback(location.trim(error.__traceback__)) from error.__cause__
     guards = tuple(g.expr for g in tracer.env.guards if not tracer.env.is_device(g.expr))
-    return Traced(program, dict(tracer.replacements), guards, symbols)
+    return Traced(program, dict(tracer.replacements), guards, symbols, tuple(tracer.inlined))
 
 
 def _stand_in(tracer: Tracer, name: str, value: Any, constant: bool, symbols: dict[sympy.Symbol, str]) -> Any:

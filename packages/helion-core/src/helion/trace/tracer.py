@@ -40,12 +40,14 @@ class Tracer:
         self.phases: list[Phase] = []
         self.tensors: dict[int, HostTensor] = {}
         self.host_scalars: dict[sympy.Symbol, HostScalar] = {}
-        self.replacements: dict[tuple[int, int], int] = {}
+        self.replacements: dict[tuple[int, str], list[int | None]] = {}
         self.real_tensors: dict[int, tuple[torch.Tensor, FakeTensor]] = {}
         self.derived: dict[int, tuple[torch.Tensor, Callable[[Callable[[Any], str]], str]]] = {}
         self.block: Block | None = None
         self.names: HostNames | None = None
         self.loads = self.stores = self.loops = 0
+        self.inlined: list[Any] = []  # user functions that device code called
+        self.stage = 0  # how many barriers came before
         self._host_statements: list[str] = []
         self._full_ranges: dict[Size, Range] = {}
         self.min_lanes: dict[int, int] = {}
@@ -215,10 +217,42 @@ class Tracer:
 
     def register_block_size(self, minimum: int, maximum: int) -> torch.SymInt:
         block = self._new_block(None, minimum=max(1, minimum), maximum=maximum)
-        where = location.here()
-        if where is not None:
-            self.replacements[where.line, where.column] = block.id
+        self._replace_call("register_block_size", block.id)
         return self.env.sym(block.symbol)  # type: ignore[return-value]
+
+    def _replace_call(self, name: str, block: int | None) -> None:
+        """Notes a call that only matters while tracing: the wrapper writes a block size (or the argument) in its place."""
+        if not self.in_device:
+            self.replacements.setdefault((location.line_here()[1], name), []).append(block)
+
+    def specialize(self, value: Any) -> Any:
+        self._replace_call("specialize", None)
+        return self._specialized(value)
+
+    def _specialized(self, value: Any) -> Any:
+        if isinstance(value, (list, tuple, torch.Size)):
+            return tuple(map(self._specialized, value))
+        if is_symbolic(value):
+            return self.constant(value, "hl.specialize")
+        return value
+
+    def constant(self, value: Any, name: str) -> int:
+        """`value` as a Python int; a host size gets a guard. Raises `DeviceValueAsPython` for what only the device knows."""
+        if self.is_device_value(value):
+            raise exc.DeviceValueAsPython(
+                wanted="int", how=f"by {name}", location=location.here(),
+                instead="use range(...) or hl.tile(...), which loop on the device",
+            )  # fmt: skip
+        return int(value)
+
+    def barrier(self) -> None:
+        if self.in_device:
+            raise exc.UnsupportedOperation(
+                op="hl.barrier()", reason=" inside a tile loop", location=location.here(),
+                instead="write it at the top level of the kernel, between two tile loops",
+            )  # fmt: skip
+        self._replace_call("barrier", None)
+        self.stage += 1
 
     def _new_block(self, extent: Size | None, minimum: int = 1, maximum: int | None = None) -> BlockSize:
         index = len(self.blocks)
@@ -328,7 +362,7 @@ class Tracer:
             self.block = None
         if not block.has_effect():
             raise exc.DeviceLoopWithoutEffect(location=where)
-        self.phases.append(Phase(ranges, block, number, where))
+        self.phases.append(Phase(ranges, block, number, where, self.stage))
         self._check_phase_order(where)
         return [self._host_after(n, v, f) for n, v, f in zip(names, values, finals, strict=True)]
 
@@ -341,7 +375,8 @@ class Tracer:
     def _check_phase_order(self, where: location.Location | None) -> None:
         """A later tile loop may not read what an earlier one wrote: programs of both run at the same time."""
         *earlier, last = self.phases
-        written = {op.tensor.source for phase in earlier for op in phase.body.walk() if isinstance(op, ir.Store)}
+        together = [phase for phase in earlier if phase.stage == last.stage]
+        written = {op.tensor.source for phase in together for op in phase.body.walk() if isinstance(op, ir.Access) and op.effect}
         for op in last.body.walk():
             if isinstance(op, ir.Access) and op.tensor.source in written:
                 raise exc.LoopDependencyError(name=op.tensor.source, location=where)
