@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import ir
 from .kernel import KernelEmitter, emit
-from .memory import address, mask, operand, reshaped_result
+from .memory import address, mask, operand
 
 
 @emit.register
@@ -19,14 +19,14 @@ def _(op: ir.Atomic, k: KernelEmitter) -> None:
     if k.uses[op.result] == 0:
         k.write(text)
         return
-    k.define(op.result, reshaped_result(op, text, k), "previous")
+    k.define(op.result, text, "previous")
 
 
 def _compare_and_swap(op: ir.Atomic, pointer: str, values: list[str], where: str | None, k: KernelEmitter) -> str:
     """`tl.atomic_cas` takes no mask: lanes outside compare the first element with, and replace it by, the same value."""
     expected, new = values
     if where is not None:
-        shape = k.shape([d.size for d in op.dims])
+        shape = k.kept_shape(op.dims)
         inside = k.let("inside", f"tl.broadcast_to({where}, {shape})")
         pointer = k.let("pointers", f"tl.where({inside}, {pointer}, {k.tensors[op.tensor]})")
         expected = k.let("expected", f"tl.broadcast_to({expected}, {shape})")

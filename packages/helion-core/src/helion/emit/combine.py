@@ -5,8 +5,7 @@ from __future__ import annotations
 from .. import ir
 from ..ir import Block, Value
 from ..lower.padding import identity
-from .kernel import KernelEmitter, emit
-from .memory import spread
+from .kernel import KernelEmitter, emit, spread
 from .operations import masked
 
 

@@ -14,11 +14,19 @@ import sympy
 
 from .. import ir
 from ..config import Config
-from ..ir import Block, BlockSize, HostScalar, HostTensor, Program, Range, Size, Value
+from ..ir import Block, BlockSize, Dim, HostScalar, HostTensor, Program, Range, Size, Value
 from ..lower.layout import INT32_MAX, Layout
 from ..lower.padding import Padding
+from ..lower.pointwise import TRITON_DTYPES
 from .expressions import Printer
 from .names import Names
+
+
+# Kinds of operations whose emitters work on squeezed values: text in which dims of one lane are left out.
+SQUEEZED = frozenset({
+    ir.Scalar, ir.Full, ir.Indices, ir.Iota, ir.Pointwise, ir.Cast, ir.Permute, ir.Reshape, ir.Expand, ir.Reduce, ir.Dot,
+    ir.Load, ir.Store, ir.Atomic, ir.For, ir.While, ir.If,
+})  # fmt: skip
 
 
 @singledispatch
@@ -28,7 +36,12 @@ def emit(op: ir.Op, k: KernelEmitter) -> None:
 
 
 class KernelEmitter:
-    """State of one emission: lines written so far, names of values, what is already computed in each scope."""
+    """State of one emission: lines written so far, names of values, what is already computed in each scope.
+
+    Values are held squeezed: a dim of one lane (a batch of 1, a kept reduced dim) is not there in the text, so that products
+    stay 2-D and rows 1-D. While an operation outside `SQUEEZED` is written, `name`, `define`, `index` and `mask` speak of full
+    shapes instead and convert.
+    """
 
     def __init__(self, program: Program, config: Config, kernel_name: str) -> None:
         self.program, self.config = program, config
@@ -51,6 +64,9 @@ class KernelEmitter:
         self.scalars: dict[HostScalar, str] = {s: self.names.fresh(s.name) for s in program.scalars}
         self.blocks: dict[BlockSize, str] = {b: self.names.fresh(b.name) for b in program.blocks}
         self._wide = {t: _needs_int64(t) for t in program.tensors}
+        self.squeezed = True
+        self.shared: set[str] = set()  # variables that several values live in
+        self._kept: dict[tuple[Dim, ...], tuple[int, ...]] = {}
 
     # --- lines
 
@@ -64,12 +80,18 @@ class KernelEmitter:
 
     @contextmanager
     def indented(self) -> Iterator[None]:
-        """A nested scope: what is defined in it is forgotten afterwards."""
+        """A nested scope, indented."""
         self._depth += 1
+        with self.scope():
+            yield
+        self._depth -= 1
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """What is remembered in a `with` block is forgotten behind it."""
         self._scopes.append({})
         yield
         self._scopes.pop()
-        self._depth -= 1
 
     @contextmanager
     def function(self) -> Iterator[Callable[[], list[str]]]:
@@ -99,13 +121,26 @@ class KernelEmitter:
     # --- values and sizes
 
     def name(self, value: Value) -> str:
-        return self._values[value]
+        text = self._values[value]
+        if self.squeezed or len(self.kept(value.dims)) == len(value.dims):
+            return text
+        known = self.known(("full", value))
+        return known or self.remember(("full", value), self.let(text, self._unsqueezed(text, value)))
 
     def set_name(self, value: Value, name: str) -> None:
+        if not self.squeezed and len(self.kept(value.dims)) != len(value.dims):
+            name = self.let(name, self._squeezed(name, value))
         self._values[value] = name
+
+    def alias(self, value: Value, source: Value) -> None:
+        """`value` looks like `source` on the device: it lives in the same variable."""
+        name = self._values[value] = self._values[source]
+        self.shared.add(name)
 
     def define(self, value: Value, text: str, hint: str = "v") -> str:
         """Gives `value` a variable holding `text`."""
+        if not self.squeezed and len(self.kept(value.dims)) != len(value.dims):
+            text = self._squeezed(text, value)
         name = self._targets.get(value)
         if name is None:
             name = self.let(value.hint or hint, text)
@@ -113,6 +148,44 @@ class KernelEmitter:
             self.write(f"{name} = {text}")
         self._values[value] = name
         return name
+
+    # --- squeezed shapes
+
+    def kept(self, dims: tuple[Dim, ...]) -> tuple[int, ...]:
+        """Positions of the dims that have more than one lane."""
+        found = self._kept.get(dims)
+        if found is None:
+            found = tuple(at for at, dim in enumerate(dims) if self.layout.physical(dim.size) != 1)
+            self._kept[dims] = found
+        return found
+
+    def kept_shape(self, dims: tuple[Dim, ...]) -> str:
+        """The shape of a squeezed value with `dims` as text."""
+        return self.shape([dims[at].size for at in self.kept(dims)])
+
+    def align(self, text: str, dims: tuple[Dim, ...], at: int, target: tuple[Dim, ...]) -> str:
+        """`text`, a value of `dims` that stand at `at`... of `target`, with unit dims added so that it broadcasts to it."""
+        if not self.squeezed:
+            return spread(text, at, len(dims), len(target))
+        own = {at + position for position in self.kept(dims)}
+        wanted = self.kept(target)
+        if not own or len(own) == len(wanted):
+            return text
+        return f"{text}[{', '.join(':' if position in own else 'None' for position in wanted)}]"
+
+    def _squeezed(self, text: str, value: Value) -> str:
+        """Full text to squeezed text."""
+        if self.kept(value.dims):
+            return f"tl.reshape({text}, {self.kept_shape(value.dims)})"
+        self.helpers["_first"] = "@triton.jit\ndef _first(a, b):\n    return a\n"
+        return f"tl.reduce(tl.reshape({text}, [1]), 0, _first)"
+
+    def _unsqueezed(self, text: str, value: Value) -> str:
+        """Squeezed text to full text."""
+        kept = self.kept(value.dims)
+        if not kept:
+            return f"tl.full({self.shape(value.shape)}, {text}, {TRITON_DTYPES[value.dtype]})"
+        return f"{text}[{', '.join(':' if at in kept else 'None' for at in range(len(value.dims)))}]"
 
     def write_into(self, value: Value, name: str) -> None:
         """Has the operation that defines `value` assign the existing variable `name`."""
@@ -139,9 +212,7 @@ class KernelEmitter:
             case Value() as value:
                 return self.name(value)
             case Range() as r:
-                name = self.known(("offset", r))
-                assert name is not None, f"the offset of {r} is used outside its loop"
-                return name
+                return self._offset(r)
             case BlockSize() as block:
                 return self.blocks[block]
             case HostScalar() as scalar:
@@ -172,38 +243,56 @@ class KernelEmitter:
         return name
 
     def index(self, r: Range) -> str:
-        """The vector of indices of the current tile of `r`."""
+        """The indices of the current tile of `r`: a vector, or a scalar where squeezed and the tile has one lane."""
+        scalar = self.squeezed and self.layout.physical(r.width) == 1
+        if scalar:
+            return "0" if r.full else self._offset(r)
         found = self.known(("index", r))
         if found is None:
             suffix = r.name.removeprefix("tile_")
             lanes = f"tl.arange(0, {self.size(r.width)})"
             if r.full and r not in self._headers:
                 self._headers[r] = self._top_header, 1, self._scopes[0]
-            offset = self.known(("offset", r)) or self.print(r.base)
-            text = lanes if r.full else f"{offset} + {lanes}"
+            text = lanes if r.full else f"{self._offset(r)} + {lanes}"
             found = self._in_header(r, ("index", r), f"index_{suffix}", text)
         return found
 
+    def _offset(self, r: Range) -> str:
+        name = self.known(("offset", r))
+        if name is None and r.parent is not None:
+            return self.print(r.base)
+        assert name is not None, f"the offset of {r} is used outside its loop"
+        return name
+
     def mask(self, r: Range) -> str | None:
-        """The mask of the current tile of `r`, or None where every lane is inside."""
+        """The mask of the current tile of `r`, shaped like its index, or None where every lane is inside."""
         if not self.layout.needs_mask(r):
             return None
-        found = self.known(("mask", r))
+        scalar = self.squeezed and self.layout.physical(r.width) == 1
+        found = self.known(("mask", r, scalar))
         if found is None:
             suffix = r.name.removeprefix("tile_")
             text = f"{self.index(r)} < {self.print(r.end)}"
             width = self.layout.number(r.width)
             if not r.full and width is not None and self.layout.physical(r.width) != width:
                 text = f"({text}) & (tl.arange(0, {self.size(r.width)}) < {width})"
-            found = self._in_header(r, ("mask", r), f"mask_{suffix}", text)
+            found = self._in_header(r, ("mask", r, scalar), f"mask_{suffix}", text)
         return found
+
+    def mask_along(self, r: Range, dims: tuple[Dim, ...], at: int) -> str | None:
+        """The mask of `r`, which dim `at` runs over, aligned with a value of `dims`."""
+        text = self.mask(r)
+        return text if text is None else self.align(text, dims[at : at + 1], at, dims)
 
     # --- blocks
 
     def block(self, block: Block) -> None:
+        outer = self.squeezed
         for op in block.ops:
             self._comment(op)
+            self.squeezed = type(op) in SQUEEZED
             emit(op, self)
+        self.squeezed = outer
 
     def _comment(self, op: ir.Op) -> None:
         """The user's source line, once per run of operations that come from it."""
@@ -217,6 +306,14 @@ class KernelEmitter:
 def _root(r: Range) -> Range:
     """The range of a loop from which reshapes derived `r`."""
     return r if r.parent is None else _root(r.parent)
+
+
+def spread(text: str, at: int, count: int, rank: int) -> str:
+    """`text`, a value of `count` dims, placed at dims `at`... of a value of `rank` dims by adding unit dims."""
+    if count == 0 or count == rank:
+        return text
+    parts = ["None"] * at + [":"] * count + ["None"] * (rank - at - count)
+    return f"{text}[{', '.join(parts)}]"
 
 
 def _flatten(buffer: list[Any]) -> Iterator[str]:

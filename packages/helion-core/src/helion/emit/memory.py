@@ -6,75 +6,71 @@ import torch
 
 from .. import ir
 from ..ir import PointIndex, Size, SliceIndex, TileIndex, ValueIndex
+from ..lower.layout import INT32_MAX
 from ..lower.pointwise import TRITON_DTYPES
 from .kernel import KernelEmitter, emit
 
 
-def spread(text: str, at: int, count: int, rank: int) -> str:
-    """`text`, a value of `count` dims, placed at dims `at`... of a value of `rank` dims by adding unit dims."""
-    if count == 0 or count == rank:
-        return text
-    parts = ["None"] * at + [":"] * count + ["None"] * (rank - at - count)
-    return f"{text}[{', '.join(parts)}]"
-
-
-def _scaled(text: str, stride: str, wide: bool) -> str | None:
-    if stride == "0":
-        return None
-    if wide:
-        text = f"{text}.to(tl.int64)"
-    return text if stride == "1" else f"{text} * {stride}"
-
-
-def _scalar(text: str, wide: bool) -> str:
-    return f"tl.full([], {text}, tl.int64)" if wide and not text.isdigit() else f"({text})" if " " in text else text
-
-
 def address(op: ir.Access, k: KernelEmitter) -> str:
-    """The pointers of an access: the tensor plus the sum of index times stride, in the shape of the access."""
+    """The pointers of an access: the tensor plus the sum of index times stride, what is the same for all lanes first."""
     wide = k.is_wide(op.tensor)
-    rank = len(op.dims)
-    base, spanned = _base(op, k, rank)
-    terms: list[str] = []
+    lanes_wide = wide and _lanes_need_int64(op, k)
+    base, spanned = _base(op, k)
+    scalars: list[str] = []
+    vectors: list[str] = []
     dimension = 0
     for entry in op.index:
         if isinstance(entry, ir.NewAxis):
             continue
         stride = _stride(op.tensor.strides[dimension], k)
-        term = _scaled(_index_text(entry, op, k, rank, wide), stride, wide and not isinstance(entry, PointIndex))
-        if term is not None and term != "0":
-            terms.append(term)
-            spanned |= _span(entry, op)
+        text, span = _index_text(entry, op, k)
+        term = _scaled(text, stride, lanes_wide if span else wide, bool(span))
+        if term is not None:
+            (vectors if span else scalars).append(term)
+            spanned |= span
         dimension += 1
-    text = f"{base} + {terms[0]}" if len(terms) == 1 else f"{base} + ({' + '.join(terms)})" if terms else base
-    return text if _covers(op, spanned, k) else f"tl.broadcast_to({text}, {k.shape([d.size for d in op.dims])})"
+    base = " + ".join([base, *scalars])
+    text = f"{base} + ({' + '.join(vectors)})" if len(vectors) > 1 else " + ".join([base, *vectors])
+    return text if spanned.issuperset(k.kept(op.dims)) else f"tl.broadcast_to({text}, {k.kept_shape(op.dims)})"
 
 
-def _base(op: ir.Access, k: KernelEmitter, rank: int) -> tuple[str, set[int]]:
+def _base(op: ir.Access, k: KernelEmitter) -> tuple[str, set[int]]:
     """The tensor's pointer, or the addresses that an input holds, and the dims these span."""
     if op.base is None:
         return k.tensors[op.tensor], set()
     value = op.inputs[op.base]
     pointers = f"{k.name(value)}.to(tl.pointer_type({TRITON_DTYPES[op.tensor.dtype]}))"
-    return spread(pointers, 0, len(value.dims), rank), set(range(len(value.dims)))
+    return k.align(pointers, value.dims, 0, op.dims), set(k.kept(value.dims))
 
 
-def _span(entry: ir.Index, op: ir.Access) -> set[int]:
-    """The dims of the access along which an index varies."""
-    match entry:
-        case TileIndex(_, _, dim) | SliceIndex(_, _, _, dim):
-            return {dim}
-        case ValueIndex(slot, dim):
-            return set(range(dim, dim + len(op.inputs[slot].dims)))
-        case _:
-            return set()
+def _scaled(text: str, stride: str, wide: bool, is_vector: bool) -> str | None:
+    """index * stride, in 64 bits where `wide`; None where it is nothing."""
+    if stride == "0" or text == "0":
+        return None
+    if text.isdigit() and stride.isdigit():
+        return str(int(text) * int(stride))
+    if wide:
+        text = f"{text}.to(tl.int64)" if is_vector else f"tl.full([], {text}, tl.int64)"
+    elif " " in text and not text.endswith("]") and not text.startswith("("):
+        text = f"({text})"
+    return text if stride == "1" else f"{text} * {stride}"
 
 
-def _covers(op: ir.Access, spanned: set[int], k: KernelEmitter) -> bool:
-    """Whether pointers that vary along `spanned` have the shape of the access; strides of 0 leave dims out."""
-    if not spanned:
-        return not op.dims or _needs_reshape(op)
-    return all(k.layout.physical(d.size) == 1 for at, d in enumerate(op.dims) if at not in spanned)
+def _lanes_need_int64(op: ir.Access, k: KernelEmitter) -> bool:
+    """Whether the offsets among the lanes of one access need 64 bits: unknown indices, or tall strides."""
+    reach = 0
+    dimension = 0
+    for entry in op.index:
+        if isinstance(entry, ir.NewAxis):
+            continue
+        size, stride = op.tensor.sizes[dimension], op.tensor.strides[dimension]
+        dimension += 1
+        if isinstance(entry, PointIndex) or (isinstance(entry, TileIndex) and k.layout.physical(entry.range.width) == 1):
+            continue
+        if not isinstance(size, int) or not isinstance(stride, int):
+            return True
+        reach += max(size, k.layout.physical(size)) * abs(stride)
+    return reach > INT32_MAX
 
 
 def _stride(stride: Size, k: KernelEmitter) -> str:
@@ -82,50 +78,55 @@ def _stride(stride: Size, k: KernelEmitter) -> str:
     return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
-def _index_text(entry: ir.Index, op: ir.Access, k: KernelEmitter, rank: int, wide: bool) -> str:
+def _index_text(entry: ir.Index, op: ir.Access, k: KernelEmitter) -> tuple[str, set[int]]:
+    """The indices along one dimension of the tensor, and the dims of the access along which they vary."""
     match entry:
         case TileIndex(r, offset, dim):
             text = k.index(r)
             if offset != 0:
                 text = f"({text} + {k.print(offset)})"
-            return spread(text, dim, 1, rank)
+            return _placed(text, dim, op, k)
         case SliceIndex(r, start, step, dim):
             text = k.index(r)
-            if step != 1:
+            if step != 1 and text != "0":
                 text = f"{text} * {step}"
             if start != 0:
-                text = f"{k.print(start)} + {text}"
-            return spread(f"({text})" if " " in text else text, dim, 1, rank)
+                text = k.print(start) if text == "0" else f"{k.print(start)} + {text}"
+            return _placed(f"({text})" if " " in text else text, dim, op, k)
         case PointIndex(at):
-            return _scalar(k.print(at), wide)
+            return k.print(at), set()
         case ValueIndex(slot, dim):
             value = op.inputs[slot]
-            return spread(k.name(value), dim, len(value.dims), rank)
+            return k.align(k.name(value), value.dims, dim, op.dims), {dim + at for at in k.kept(value.dims)}
         case _:
             raise AssertionError(entry)
 
 
+def _placed(text: str, dim: int, op: ir.Access, k: KernelEmitter) -> tuple[str, set[int]]:
+    dims = op.dims[dim : dim + 1]
+    return k.align(text, dims, dim, op.dims), {dim} if k.kept(dims) else set()
+
+
 def mask(op: ir.Access, k: KernelEmitter) -> str | None:
     """The mask of an access: range masks of its dims, tensor bounds where a tile may leave them, the extra mask."""
-    rank = len(op.dims)
     terms: list[str] = []
     for at, dim in enumerate(op.dims):
         for r in sorted(dim.ranges, key=lambda r: r.id):
-            text = k.mask(r)
+            text = k.mask_along(r, op.dims, at)
             if text is not None:
-                terms.append(spread(text, at, 1, rank))
+                terms.append(text)
     dimension = 0
     for entry in op.index:
         if isinstance(entry, TileIndex):
-            terms.extend(_bounds(entry, op.tensor.sizes[dimension], k, rank))
+            terms.extend(_bounds(entry, op, op.tensor.sizes[dimension], k))
         dimension += not isinstance(entry, ir.NewAxis)
     if op.mask is not None:
         value = op.inputs[op.mask]
-        terms.append(spread(k.name(value), rank - len(value.dims), len(value.dims), rank))
+        terms.append(k.align(k.name(value), value.dims, len(op.dims) - len(value.dims), op.dims))
     return " & ".join(dict.fromkeys(terms)) if terms else None
 
 
-def _bounds(entry: TileIndex, size: Size, k: KernelEmitter, rank: int) -> list[str]:
+def _bounds(entry: TileIndex, op: ir.Access, size: Size, k: KernelEmitter) -> list[str]:
     """Checks against the tensor's own size, where the range of the tile does not imply them."""
     r, offset, dim = entry
     inside = isinstance(r.end, int) and isinstance(size, int) and isinstance(offset, int) and r.end + offset <= size
@@ -134,31 +135,17 @@ def _bounds(entry: TileIndex, size: Size, k: KernelEmitter, rank: int) -> list[s
         result.append(f"{_shifted(r, offset, k)} < {k.print(size)}")
     if not (isinstance(offset, int) and offset >= 0) and offset != 0:
         result.append(f"{_shifted(r, offset, k)} >= 0")
-    return [f"({spread(f'({text})', dim, 1, rank)})" if rank > 1 else f"({text})" for text in result]
+    return [k.align(f"({text})", op.dims[dim : dim + 1], dim, op.dims) for text in result]
 
 
 def _shifted(r: ir.Range, offset: Size, k: KernelEmitter) -> str:
     return k.index(r) if offset == 0 else f"{k.index(r)} + {k.print(offset)}"
 
 
-def _needs_reshape(op: ir.Access) -> bool:
-    """Whether no index spans a dim, so that the pointer is a scalar while the access has (unit) dims."""
-    scalar_base = op.base is None or not op.inputs[op.base].dims
-    return bool(op.dims) and scalar_base and not any(_span(entry, op) for entry in op.index)
-
-
-def reshaped_result(op: ir.Access, text: str, k: KernelEmitter) -> str:
-    """What was read, in the shape of the access."""
-    return f"tl.full({k.shape([d.size for d in op.dims])}, {text}, {TRITON_DTYPES[op.result.dtype]})" if _needs_reshape(op) else text
-
-
 def operand(op: ir.Access, slot: int, k: KernelEmitter) -> str:
-    """An input that is written, with unit dims added to line up with the access."""
+    """An input that is written, lined up with the access."""
     value = op.inputs[slot]
-    text = k.name(value)
-    if _needs_reshape(op):
-        return f"tl.reshape({text}, [1]).sum()" if value.dims else text
-    return spread(text, len(op.dims) - len(value.dims), len(value.dims), len(op.dims)) if value.dims else text
+    return k.align(k.name(value), value.dims, len(op.dims) - len(value.dims), op.dims)
 
 
 @emit.register
@@ -172,7 +159,7 @@ def _(op: ir.Load, k: KernelEmitter) -> None:
     text = f"tl.load({', '.join(arguments)})"
     if op.result.dtype is torch.bool:
         text = f"({text} != 0)"
-    k.define(op.result, reshaped_result(op, text, k), f"{k.tensors[op.tensor]}_tile")
+    k.define(op.result, text, f"{k.tensors[op.tensor]}_tile")
 
 
 @emit.register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import torch
@@ -11,7 +12,6 @@ from ..ir import Value
 from ..lower.padding import identity
 from ..lower.pointwise import TRITON_DTYPES, cast_text
 from .kernel import KernelEmitter, emit
-from .memory import spread
 
 HELPERS = {
     "_max": "@triton.jit\ndef _max(a, b):\n    return tl.maximum(a, b, tl.PropagateNan.ALL)\n",
@@ -48,12 +48,11 @@ def masked(value: Value, dim: int, fill: int | float, k: KernelEmitter) -> str:
     content = k.padding.content(value, dim)
     if content is not None and content == fill:
         return k.name(value)
-    key = ("masked", value, dim, fill)
+    key = ("masked", value, dim, fill, k.squeezed)
     found = k.known(key)
     if found is None:
-        rank = len(value.dims)
-        masks = [k.mask(r) for r in sorted(needed, key=lambda r: r.id)]
-        where = " & ".join(spread(m, dim, 1, rank) for m in masks if m is not None)
+        masks = [k.mask_along(r, value.dims, dim) for r in sorted(needed, key=lambda r: r.id)]
+        where = " & ".join(m for m in masks if m is not None)
         text = f"tl.where({where}, {k.name(value)}, {literal(fill, value.dtype)})"
         found = k.remember(key, k.let(f"{k.name(value)}_masked", text))
     return found
@@ -68,20 +67,26 @@ def _(op: ir.Scalar, k: KernelEmitter) -> None:
 def _(op: ir.Full, k: KernelEmitter) -> None:
     dtype = TRITON_DTYPES[op.result.dtype]
     fill = literal(op.fill, op.result.dtype) if op.fill is not None else k.name(op.inputs[0])
-    k.define(op.result, f"tl.full({k.shape(op.result.shape)}, {fill}, {dtype})", "full")
+    k.define(op.result, f"tl.full({k.kept_shape(op.result.dims)}, {fill}, {dtype})", "full")
 
 
 @emit.register
 def _(op: ir.Indices, k: KernelEmitter) -> None:
     name = k.index(op.range)
-    if op.offset == 0:
+    if not k.kept(op.result.dims):
+        name = f"tl.full([], {name}, tl.int32)"
+    if op.offset == 0 and name.isidentifier():
+        k.shared.add(name)
         k.set_name(op.result, name)
     else:
-        k.define(op.result, f"{name} + {k.print(op.offset)}")
+        k.define(op.result, f"{name} + {k.print(op.offset)}" if op.offset != 0 else name)
 
 
 @emit.register
 def _(op: ir.Iota, k: KernelEmitter) -> None:
+    if not k.kept(op.result.dims):
+        k.define(op.result, f"tl.full([], {k.print(op.start)}, tl.int32)", "iota")
+        return
     text = f"tl.arange(0, {k.size(op.result.shape[0])})"
     if op.step != 1:
         text = f"{text} * {k.print(op.step)}"
@@ -95,7 +100,8 @@ _LINE = re.compile(r"\$(\d+)\$")
 
 @emit.register
 def _(op: ir.Pointwise, k: KernelEmitter) -> None:
-    operands = [k.name(v) for v in op.inputs]
+    dims = op.result.dims
+    operands = [k.align(k.name(v), v.dims, len(dims) - len(v.dims), dims) for v in op.inputs]
     lines: list[str] = []
 
     def fill(text: str) -> str:
@@ -109,85 +115,108 @@ def _(op: ir.Pointwise, k: KernelEmitter) -> None:
 @emit.register
 def _(op: ir.Cast, k: KernelEmitter) -> None:
     (source,) = op.inputs
-    k.define(op.result, cast_text(k.name(source), source.dtype, op.result.dtype))
+    if source.dtype == op.result.dtype:
+        k.alias(op.result, source)
+    else:
+        k.define(op.result, cast_text(k.name(source), source.dtype, op.result.dtype))
 
 
 @emit.register
 def _(op: ir.Permute, k: KernelEmitter) -> None:
-    order = ", ".join(map(str, op.order))
-    k.define(op.result, f"tl.permute({k.name(op.inputs[0])}, [{order}])")
+    (source,) = op.inputs
+    kept = k.kept(source.dims)
+    order = [kept.index(axis) for axis in op.order if axis in kept]
+    if order == sorted(order):
+        k.alias(op.result, source)
+    else:
+        k.define(op.result, f"tl.permute({k.name(source)}, {order})")
 
 
 @emit.register
 def _(op: ir.Reshape, k: KernelEmitter) -> None:
     source, result = op.inputs[0], op.result
-    if not source.dims:
-        k.define(result, f"tl.full({k.shape(result.shape)}, {k.name(source)}, {TRITON_DTYPES[result.dtype]})")
-        return
-    k.define(result, _unit_dims_text(k.name(source), source, result) or f"tl.reshape({k.name(source)}, {k.shape(result.shape)})")
-
-
-def _unit_dims_text(name: str, source: Value, result: Value) -> str | None:
-    """`x[:, None]` where the reshape only adds unit dims."""
-    parts: list[str] = []
-    old = list(source.dims)
-    for dim in result.dims:
-        if old and dim == old[0]:
-            parts.append(":")
-            old.pop(0)
-        elif dim.size == 1:
-            parts.append("None")
-        else:
-            return None
-    return f"{name}[{', '.join(parts)}]" if not old else None
+    old, new = ([k.layout.physical(v.dims[at].size) for at in k.kept(v.dims)] for v in (source, result))
+    if old == new:
+        k.alias(result, source)
+    else:
+        k.define(result, f"tl.reshape({k.name(source)}, {k.kept_shape(result.dims)})")
 
 
 @emit.register
 def _(op: ir.Expand, k: KernelEmitter) -> None:
-    k.define(op.result, f"tl.broadcast_to({k.name(op.inputs[0])}, {k.shape(op.result.shape)})")
+    (source,) = op.inputs
+    if k.kept(source.dims) == k.kept(op.result.dims):
+        k.alias(op.result, source)
+        return
+    text = k.align(k.name(source), source.dims, 0, op.result.dims)
+    k.define(op.result, f"tl.broadcast_to({text}, {k.kept_shape(op.result.dims)})")
 
 
 @emit.register
 def _(op: ir.Reduce, k: KernelEmitter) -> None:
     (source,) = op.inputs
-    fill = identity(op.kind, source.dtype)
-    name = masked(source, op.dim, fill, k)
+    name = masked(source, op.dim, identity(op.kind, source.dtype), k)
+    kept = k.kept(source.dims)
+    position = op.kind in ("argmax", "argmin")
+    if op.dim not in kept:
+        if position:
+            k.define(op.result, f"tl.full({k.kept_shape(op.result.dims)}, 0, tl.int32)", "position")
+        else:
+            k.shared.add(name)
+            k.set_name(op.result, name)
+        return
+    axis = kept.index(op.dim)
     if op.kind == "sum":
-        text = f"tl.sum({name}, {op.dim})"
-    else:
-        helper = f"_{op.kind}"
-        k.helpers[helper] = HELPERS[helper]
-        if op.kind in ("argmax", "argmin"):
-            rank = len(source.dims)
-            lanes = spread(f"tl.arange(0, {k.size(source.shape[op.dim])})", op.dim, 1, rank)
-            positions = k.let("positions", f"tl.broadcast_to({lanes}, {k.shape(source.shape)})")
-            first = k.names.fresh("extreme")
-            result = k.names.fresh(op.result.hint or "position")
-            k.write(f"{first}, {result} = tl.reduce(({name}, {positions}), {op.dim}, {helper})")
-            k.set_name(op.result, result)
-            return
-        text = f"tl.reduce({name}, {op.dim}, {helper})"
-    k.define(op.result, text, op.kind)
+        k.define(op.result, f"tl.sum({name}, {axis})", "sum")
+        return
+    helper = f"_{op.kind}"
+    k.helpers[helper] = HELPERS[helper]
+    if not position:
+        k.define(op.result, f"tl.reduce({name}, {axis}, {helper})", op.kind)
+        return
+    lanes = k.align(f"tl.arange(0, {k.size(source.shape[op.dim])})", source.dims[op.dim : op.dim + 1], op.dim, source.dims)
+    positions = k.let("positions", f"tl.broadcast_to({lanes}, {k.kept_shape(source.dims)})")
+    first = k.names.fresh("extreme")
+    result = k.names.fresh(op.result.hint or "position")
+    k.write(f"{first}, {result} = tl.reduce(({name}, {positions}), {axis}, {helper})")
+    k.set_name(op.result, result)
 
 
 @emit.register
 def _(op: ir.Dot, k: KernelEmitter) -> None:
     a, b = op.inputs[:2]
     left, right = masked(a, len(a.dims) - 1, 0, k), masked(b, len(b.dims) - 2, 0, k)
-    shape = k.layout.physical_shape(op.result)
-    unit_batch = len(shape) > 2 and all(size == 1 for size in shape[:-2])
-    if len(shape) > 2:
-        left, right = (_batched(n, v, op.result, unit_batch, k) for n, v in ((left, a), (right, b)))
-    arguments = [left, right]
+    batch = [at for at in k.kept(op.result.dims) if at < len(op.result.dims) - 2]
+    arguments = [_matrix(left, a, op.result, batch, k), _matrix(right, b, op.result, batch, k)]
     if len(op.inputs) > 2:
-        acc = k.name(op.inputs[2])
-        arguments.append(f"acc={_flat(acc, op.inputs[2], unit_batch, k)}" if len(shape) > 2 else f"acc={acc}")
+        arguments.append(f"acc={_matrix(k.name(op.inputs[2]), op.inputs[2], op.result, batch, k)}")
     if op.precision is not None:
         arguments.append(f"input_precision={op.precision!r}")
     text = f"tl.dot({', '.join(arguments)}, out_dtype={TRITON_DTYPES[op.result.dtype]})"
-    if len(shape) > 2:
-        text = f"tl.reshape({text}, {k.shape(op.result.shape)})"
+    if len(batch) > 1 or len(k.kept(op.result.dims)) != len(batch) + 2:
+        text = f"tl.reshape({text}, {k.kept_shape(op.result.dims)})"
     k.define(op.result, text, "dot")
+
+
+def _matrix(name: str, value: Value, result: Value, batch: list[int], k: KernelEmitter) -> str:
+    """An operand as Triton's dot wants it: two dims, or three with all batch dims of the result in the first."""
+    missing = len(result.dims) - len(value.dims)
+    kept = {missing + at for at in k.kept(value.dims)}
+    wanted = [*batch, len(result.dims) - 2, len(result.dims) - 1]
+    if not kept.issuperset(wanted):
+        if not kept:
+            name = f"tl.full([{', '.join('1' for _ in wanted)}], {name}, {TRITON_DTYPES[value.dtype]})"
+        else:
+            name = f"{name}[{', '.join(':' if at in kept else 'None' for at in wanted)}]"
+    if not batch:
+        return name
+    sizes = [result.dims[at].size for at in batch]
+    if not kept.issuperset(batch):
+        name = f"tl.broadcast_to({name}, {k.shape([*sizes, *value.shape[-2:]])})"
+    if len(batch) == 1:
+        return name
+    count = math.prod(map(k.layout.physical, sizes))
+    return f"tl.reshape({name}, [{count}, {k.size(value.shape[-2])}, {k.size(value.shape[-1])}])"
 
 
 @emit.register
@@ -202,29 +231,3 @@ def _(op: ir.DotScaled, k: KernelEmitter) -> None:
     if rest:
         operands.append(f"acc={k.name(rest[0])}")
     k.define(op.result, f"tl.dot_scaled({', '.join(operands)}, out_dtype={TRITON_DTYPES[op.result.dtype]})", "dot")
-
-
-def _batched(name: str, value: Value, result: Value, unit_batch: bool, k: KernelEmitter) -> str:
-    """An operand with its batch dims broadcast to those of the result, as Triton's 2-D or 3-D dot wants it."""
-    batch = [d.size for d in result.dims[:-2]]
-    if not unit_batch and [d.size for d in value.dims[:-2]] != batch:
-        missing = len(batch) - (len(value.dims) - 2)
-        name = spread(name, missing, len(value.dims), len(result.dims))
-        name = f"tl.broadcast_to({name}, {k.shape([*batch, *value.shape[-2:]])})"
-        return _flat_text(name, [*batch, *value.shape[-2:]], k)
-    return _flat(name, value, unit_batch, k)
-
-
-def _flat(name: str, value: Value, unit_batch: bool, k: KernelEmitter) -> str:
-    if unit_batch:
-        return name if len(value.dims) == 2 else f"tl.reshape({name}, {k.shape(value.shape[-2:])})"
-    return _flat_text(name, list(value.shape), k)
-
-
-def _flat_text(name: str, shape: list[ir.Size], k: KernelEmitter) -> str:
-    if len(shape) == 3:
-        return name
-    batch = 1
-    for size in shape[:-2]:
-        batch *= k.layout.physical(size)
-    return f"tl.reshape({name}, [{batch}, {k.size(shape[-2])}, {k.size(shape[-1])}])"

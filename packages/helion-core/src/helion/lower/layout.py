@@ -60,6 +60,8 @@ class Layout:
             return self.physical(r.width) != self.number(r.end)
         length, width = self.number(_difference(r.end, r.begin)), self.number(r.width)
         assert width is not None
+        if width == 1 and not r.extra_ends:
+            return False  # a loop has no empty tiles
         return next_power_of_two(width) != width or length is None or length % width != 0
 
     def active(self, ranges: frozenset[Range]) -> frozenset[Range]:
