@@ -161,6 +161,19 @@ def test_cancelling_leaves_a_usable_pool(make_pool, tmp_path) -> None:
     assert pool.submit("pool_jobs:echo", 2).result() == [2]
 
 
+def test_cancelling_some_leaves_the_others_alone(make_pool, tmp_path) -> None:
+    pool = make_pool(2, timeout=None)
+    mine = pool.submit("pool_jobs:hangs_with_a_child", str(tmp_path / "pids"))
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    others = pool.submit("pool_jobs:meets", a, b)
+    assert wait_until(lambda: (tmp_path / "pids").exists() and (tmp_path / "a").exists())
+    pool.cancel([mine])
+    with pytest.raises(WorkerCrashed):
+        mine.result(timeout=30)
+    (tmp_path / "b").touch()
+    assert others.result(timeout=60) is True
+
+
 def test_shutdown_finishes_what_is_queued(make_pool) -> None:
     pool = make_pool(1)
     futures = [pool.submit("pool_jobs:echo", i) for i in range(3)]

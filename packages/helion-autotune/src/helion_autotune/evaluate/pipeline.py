@@ -226,10 +226,11 @@ class PipelineEvaluator:
             dropped = list(self._flight)
         for candidate in dropped:
             self._drop(candidate)
-            if candidate.job is not None:
-                candidate.job.cancel()
-        if dropped and isinstance(self._compiler, WorkerPool):
-            self._compiler.cancel_all()
+        jobs = [c.job for c in dropped if c.job is not None]
+        for job in jobs:
+            job.cancel()
+        if isinstance(self._compiler, WorkerPool):
+            self._compiler.cancel(jobs)
         with self._measuring:
             pass  # the measurement that was running has ended
 

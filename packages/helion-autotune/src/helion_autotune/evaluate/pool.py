@@ -19,7 +19,7 @@ from helion_autotune.evaluate.jobs import import_path
 from helion_autotune.evaluate.process import WorkerProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 _WARM = "helion_autotune.evaluate.pool:_nothing"
 
@@ -54,7 +54,7 @@ class WorkerPool(Executor):
         self._queue: deque[tuple[Future[Any], str, tuple[Any, ...]]] = deque()
         self._threads: list[threading.Thread] = []
         self._idle = 0
-        self._busy: set[WorkerProcess] = set()
+        self._busy: dict[WorkerProcess, Future[Any] | None] = {}
         self._closed = False
 
     def submit(self, fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -88,6 +88,16 @@ class WorkerPool(Executor):
             busy = list(self._busy)
         for future, _, _ in queued:
             future.cancel()
+        for process in busy:
+            process.kill()
+
+    def cancel(self, futures: Iterable[Future[Any]]) -> None:
+        """Like :meth:`cancel_all`, but only these: other users of the pool are not disturbed."""
+        doomed = set(futures)
+        for future in doomed:
+            future.cancel()
+        with self._changed:
+            busy = [process for process, future in self._busy.items() if future in doomed]
         for process in busy:
             process.kill()
 
@@ -136,8 +146,9 @@ class WorkerPool(Executor):
         try:
             if process is None:
                 process = self._start()
-            with self._marked_busy(process):
-                future.set_result(process.call(path, arguments, self.timeout))
+            with self._marked_busy(process, future):
+                result = process.call(path, arguments, self.timeout)
+            future.set_result(result)
             return process
         except JobFailed as error:
             future.set_exception(error)
@@ -152,7 +163,7 @@ class WorkerPool(Executor):
     def _start(self) -> WorkerProcess:
         process = WorkerProcess(self._env)
         try:
-            with self._marked_busy(process):
+            with self._marked_busy(process, None):
                 process.call(*self._setup, self._start_timeout)
         except BaseException:
             process.close()
@@ -160,14 +171,14 @@ class WorkerPool(Executor):
         return process
 
     @contextlib.contextmanager
-    def _marked_busy(self, process: WorkerProcess) -> Any:
+    def _marked_busy(self, process: WorkerProcess, future: Future[Any] | None) -> Iterator[None]:
         with self._changed:
-            self._busy.add(process)
+            self._busy[process] = future
         try:
             yield
         finally:
             with self._changed:
-                self._busy.discard(process)
+                self._busy.pop(process, None)
 
 
 def _nothing() -> None:
