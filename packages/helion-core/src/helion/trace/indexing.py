@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from .. import exc, ir, location
 from ..ir import Dim, HostTensor, NewAxis, PointIndex, SliceIndex, TileIndex, Value, ValueIndex
-from . import shapes
+from . import jagged, shapes
 from .symbols import expr_of
 from .values import Tile, TileTensor
 
@@ -145,7 +145,7 @@ def load(tracer: Tracer, tensor: torch.Tensor, index: Any, mask: Any = None) -> 
     """Records a read of `tensor[index]`."""
     host = host_tensor(tracer, tensor)
     entries, inputs, dims = _resolve(tracer, host, index)
-    slot = _mask_slot(tracer, mask, inputs)
+    slot = _mask_slot(tracer, mask, dims, inputs)
     op = ir.Load(tensor=host, index=entries, dims=dims, mask=slot, inputs=tuple(inputs), number=tracer.loads)
     tracer.loads += 1
     return tracer.emit(op, dims, host.dtype, "")
@@ -175,13 +175,16 @@ def store(tracer: Tracer, tensor: torch.Tensor, index: Any, value: Any, mask: An
             help="the stored value must broadcast to the shape of the subscript",
         )  # fmt: skip
     inputs = [tracer.value(value.to(host.dtype)), *inputs]
-    slot = _mask_slot(tracer, mask, inputs)
+    slot = _mask_slot(tracer, mask, dims, inputs)
     op = ir.Store(tensor=host, index=entries, dims=dims, mask=slot, inputs=tuple(inputs), number=tracer.stores)
     tracer.stores += 1
     tracer.record(op)
 
 
-def _mask_slot(tracer: Tracer, mask: Any, inputs: list[Value]) -> int | None:
+def _mask_slot(tracer: Tracer, mask: Any, dims: Sequence[Dim], inputs: list[Value]) -> int | None:
+    inside = jagged.inside(tracer, dims) if tracer.jagged else None
+    if inside is not None:
+        mask = inside if mask is None else mask & inside
     if mask is None:
         return None
     inputs.append(tracer.value(mask))

@@ -16,7 +16,7 @@ from ..frontend.engine import Body, DeviceLoop
 from ..ir import Block, BlockSize, Dim, HostScalar, HostTensor, Phase, Program, Range, Size, Value
 from ..language.loops import TileLoop
 from ..settings import Settings
-from . import branches, callees, loops, shapes
+from . import branches, callees, jagged, loops, shapes
 from .names import HostNames
 from .symbols import KernelShapeEnv, expr_of, is_symbolic
 from .values import Tile, TileTensor
@@ -47,6 +47,7 @@ class Tracer:
         self.names: HostNames | None = None
         self.loads = self.stores = self.loops = 0
         self.inlined: list[Any] = []  # user functions that device code called
+        self.jagged: dict[Range, TileTensor] = {}  # ranges over rows of different length, and those lengths
         self.stage = 0  # how many barriers came before
         self._host_statements: list[str] = []
         self._full_ranges: dict[Size, Range] = {}
@@ -216,7 +217,7 @@ class Tracer:
     # --- loops
 
     def register_block_size(self, minimum: int, maximum: int) -> torch.SymInt:
-        block = self._new_block(None, minimum=max(1, minimum), maximum=maximum)
+        block = self.new_block(None, minimum=max(1, minimum), maximum=maximum)
         self._replace_call("register_block_size", block.id)
         return self.env.sym(block.symbol)  # type: ignore[return-value]
 
@@ -254,7 +255,7 @@ class Tracer:
         self._replace_call("barrier", None)
         self.stage += 1
 
-    def _new_block(self, extent: Size | None, minimum: int = 1, maximum: int | None = None) -> BlockSize:
+    def new_block(self, extent: Size | None, minimum: int = 1, maximum: int | None = None) -> BlockSize:
         index = len(self.blocks)
         block = BlockSize(index, f"BLOCK_{index}", self.env.block_symbol(index), minimum, maximum, extent)
         self.blocks.append(block)
@@ -274,7 +275,7 @@ class Tracer:
 
     def _block_for(self, given: Any, extent: Size | None) -> BlockSize | int:
         if given is None:
-            return self._new_block(extent)
+            return self.new_block(extent)
         size = self.size_of(given)
         if isinstance(size, int):
             if size < 1:
@@ -289,6 +290,9 @@ class Tracer:
         if extent is not None and isinstance(extent, int) and isinstance(found.extent, (int, type(None))):
             found.extent = max(found.extent or 0, extent)
         return found
+
+    def jagged_loop(self, lengths: Any) -> TileLoop:
+        return jagged.jagged_loop(self, lengths)
 
     def grid_loop(self, loop: TileLoop, steps: list[Any]) -> GridLoop:
         begins, ends = [self.size_of(b) for b in loop.begins], [self.size_of(e) for e in loop.ends]
@@ -314,6 +318,8 @@ class Tracer:
         step: Size = loop.steps[k] if isinstance(loop, GridLoop) else width
         result = Range(name=name, begin=begin, end=end, width=step if scalar else width, base=base, scalar=scalar)
         self.symbols[base] = result
+        if isinstance(loop, jagged.JaggedLoop):
+            self.jagged[result] = loop.lengths
         return result
 
     def item(self, loop: TileLoop, ranges: Sequence[Range]) -> Any:

@@ -14,7 +14,8 @@ from torch.utils._sympy.functions import Min
 
 from ... import exc, ir, location
 from ...ir import Dim, Size
-from .. import shapes
+from ...lower.padding import identity
+from .. import jagged, shapes
 from ..values import TileTensor
 from .pointwise import cast
 from .registry import aten, handles
@@ -41,6 +42,8 @@ def reduce(
     dims = dim_list(x, dim, kind)
     current = cast(tracer, x, torch.float32 if result in _HALF else result)
     for d in reversed(dims):
+        if tracer.jagged:
+            current = jagged.filled(tracer, current, d, identity(kind, current.dtype))
         value = tracer.value(current)
         rest = value.dims[:d] + value.dims[d + 1 :]
         current = tracer.emit(ir.Reduce(kind=kind, dim=d, inputs=(value,)), rest, value.dtype)
@@ -58,11 +61,11 @@ def extent(tracer: Tracer, x: TileTensor, dims: Sequence[int]) -> Size:
     """How many real elements the dims hold: a partial tile counts only what lies inside its range."""
     total: Size = 1
     for d in dims:
-        total = total * _dim_extent(tracer.value(x).dims[d])
+        total = total * dim_extent(tracer.value(x).dims[d])
     return int(total) if isinstance(total, sympy.Integer) else total
 
 
-def _dim_extent(dim: Dim) -> Size:
+def dim_extent(dim: Dim) -> Size:
     tiles = [r for r in dim.ranges if not r.full and not r.scalar]
     if len(tiles) != 1:
         return dim.size
@@ -141,7 +144,10 @@ def arg_reduce(tracer: Tracer, kind: str, x: TileTensor, dim: int | None, keepdi
         x, d = (x.reshape(-1) if rank != 1 else x), 0
     else:
         d = shapes.dim_number(dim, rank, kind)
-    value = tracer.value(x if x.dtype not in (*_HALF, torch.bool) else cast(tracer, x, torch.float32))
+    wide = x if x.dtype not in (*_HALF, torch.bool) else cast(tracer, x, torch.float32)
+    if tracer.jagged:
+        wide = jagged.filled(tracer, wide, d, identity(kind, wide.dtype))
+    value = tracer.value(wide)
     rest = value.dims[:d] + value.dims[d + 1 :]
     result = tracer.emit(ir.Reduce(kind=kind, dim=d, inputs=(value,)), rest, torch.int32)
     result = cast(tracer, result, torch.int64)
