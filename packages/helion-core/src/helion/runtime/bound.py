@@ -111,7 +111,7 @@ class BoundKernel:
         """Compiles for `target` without needing that GPU. Raises `CompilationFailed`."""
         generated = self.generate(config)
         signature = [signature_type(t.dtype) for t in self.program.tensors]
-        signature += ["fp32" if s.is_float else "i32" for s in self.program.scalars]
+        signature += ["fp32" if s.is_float else "i64" if s.is_wide else "i32" for s in self.program.scalars]
         try:
             compiled = compile_kernel(
                 generated.kernel_source, generated.kernel_name, signature, target, generated.options

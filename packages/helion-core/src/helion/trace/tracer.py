@@ -15,6 +15,7 @@ from .. import exc, ir, location
 from ..frontend.engine import Body, DeviceLoop
 from ..ir import Block, BlockSize, Dim, HostScalar, HostTensor, Phase, Program, Range, Size, Value
 from ..language.loops import TileLoop
+from ..lower.fuse import fuse_accumulators
 from ..settings import Settings
 from . import branches, callees, jagged, loops, shapes
 from .names import HostNames
@@ -46,6 +47,7 @@ class Tracer:
         self.block: Block | None = None
         self.names: HostNames | None = None
         self.loads = self.stores = self.loops = 0
+        self.random_uses = 0
         self.inlined: list[Any] = []  # user functions that device code called
         self.jagged: dict[Range, TileTensor] = {}  # ranges over rows of different length, and those lengths
         self.stage = 0  # how many barriers came before
@@ -207,9 +209,9 @@ class Tracer:
             self._host_statements.pop()
 
     def device_assert(self, condition: Any, message: str) -> None:
-        raise exc.UnsupportedOperation(
-            op="assert", reason=" on a device value", instead="check on the host", location=location.here()
-        )
+        from .operators.escape import device_assert
+
+        device_assert(self, condition, message)
 
     def callee(self, function: Any) -> Any:
         return callees.callee(self, function)
@@ -476,6 +478,7 @@ class Tracer:
         result = Program(
             self.name, self.phases, self._used_tensors(), self._used_scalars(), self.blocks, dict(self.symbols), self.min_lanes
         )
+        fuse_accumulators(result)
         ir.remove_dead(result)
         ir.verify(result)
         return result

@@ -41,7 +41,7 @@ def _squeeze(tracer: Tracer, x: TileTensor, dim: Any = None) -> TileTensor:
 
 
 @handles(aten.permute.default)
-def _permute(tracer: Tracer, x: TileTensor, order: Sequence[int]) -> TileTensor:
+def permute(tracer: Tracer, x: TileTensor, order: Sequence[int]) -> TileTensor:
     value = tracer.value(x)
     axes = tuple(shapes.dim_number(d, len(value.dims), "permute") for d in order)
     if len(set(axes)) != len(value.dims):
@@ -60,12 +60,12 @@ def _transpose(tracer: Tracer, x: TileTensor, a: int, b: int) -> TileTensor:
     order = list(range(rank))
     first, second = shapes.dim_number(a, rank, "transpose"), shapes.dim_number(b, rank, "transpose")
     order[first], order[second] = order[second], order[first]
-    return _permute(tracer, x, order)
+    return permute(tracer, x, order)
 
 
 @handles(aten.t.default, aten.numpy_T.default)
 def _t(tracer: Tracer, x: TileTensor) -> TileTensor:
-    return _permute(tracer, x, list(reversed(range(x.dim()))))
+    return permute(tracer, x, list(reversed(range(x.dim()))))
 
 
 @handles(aten.expand.default)
