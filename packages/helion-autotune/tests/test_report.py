@@ -11,9 +11,9 @@ from helion_autotune.errors import CompileError
 from helion_autotune.evaluate import InlineEvaluator
 from helion_autotune.progress import TerminalProgress
 from helion_autotune.report import milestone_text
-from helion_autotune.statistics import group_failures
 from helion_autotune.strategies.base import Milestone
 from helion_autotune.strategies.differential_evolution import DifferentialEvolutionSearch
+from helion_autotune.summary import group_failures
 from helion_autotune.trial import Trial
 
 SPACE = SearchSpace({"num_warps": Integer(1, 400, 4)})

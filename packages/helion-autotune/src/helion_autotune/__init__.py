@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from helion_autotune.space import PowerOfTwo as PowerOfTwo
     from helion_autotune.space import ProductAtMost as ProductAtMost
     from helion_autotune.space import SearchSpace as SearchSpace
-    from helion_autotune.statistics import FailureGroup as FailureGroup
-    from helion_autotune.statistics import Statistics as Statistics
     from helion_autotune.strategies import STRATEGIES as STRATEGIES
     from helion_autotune.strategies import Milestone as Milestone
     from helion_autotune.strategies import Strategy as Strategy
+    from helion_autotune.summary import FailureGroup as FailureGroup
+    from helion_autotune.summary import Statistics as Statistics
     from helion_autotune.trial import Status as Status
     from helion_autotune.trial import Trial as Trial
     from helion_autotune.tuning import make_strategy as make_strategy
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from helion_autotune.warmstart import warm_starts as warm_starts
 
 _HOMES = {
-    "statistics": (
+    "summary": (
         "FailureGroup",
         "Statistics",
     ),

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 from helion_autotune.observer import Observer
 from helion_autotune.points import canonical
 from helion_autotune.report import Reporter
-from helion_autotune.statistics import first_line
+from helion_autotune.summary import first_line
 
 if TYPE_CHECKING:
     import os

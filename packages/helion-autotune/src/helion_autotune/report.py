@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from helion_autotune.points import Point
     from helion_autotune.session import Result
-    from helion_autotune.statistics import Statistics
     from helion_autotune.strategies.base import Milestone
+    from helion_autotune.summary import Statistics
 
 _GROUPS_SHOWN = 4
 

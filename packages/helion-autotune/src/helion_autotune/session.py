@@ -12,7 +12,7 @@ from helion_autotune.budget import Budget
 from helion_autotune.errors import StrategyStalled
 from helion_autotune.evaluate.protocol import Best
 from helion_autotune.points import Point, point_key
-from helion_autotune.statistics import Statistics, summarise
+from helion_autotune.summary import Statistics, summarise
 from helion_autotune.trial import Trial, failed_trial
 
 if TYPE_CHECKING:
