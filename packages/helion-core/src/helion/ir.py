@@ -522,6 +522,7 @@ class Phase:
     body: Block
     loop: int
     location: Location | None
+    stage: int = 0  # phases of one stage run side by side; a grid-wide barrier stands between stages
 
 
 @dataclass(eq=False)

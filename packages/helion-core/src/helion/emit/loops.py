@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .. import ir
 from ..ir import Block, Phase, Range
 from .kernel import KernelEmitter, emit
@@ -30,7 +32,8 @@ def _(op: ir.While, k: KernelEmitter) -> None:
     names = [_carried_name(op, init, param, k) for init, param in zip(op.inputs, op.body.params, strict=True)]
     for param, name in zip(op.condition.params, names, strict=True):
         k.set_name(param, name)
-    k.block(op.condition)
+    with k.scope():
+        k.block(op.condition)
     test = k.let("condition", k.name(op.condition.yields[0]))
     k.write(f"while {test}:")
     with k.indented():
@@ -68,10 +71,9 @@ def _step(r: Range, k: KernelEmitter) -> str:
 
 def _carried_name(op: ir.For | ir.While, init: ir.Value, param: ir.Value, k: KernelEmitter) -> str:
     """The variable that a carried value lives in: that of its initial value, where nothing else reads it."""
-    if k.uses[init] == 1 and init.block is op.body.parent:
-        name = k.name(init)
-    else:
-        name = k.let(param.hint or "carried", k.name(init))
+    name = k.name(init)
+    if k.uses[init] != 1 or init.block is not op.body.parent or name in k.shared:
+        name = k.let(param.hint or "carried", name)
     k.set_name(param, name)
     return name
 
@@ -83,13 +85,23 @@ def _write_yields_in_place(body: Block, names: list[str], k: KernelEmitter) -> N
         at = definitions.get(value)
         if at is None or isinstance(body.ops[at], (ir.For, ir.While, ir.If)) or value in body.yields[:slot] + body.yields[slot + 1 :]:
             continue
-        if param not in body.yields and not any(_reads(op, param) for op in body.ops[at + 1 :]):
+        old = _views_of(param, body)
+        if old.isdisjoint(body.yields) and not any(_reads(op, old) for op in body.ops[at + 1 :]):
             k.write_into(value, name)
 
 
-def _reads(op: ir.Op, value: ir.Value) -> bool:
-    return value in op.inputs or any(
-        _reads(inner, value) or value in block.yields for block in op.blocks for inner in block.ops
+def _views_of(param: ir.Value, body: Block) -> set[ir.Value]:
+    """`param` and what may live in the same variable: the same elements in another shape."""
+    found = {param}
+    for op in body.walk():
+        if isinstance(op, (ir.Reshape, ir.Permute, ir.Expand, ir.Cast, ir.Reduce)) and op.inputs[0] in found:
+            found.add(op.result)
+    return found
+
+
+def _reads(op: ir.Op, values: set[ir.Value]) -> bool:
+    return not values.isdisjoint(op.inputs) or any(
+        not values.isdisjoint(block.yields) or any(_reads(inner, values) for inner in block.ops) for block in op.blocks
     )
 
 
@@ -120,7 +132,27 @@ def _count_text(r: Range, k: KernelEmitter) -> str:
     return f"tl.cdiv({length}, {k.print(r.width)})"
 
 
-def emit_phase(phase: Phase, number: int, pid: str, k: KernelEmitter) -> None:
+def program_count(phase: Phase, k: KernelEmitter) -> str:
+    """How many programs the phase has, as text."""
+    return " * ".join(f"({text})" if " " in text else text for text in (_count_text(r, k) for r in phase.ranges))
+
+
+def emit_side_by_side(phases: Sequence[Phase], pid: str, k: KernelEmitter) -> None:
+    """Phases that run at the same time: each has a run of program ids of its own."""
+    first, *rest = phases
+    if not rest:
+        emit_phase(first, pid, k)
+        return
+    count = k.let("programs", program_count(first, k))
+    k.write(f"if {pid} < {count}:")
+    with k.indented():
+        emit_phase(first, pid, k)
+    k.write("else:")
+    with k.indented():
+        emit_side_by_side(rest, k.let("pid", f"{pid} - {count}"), k)
+
+
+def emit_phase(phase: Phase, pid: str, k: KernelEmitter) -> None:
     """One top-level loop: tile offsets from the program id, then the body."""
     grids = [p for p in k.program.phases if len(p.ranges) > 1]
     if phase in grids:

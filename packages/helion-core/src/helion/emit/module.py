@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -42,7 +42,7 @@ class Generated:
 
 
 def generate(
-    source: FunctionSource, program: Program, config: Config, replacements: Mapping[tuple[int, int], int]
+    source: FunctionSource, program: Program, config: Config, replacements: Mapping[tuple[int, str], Sequence[int | None]]
 ) -> Generated:
     """Emits `program` under a normalised `config`."""
     kernel_name = f"_helion_{program.name}"
@@ -68,11 +68,7 @@ def _scalar_parameter(scalar: HostScalar, name: str) -> str:
 
 def _emit_phases(program: Program, k: KernelEmitter) -> None:
     k.start()
-    pid = k.let("pid", "tl.program_id(0)")
-    if len(program.phases) == 1:
-        loops.emit_phase(program.phases[0], 0, pid, k)
-        return
-    raise AssertionError("several phases")
+    loops.emit_side_by_side(program.phases, k.let("pid", "tl.program_id(0)"), k)
 
 
 def _with_default(host: ast.FunctionDef, kernel_name: str) -> ast.FunctionDef:

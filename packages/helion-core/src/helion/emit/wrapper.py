@@ -29,14 +29,17 @@ def host_function(
     for argument in [*node.args.posonlyargs, *node.args.args]:
         argument.annotation = None
     last = max(phase.loop for phase in program.phases)
-    launch = _launch(program, layout, options)
+    assigned = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    entry = {s: f"_entry_{s.name}" for s in program.scalars if s.source in assigned}  # read before they are assigned
+    names = {s: entry.get(s, s.source) for s in program.scalars}
+    launch = _launch(program, layout, options, names)
     replaced = {loops[phase.loop]: launch if phase.loop == last else ast.Pass() for phase in program.phases}
     sizes = {
         where: [None if k is None else layout.block_sizes[program.blocks[k]] for k in numbers]
         for where, numbers in replacements.items()
     }
     node = _Replace(replaced, sizes).visit(node)
-    node.body[:0] = _prologue(program, node)
+    node.body[:0] = [ast.parse(f"{name} = {scalar.source}").body[0] for scalar, name in entry.items()]
     for name in (KERNEL, LAUNCH, TORCH):
         if name != TORCH or f"{TORCH}." in ast.unparse(launch):
             node.args.kwonlyargs.append(ast.arg(name))
@@ -47,29 +50,16 @@ def host_function(
 _DEFAULTS = {TORCH: "torch"}
 
 
-def _prologue(program: Program, node: ast.FunctionDef) -> list[ast.stmt]:
-    """Reads host scalars on entry, where the function assigns their names later."""
-    assigned = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    result: list[ast.stmt] = []
-    for scalar in program.scalars:
-        if scalar.source in assigned:
-            result.extend(ast.parse(f"{_entry_name(scalar)} = {scalar.source}").body)
-            scalar.source = _entry_name(scalar)
-    return result
-
-
-def _entry_name(scalar: HostScalar) -> str:
-    return f"_entry_{scalar.name}"
-
-
-def _launch(program: Program, layout: Layout, options: Mapping[str, Any]) -> ast.stmt:
-    arguments = [t.source for t in program.tensors] + [s.source for s in program.scalars]
+def _launch(
+    program: Program, layout: Layout, options: Mapping[str, Any], names: Mapping[HostScalar, str]
+) -> ast.stmt:
+    arguments = [t.source for t in program.tensors] + [names[s] for s in program.scalars]
     keywords = [f"{key}={value!r}" for key, value in options.items()]
-    text = f"{LAUNCH}({', '.join([KERNEL, f'({grid_text(program, layout)},)', *arguments, *keywords])})"
+    text = f"{LAUNCH}({', '.join([KERNEL, f'({grid_text(program, layout, names)},)', *arguments, *keywords])})"
     return ast.parse(text).body[0]
 
 
-def grid_text(program: Program, layout: Layout) -> str:
+def grid_text(program: Program, layout: Layout, names: Mapping[HostScalar, str]) -> str:
     """The number of programs, as host text."""
 
     def symbol(s: Any) -> str:
@@ -77,7 +67,7 @@ def grid_text(program: Program, layout: Layout) -> str:
         if isinstance(found, BlockSize):
             return str(layout.block_sizes[found])
         assert isinstance(found, HostScalar), f"{s} is not known on the host"
-        return found.source
+        return names[found]
 
     printer = Printer(symbol, device=False)
     phases = [" * ".join(_count(r, layout, printer) for r in phase.ranges) for phase in program.phases]
