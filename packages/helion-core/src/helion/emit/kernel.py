@@ -15,6 +15,7 @@ import sympy
 from .. import ir
 from ..config import Config
 from ..ir import Block, BlockSize, Dim, HostScalar, HostTensor, Program, Range, Size, Value
+from ..lower.access import POINTER, Descriptor, access_key, accesses, spelling, unclipped
 from ..lower.layout import INT32_MAX, Layout
 from ..lower.padding import Padding
 from ..lower.pointwise import TRITON_DTYPES
@@ -47,7 +48,9 @@ class KernelEmitter:
         self.program, self.config = program, config
         sizes = config.get("block_sizes", ())
         self.layout = Layout(program, dict(zip(program.blocks, sizes, strict=True)))
-        self.padding = Padding(program, self.layout)
+        self._spellings = _spellings(program, config, self.layout)
+        self._evictions = _evictions(program, config)
+        self.padding = Padding(program, self.layout, unclipped(program, self._spellings, self.layout))
         self.names = Names({kernel_name})
         self.print = Printer(self._symbol, device=True)
         self._buffer: list[Any] = []  # lines, and lists of lines that are filled later
@@ -64,6 +67,7 @@ class KernelEmitter:
         self.scalars: dict[HostScalar, str] = {s: self.names.fresh(s.name) for s in program.scalars}
         self.blocks: dict[BlockSize, str] = {b: self.names.fresh(b.name) for b in program.blocks}
         self._wide = {t: _needs_int64(t) for t in program.tensors}
+        self.descriptors: dict[Descriptor, str] = {}
         self.squeezed = True
         self.shared: set[str] = set()  # variables that several values live in
         self._kept: dict[tuple[Dim, ...], tuple[int, ...]] = {}
@@ -222,6 +226,22 @@ class KernelEmitter:
         """Whether offsets into `tensor` need 64 bits."""
         return self._wide[tensor]
 
+    # --- memory
+
+    def spelling(self, op: ir.Access) -> str:
+        """How a load or store is written: `pointer`, `block_ptr` or `tensor_descriptor`."""
+        return self._spellings[op]
+
+    def eviction(self, op: ir.Load) -> str:
+        """The cache hint of a load, or nothing."""
+        return self._evictions.get(access_key(op), "")
+
+    def descriptor(self, descriptor: Descriptor) -> str:
+        """The parameter that holds `descriptor`."""
+        if descriptor not in self.descriptors:
+            self.descriptors[descriptor] = self.names.fresh(f"{self.tensors[descriptor.tensor]}_desc")
+        return self.descriptors[descriptor]
+
     # --- ranges
 
     def enter_range(self, r: Range, offset: str) -> None:
@@ -301,6 +321,24 @@ class KernelEmitter:
             text = linecache.getline(*op.line).strip()
             if text:
                 self.write(f"# {os.path.basename(op.line[0])}:{op.line[1]}: {text}")
+
+
+def _spellings(program: Program, config: Config, layout: Layout) -> dict[ir.Access, str]:
+    """How every load and store is written."""
+    wanted = config.get("indexing", POINTER)
+    keys = list(dict.fromkeys(map(access_key, accesses(program))))
+    each = dict.fromkeys(keys, wanted) if isinstance(wanted, str) else dict(zip(keys, wanted, strict=True))
+    return {op: spelling(op, each[access_key(op)], layout, program) for op in accesses(program)}
+
+
+_EVICTION = {"": "", "first": "evict_first", "last": "evict_last"}
+
+
+def _evictions(program: Program, config: Config) -> dict[tuple[str, int], str]:
+    """The cache hint of every load."""
+    chosen = config.get("load_eviction_policies", ())
+    keys = dict.fromkeys(access_key(op) for op in program.ops() if isinstance(op, ir.Load))
+    return {key: _EVICTION[policy] for key, policy in zip(keys, chosen)}
 
 
 def _root(r: Range) -> Range:

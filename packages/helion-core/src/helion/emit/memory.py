@@ -1,14 +1,12 @@
-"""Loads and stores: pointer arithmetic and masks."""
+"""Pointer arithmetic and masks of loads, stores and atomics."""
 
 from __future__ import annotations
-
-import torch
 
 from .. import ir
 from ..ir import PointIndex, Size, SliceIndex, TileIndex, ValueIndex
 from ..lower.layout import INT32_MAX
 from ..lower.pointwise import TRITON_DTYPES
-from .kernel import KernelEmitter, emit
+from .kernel import KernelEmitter
 
 
 def address(op: ir.Access, k: KernelEmitter) -> str:
@@ -22,9 +20,9 @@ def address(op: ir.Access, k: KernelEmitter) -> str:
     for entry in op.index:
         if isinstance(entry, ir.NewAxis):
             continue
-        stride = _stride(op.tensor.strides[dimension], k)
+        stride = stride_text(op.tensor.strides[dimension], k)
         text, span = _index_text(entry, op, k)
-        term = _scaled(text, stride, lanes_wide if span else wide, bool(span))
+        term = scaled(text, stride, lanes_wide if span else wide, bool(span))
         if term is not None:
             (vectors if span else scalars).append(term)
             spanned |= span
@@ -43,7 +41,7 @@ def _base(op: ir.Access, k: KernelEmitter) -> tuple[str, set[int]]:
     return k.align(pointers, value.dims, 0, op.dims), set(k.kept(value.dims))
 
 
-def _scaled(text: str, stride: str, wide: bool, is_vector: bool) -> str | None:
+def scaled(text: str, stride: str, wide: bool, is_vector: bool) -> str | None:
     """index * stride, in 64 bits where `wide`; None where it is nothing."""
     if stride == "0" or text == "0":
         return None
@@ -73,7 +71,7 @@ def _lanes_need_int64(op: ir.Access, k: KernelEmitter) -> bool:
     return reach > INT32_MAX
 
 
-def _stride(stride: Size, k: KernelEmitter) -> str:
+def stride_text(stride: Size, k: KernelEmitter) -> str:
     text = k.print(stride)
     return text if text.isidentifier() or text.isdigit() else f"({text})"
 
@@ -146,24 +144,3 @@ def operand(op: ir.Access, slot: int, k: KernelEmitter) -> str:
     """An input that is written, lined up with the access."""
     value = op.inputs[slot]
     return k.align(k.name(value), value.dims, len(op.dims) - len(value.dims), op.dims)
-
-
-@emit.register
-def _(op: ir.Load, k: KernelEmitter) -> None:
-    where = mask(op, k)
-    arguments = [address(op, k)]
-    if where is not None:
-        arguments += [f"mask={where}", "other=0" if not op.result.dtype.is_floating_point else "other=0.0"]
-    if op.eviction is not None:
-        arguments.append(f"eviction_policy={op.eviction!r}")
-    text = f"tl.load({', '.join(arguments)})"
-    if op.result.dtype is torch.bool:
-        text = f"({text} != 0)"
-    k.define(op.result, text, f"{k.tensors[op.tensor]}_tile")
-
-
-@emit.register
-def _(op: ir.Store, k: KernelEmitter) -> None:
-    where = mask(op, k)
-    suffix = f", mask={where}" if where is not None else ""
-    k.write(f"tl.store({address(op, k)}, {operand(op, 0, k)}{suffix})")

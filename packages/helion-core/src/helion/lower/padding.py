@@ -6,6 +6,7 @@ A `where` is needed before a reduction or a matrix product only if the padding d
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -34,8 +35,9 @@ def identity(kind: str, dtype: torch.dtype) -> int | float:
 class Padding:
     """Padding contents of the values of one program under one layout."""
 
-    def __init__(self, program: Program, layout: Layout) -> None:
-        self._layout = layout
+    def __init__(self, program: Program, layout: Layout, unclipped: Collection[tuple[Value, int]] = ()) -> None:
+        """`unclipped`: (value, dim) pairs of loads that do not fill their padding with zeros."""
+        self._layout, self._unclipped = layout, unclipped
         self._definitions: dict[Value, ir.Op] = {v: op for op in program.ops() for v in op.results}
         self._known: dict[tuple[Value, int], Any] = {}
 
@@ -50,6 +52,8 @@ class Padding:
     def _compute(self, value: Value, dim: int) -> Any:
         match self._definitions.get(value):
             case ir.Load():
+                if (value, dim) in self._unclipped:
+                    return None
                 return False if value.dtype is torch.bool else 0
             case ir.Full(fill=fill) if fill is not None:
                 return fill

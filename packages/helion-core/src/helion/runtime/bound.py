@@ -13,6 +13,7 @@ import torch
 from ..config import Config, as_config
 from . import launch
 from .compile import CompileFacts, compile_error, compile_kernel, facts, signature_type
+from .descriptors import descriptor_type
 from .targets import Target, device_target
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class BoundKernel:
         generated = self.generate(config)
         signature = [signature_type(t.dtype) for t in self.program.tensors]
         signature += ["fp32" if s.is_float else "i64" if s.is_wide else "i32" for s in self.program.scalars]
+        signature += map(descriptor_type, generated.descriptors)
         try:
             compiled = compile_kernel(
                 generated.kernel_source, generated.kernel_name, signature, target, generated.options

@@ -9,6 +9,7 @@ import torch
 
 from .. import exc
 from .compile import compile_error, compile_kernel, signature_type
+from .descriptors import Maker, descriptor_type
 from .load import load_kernel
 from .targets import device_target
 
@@ -29,13 +30,15 @@ def host_callable(generated: Generated, device: torch.device) -> Callable[..., A
 
 
 def _interpreted(generated: Generated) -> Callable[..., None]:
+    maker = Maker(generated.program, generated.descriptors)
+
     def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
         from triton.runtime.errors import InterpreterError
 
         from . import interpreter
 
         try:
-            interpreter.run(kernel, grid, args)
+            interpreter.run(kernel, grid, (*args, *maker(args)))
         except InterpreterError as error:
             raise exc.KernelRunFailed(
                 kernel=generated.program.name, config=generated.config, reason=str(error)
@@ -56,6 +59,8 @@ class GpuLauncher:
         self._tensors = len(generated.program.tensors)
         self._ints = [k for k, s in enumerate(generated.program.scalars, self._tensors) if not s.is_float]
         self._variants: dict[Any, Any] = {}
+        self._maker = Maker(generated.program, generated.descriptors) if generated.descriptors else None
+        self._unaligned: GpuLauncher | None = None
 
     def __call__(self, kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
         values = list(args)
@@ -64,6 +69,11 @@ class GpuLauncher:
             values[k] = pointer = args[k].data_ptr()
             bits |= pointer
         index = args[0].get_device()
+        if self._maker is not None:
+            if not self._maker.fits(args):
+                self._without_descriptors()(kernel, grid, *args, **options)
+                return
+            values += self._maker(args)
         key: Any = index
         if bits & 15 or self._ints:
             key = (index, *(v & 15 == 0 for v in values[: self._tensors]), *(_fits(values[k]) for k in self._ints))
@@ -73,6 +83,12 @@ class GpuLauncher:
                 self._launch(self._variant(key, values, options), grid, index, values)
         else:
             self._launch(variant, grid, index, values)
+
+    def _without_descriptors(self) -> GpuLauncher:
+        """Launches the same kernel written with pointers, which may start anywhere."""
+        if self._unaligned is None:
+            self._unaligned = GpuLauncher(self._generated.with_pointers())
+        return self._unaligned
 
     def _launch(self, variant: Any, grid: tuple[int, ...], index: int, values: list[Any]) -> None:
         if 0 in grid:
@@ -92,8 +108,10 @@ class GpuLauncher:
         program = generated.program
         pointers = values[: self._tensors]
         signature = [signature_type(t.dtype) for t in program.tensors]
-        for scalar, value in zip(program.scalars, values[self._tensors :], strict=True):
+        numbers = values[self._tensors : self._tensors + len(program.scalars)]
+        for scalar, value in zip(program.scalars, numbers, strict=True):
             signature.append("fp32" if scalar.is_float else "i32" if _fits(value) else "i64")
+        signature += map(descriptor_type, generated.descriptors)
         target = device_target(torch.device("cuda", torch.cuda.current_device()))
         assert target is not None
         aligned = [p % 16 == 0 for p in pointers]

@@ -1,0 +1,97 @@
+"""Loads and stores by block pointer or tensor descriptor: no index vectors and no masks, the hardware or Triton clips."""
+
+from __future__ import annotations
+
+from .. import ir
+from ..lower.access import BLOCK_PTR, BlockDim, block_dims, descriptor, descriptor_order
+from .kernel import KernelEmitter
+from .memory import scaled, stride_text
+
+
+def load_text(op: ir.Load, kind: str, k: KernelEmitter, eviction: str) -> str:
+    """The squeezed value that is read."""
+    dims = block_dims(op)
+    assert dims is not None
+    suffix = f", eviction_policy={eviction!r}" if eviction else ""
+    if kind == BLOCK_PTR:
+        pointer, check = _block_pointer(op, dims, k)
+        return f"tl.load({pointer}{check}{', padding_option=' + repr('zero') if check else ''}{suffix})"
+    name, offsets, order = _descriptor(op, dims, k)
+    text = f"{name}.load([{offsets}]{suffix})"
+    kept = _kept(op, order, k)
+    if len(kept) != len(order):
+        text = f"tl.reshape({text}, {k.shape([op.dims[at].size for at in kept])})"
+    return _permuted(text, kept, sorted(kept))
+
+
+def write_store(op: ir.Store, kind: str, text: str, k: KernelEmitter) -> None:
+    """Stores squeezed `text`, the stored value aligned with the access."""
+    dims = block_dims(op)
+    assert dims is not None
+    if k.kept(op.inputs[0].dims) != k.kept(op.dims) or len(op.inputs[0].dims) != len(op.dims):
+        text = f"tl.broadcast_to({text}, {k.kept_shape(op.dims)})"
+    if kind == BLOCK_PTR:
+        pointer, check = _block_pointer(op, dims, k)
+        k.write(f"tl.store({pointer}, {text}{check})")
+        return
+    name, offsets, order = _descriptor(op, dims, k)
+    kept = _kept(op, order, k)
+    text = _permuted(text, sorted(kept), kept)
+    if len(kept) != len(order):
+        text = f"tl.reshape({text}, {k.shape([1 if d.at is None else op.dims[d.at].size for d in order])})"
+    k.write(f"{name}.store([{offsets}], {text})")
+
+
+def _kept(op: ir.Access, order: tuple[BlockDim, ...], k: KernelEmitter) -> list[int]:
+    """The dims of the access that have lanes, in the order of the descriptor."""
+    kept = k.kept(op.dims)
+    return [d.at for d in order if d.at in kept]  # type: ignore[misc]
+
+
+def _permuted(text: str, source: list[int], target: list[int]) -> str:
+    if source == target:
+        return text
+    order = [source.index(at) for at in target]
+    return f"tl.trans({text})" if order == [1, 0] else f"tl.permute({text}, {order})"
+
+
+def _descriptor(op: ir.Access, dims: tuple[BlockDim, ...], k: KernelEmitter) -> tuple[str, str, tuple[BlockDim, ...]]:
+    order = descriptor_order(op, dims)
+    made = descriptor(op, dims, k.layout)
+    assert order is not None and made is not None
+    return k.descriptor(made), ", ".join(k.print(d.start) for d in order), order
+
+
+def _block_pointer(op: ir.Access, dims: tuple[BlockDim, ...], k: KernelEmitter) -> tuple[str, str]:
+    """`tl.make_block_ptr(...)` over the dims with lanes, and the boundary check it needs."""
+    kept = k.kept(op.dims)
+    vectors = sorted((d for d in dims if d.at in kept), key=lambda d: d.at)  # type: ignore[arg-type, return-value]
+    wide = k.is_wide(op.tensor)
+    base = [k.tensors[op.tensor]]
+    for d in dims:
+        if d.at not in kept:
+            term = scaled(k.print(d.start), stride_text(op.tensor.strides[d.dimension], k), wide, False)
+            base += [term] if term is not None else []
+    strides = [op.tensor.strides[d.dimension] for d in vectors]
+    sizes = [s if isinstance(s, int) else 1 << 62 for s in strides]
+    order = sorted(range(len(vectors)), key=lambda at: sizes[at])
+    pointer = (
+        f"tl.make_block_ptr({' + '.join(base)}, [{_texts((op.tensor.sizes[d.dimension] for d in vectors), k)}], "
+        f"[{_texts(strides, k)}], [{_texts((d.start for d in vectors), k)}], {k.kept_shape(op.dims)}, {order})"
+    )
+    checked = [at for at, d in enumerate(vectors) if _may_leave(op, d, k)]
+    return pointer, f", boundary_check={checked}" if checked else ""
+
+
+def _texts(sizes: object, k: KernelEmitter) -> str:
+    return ", ".join(k.print(size) for size in sizes)  # type: ignore[attr-defined]
+
+
+def _may_leave(op: ir.Access, d: BlockDim, k: KernelEmitter) -> bool:
+    """Whether lanes may lie outside the tensor."""
+    assert d.range is not None
+    if k.layout.needs_mask(d.range):
+        return True
+    end, size = d.range.end, op.tensor.sizes[d.dimension]
+    shifted = d.start != d.range.base and not d.range.full
+    return shifted or not (d.clips or (isinstance(end, int) and isinstance(size, int) and end <= size))

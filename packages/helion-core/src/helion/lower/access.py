@@ -1,0 +1,178 @@
+"""Accesses that move a rectangular block of a tensor, and how each access of a program may be spelled.
+
+`pointer` serves every access. `block_ptr` and `tensor_descriptor` name a block by its first element: they clip at the bounds
+of the tensor, not of a tile, so a store needs a tile range that ends where the tensor does, and what a load holds behind the
+end of a shorter range is unknown. Descriptors (TMA) also want 16-byte aligned strides and a contiguous last dimension.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from .. import ir
+from ..ir import Access, HostTensor, Load, PointIndex, Program, Range, Size, SliceIndex, Store, TileIndex
+from .layout import Layout
+
+POINTER, BLOCK_PTR, DESCRIPTOR = "pointer", "block_ptr", "tensor_descriptor"
+INDEXING = (POINTER, BLOCK_PTR, DESCRIPTOR)
+_ALIGNMENT = 16  # bytes, of strides and of the innermost run of a descriptor's block
+_MAX_RANK = 5
+_MAX_BLOCK = 256  # lanes of one dim of a descriptor's block
+
+
+@dataclass(frozen=True)
+class BlockDim:
+    """A run of a block along `dimension` of the tensor: from `start` on, as many as dim `at` of the access has lanes.
+
+    One element where `at` is None. `clips`: lanes outside the range lie outside the tensor too.
+    """
+
+    dimension: int
+    start: Size
+    at: int | None
+    range: Range | None
+    clips: bool
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A tensor descriptor that the launch makes: `dims` of `tensor` in its order, with blocks of `block` lanes."""
+
+    tensor: HostTensor
+    dims: tuple[int, ...]
+    block: tuple[int, ...]
+
+
+def access_key(op: Access) -> tuple[str, int]:
+    """What identifies a load or store in every form of its program."""
+    return op.name, op.number  # type: ignore[attr-defined]
+
+
+def accesses(program: Program) -> Iterator[Access]:
+    """Loads and stores in program order: the entries of `indexing`."""
+    return (op for op in program.ops() if isinstance(op, (Load, Store)))
+
+
+def block_dims(op: Access) -> tuple[BlockDim, ...] | None:
+    """The block that `op` moves, dimension by dimension; None where it is not a rectangle of neighbours."""
+    if op.mask is not None or op.base is not None or op.tensor.dtype is torch.bool:
+        return None
+    result: list[BlockDim] = []
+    dimension = 0
+    for entry in op.index:
+        if isinstance(entry, ir.NewAxis):
+            continue
+        size = op.tensor.sizes[dimension]
+        match entry:
+            case TileIndex(r, offset, at) if not r.extra_ends and r.parent is None:
+                result.append(BlockDim(dimension, r.base + offset, at, r, r.end + offset == size))
+            case SliceIndex(r, start, 1, at):
+                base = start if r.full else r.base + start
+                result.append(BlockDim(dimension, base, at, r, r.end + start == size))
+            case PointIndex(start):
+                result.append(BlockDim(dimension, start, None, None, True))
+            case _:
+                return None
+        dimension += 1
+    if not any(d.at is not None for d in result):
+        return None
+    if isinstance(op, Store) and not all(d.clips for d in result):
+        return None
+    return tuple(result)
+
+
+def descriptor_order(op: Access, dims: tuple[BlockDim, ...]) -> tuple[BlockDim, ...] | None:
+    """The dimensions as a descriptor names them: those of size 1 left out, the contiguous one last. None where illegal."""
+    tensor = op.tensor
+    if not all(isinstance(s, int) for s in (*tensor.sizes, *tensor.strides)):
+        return None
+    real = [d for d in dims if tensor.sizes[d.dimension] != 1]
+    contiguous = [d for d in real if tensor.strides[d.dimension] == 1 and d.at is not None]
+    if not contiguous or len(real) > _MAX_RANK:
+        return None
+    last = contiguous[-1]
+    others = [d for d in real if d is not last]
+    itemsize = tensor.dtype.itemsize
+    for d in others:
+        stride = tensor.strides[d.dimension]
+        if stride <= 0 or stride * itemsize % _ALIGNMENT:  # type: ignore[operator]
+            return None
+    return (*others, last)
+
+
+def choices(op: Access, program: Program, has_tma: bool) -> tuple[str, ...]:
+    """The ways to spell `op` that are legal whatever else is chosen."""
+    dims = block_dims(op)
+    if dims is None:
+        return (POINTER,)
+    result = [POINTER]
+    if has_block_pointers():
+        result.append(BLOCK_PTR)
+    if has_tma and descriptor_order(op, dims) is not None and not _read_and_written(op.tensor, program):
+        result.append(DESCRIPTOR)
+    return tuple(result)
+
+
+def _read_and_written(tensor: HostTensor, program: Program) -> bool:
+    """Whether the kernel both reads and writes the tensor: descriptors and pointers are not ordered against each other."""
+    kinds = {type(op) for op in program.ops() if isinstance(op, Access) and op.tensor.source == tensor.source}
+    return len(kinds) > 1
+
+
+@functools.cache
+def has_block_pointers() -> bool:
+    """Whether the installed Triton still has block pointers."""
+    import triton.language as tl
+
+    return hasattr(tl, "advance")
+
+
+def spelling(op: Access, wanted: str, layout: Layout, program: Program) -> str:
+    """How `op` is written where `wanted` is asked for: pointers if the block sizes do not allow it."""
+    dims = block_dims(op)
+    if dims is None or wanted == POINTER or (wanted == BLOCK_PTR and not has_block_pointers()):
+        return POINTER
+    if isinstance(op, Store) and any(_steps_short(d.range, layout) for d in dims):
+        return POINTER
+    if wanted == DESCRIPTOR and (
+        _read_and_written(op.tensor, program) or descriptor(op, dims, layout) is None
+    ):
+        return POINTER
+    if wanted == BLOCK_PTR and all(d.at is None or _lanes(op, d, layout) == 1 for d in dims):
+        return POINTER
+    return wanted
+
+
+def _steps_short(r: Range | None, layout: Layout) -> bool:
+    """Whether tiles have more lanes than they advance, so that they overlap."""
+    return r is not None and not r.full and layout.physical(r.width) != layout.number(r.width)
+
+
+def _lanes(op: Access, dim: BlockDim, layout: Layout) -> int:
+    return 1 if dim.at is None else layout.physical(op.dims[dim.at].size)
+
+
+def descriptor(op: Access, dims: tuple[BlockDim, ...], layout: Layout) -> Descriptor | None:
+    """The descriptor for `op` under these block sizes, or None where it would be illegal."""
+    order = descriptor_order(op, dims)
+    if order is None:
+        return None
+    block = tuple(_lanes(op, d, layout) for d in order)
+    if block[-1] * op.tensor.dtype.itemsize < _ALIGNMENT or max(block[:-1], default=1) > _MAX_BLOCK:
+        return None
+    return Descriptor(op.tensor, tuple(d.dimension for d in order), block)
+
+
+def unclipped(program: Program, spellings: Mapping[Access, str], layout: Layout) -> set[tuple[ir.Value, int]]:
+    """(value, dim) pairs of loads whose padding holds what lies behind the tile in memory instead of zeros."""
+    result: set[tuple[ir.Value, int]] = set()
+    for op, kind in spellings.items():
+        if kind != POINTER and isinstance(op, Load):
+            for d in block_dims(op) or ():
+                if d.at is not None and (not d.clips or _steps_short(d.range, layout)):
+                    result.add((op.result, d.at))
+    return result

@@ -1,0 +1,48 @@
+"""Tensor descriptors of one launch: what the host hands to kernels that move blocks through the TMA unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..ir import Program
+from ..lower.access import Descriptor
+from .compile import signature_type
+
+ALIGNMENT = 16  # bytes, of the first element
+
+
+def descriptor_type(descriptor: Descriptor) -> str:
+    """Triton's name of the parameter's type."""
+    element = signature_type(descriptor.tensor.dtype).removeprefix("*")
+    return f"tensordesc<{element}{list(descriptor.block)}>"
+
+
+class Maker:
+    """Makes the descriptors of a kernel from its tensor arguments."""
+
+    def __init__(self, program: Program, descriptors: Sequence[Descriptor]) -> None:
+        if descriptors:
+            from triton.tools.tensor_descriptor import TensorDescriptor
+
+            self._class = TensorDescriptor
+        self._made = [(program.tensors.index(d.tensor), d.dims, list(d.block)) for d in descriptors]
+
+    def __call__(self, args: Sequence[Any]) -> list[Any]:
+        return [_make(self._class, args[at], dims, block) for at, dims, block in self._made]
+
+    def fits(self, args: Sequence[Any]) -> bool:
+        """Whether every tensor with a descriptor starts where descriptors may."""
+        return all(args[at].data_ptr() % ALIGNMENT == 0 and args[at].numel() for at, _, _ in self._made)
+
+
+def _make(cls: Any, tensor: torch.Tensor, dims: Sequence[int], block: list[int]) -> Any:
+    """A descriptor without Triton's checks, which were made when the access was found legal."""
+    result = cls.__new__(cls)
+    sizes, strides = tensor.shape, tensor.stride()
+    result.base, result.block_shape = tensor, block
+    result.shape, result.strides = [sizes[d] for d in dims], [strides[d] for d in dims]
+    result.padding, result.round_f32_to_tf32 = "zero", False
+    return result
