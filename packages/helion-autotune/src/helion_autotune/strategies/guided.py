@@ -16,31 +16,33 @@ if TYPE_CHECKING:
     from helion_autotune.trial import Trial
 
 _ELITE = 4
+"""How many of the best are mixed."""
 _MIXTURES = 40
 _SECOND_STEPS = 15
-_CLIMBS = 3
 _NEAR_SHARE = 0.4
+"""The part of a batch that goes to plain neighbours of the centre."""
+_CLIMBS = 3
 _CLIMBERS = 3
 _STEPS_BEYOND = 30
 _GAIN = 0.01
+"""Relative gains below this are noise and do not keep a local search alive."""
 
 
 class GuidedSearch(Strategy):
     """Local search around a centre, each round chosen by a model of all trials so far.
 
-    1. *Seeds*: the space's ranked seeds, then ``initial`` random points. More random points do not pay: nearly all
-       are poor.
+    1. *Seeds*: the space's ranked seeds, then ``initial`` random points. More of those do not pay: nearly all are
+       poor.
     2. *Screening*: every other category of every parameter of the best seed, for all entries of a list at once. A
-       model that
-       has seen a few entries moved alone would talk the search out of it. Repeated for the best before each restart.
-    3. *Rounds* of ``batch`` points, chosen by expected improvement times the chance to work at all: half of them
-       among the
-       neighbours of the centre (uniform moves of lists included), half among steps beyond the most promising
+       model
+       that has seen a few entries moved alone would talk the search out of it. Repeated for the best before a
+       restart.
+    3. *Rounds* of ``batch`` points, chosen by expected improvement times the chance to work at all: some among the
+       neighbours of the centre (uniform moves of lists included), most among steps beyond the most promising
        neighbours and mixtures of the best points. The centre is the best point of this local search.
     4. After ``patience`` points without a gain of 1 % (more than noise), a *restart*: the most promising of random
-       points and
-       of what lies beyond them becomes the next centre, and gets half as much patience. After ``restarts`` of them
-       the search goes back to the best, and ends when that is stuck, too.
+       points and of what lies beyond them becomes the next centre, and gets half as much patience. After ``restarts``
+       of them the search goes back to the best, and ends when that is stuck, too.
 
     ``patience`` defaults to the number of numbers in a point's code, but 24 at least.
     """
@@ -146,7 +148,7 @@ class GuidedSearch(Strategy):
         yield from self._mixtures()
 
     def _extended(self, candidates: list[Point]) -> list[Point]:
-        """Add what lies a step beyond the most promising candidates, twice: ridges run across several parameters."""
+        """Add what lies a step beyond the most promising candidates, three times: ridges cross several parameters."""
         pool = {point_key(p): p for p in candidates}
         expanded: set[str] = set()
         for _ in range(_CLIMBS if self._predictor.ready else 0):
