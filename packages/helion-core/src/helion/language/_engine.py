@@ -22,3 +22,8 @@ def require_device(name: str) -> Any:
     if not found.in_device:
         raise exc.NotInsideKernel(name=name, location=location.here())
     return found
+
+
+def run(name: str, *args: Any) -> Any:
+    """Has the active engine carry out `hl.<name>`, which only device code may call."""
+    return require_device(f"hl.{name}").library(name, *args)

@@ -10,6 +10,7 @@ import torch
 
 from .. import exc, location
 from ..location import is_user_file
+from .operators.escape import python_print
 from .symbols import expr_of, is_symbolic
 from .values import Tile, TileTensor
 
@@ -140,4 +141,5 @@ _BUILTINS: dict[Any, Any] = {
     float: _convert(float, torch.float32),
     len: _len,
     isinstance: _isinstance,
+    print: python_print,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from .. import exc, ir, location
 from ..ir import Dim, HostTensor, NewAxis, PointIndex, SliceIndex, TileIndex, Value, ValueIndex
 from . import jagged, shapes
-from .symbols import expr_of
+from .symbols import expr_of, is_symbolic
 from .values import Tile, TileTensor
 
 if TYPE_CHECKING:
@@ -141,19 +142,53 @@ def setitem(tracer: Tracer, tensor: Any, index: Any, value: Any) -> None:
     store(tracer, tensor, index, value)
 
 
-def load(tracer: Tracer, tensor: torch.Tensor, index: Any, mask: Any = None) -> TileTensor:
-    """Records a read of `tensor[index]`."""
+def load(
+    tracer: Tracer, tensor: torch.Tensor, index: Any, mask: Any = None, *, base: Any = None, eviction: str | None = None
+) -> TileTensor:
+    """Records a read of `tensor[index]`; with `base`, of tensors laid out like it at those addresses."""
     host = host_tensor(tracer, tensor)
-    entries, inputs, dims = _resolve(tracer, host, index)
-    slot = _mask_slot(tracer, mask, dims, inputs)
-    op = ir.Load(tensor=host, index=entries, dims=dims, mask=slot, inputs=tuple(inputs), number=tracer.loads)
+    where = resolve(tracer, host, index, 0, base)
+    slot = _mask_slot(tracer, mask, where.dims, where.inputs)
+    op = ir.Load(
+        tensor=host, index=where.entries, dims=where.dims, mask=slot, base=where.base, inputs=tuple(where.inputs),
+        number=tracer.loads, eviction=eviction or None,
+    )  # fmt: skip
     tracer.loads += 1
-    return tracer.emit(op, dims, host.dtype, "")
+    return tracer.emit(op, where.dims, host.dtype, "")
 
 
-def store(tracer: Tracer, tensor: torch.Tensor, index: Any, value: Any, mask: Any = None) -> None:
+def store(
+    tracer: Tracer, tensor: torch.Tensor, index: Any, value: Any, mask: Any = None, *, base: Any = None
+) -> None:
     """Records `tensor[index] = value`, broadcast and cast to the tensor."""
     host = host_tensor(tracer, tensor)
+    where = resolve(tracer, host, index, 1, base)
+    inputs = [stored_value(tracer, host, value, where.dims, "store"), *where.inputs]
+    slot = _mask_slot(tracer, mask, where.dims, inputs)
+    op = ir.Store(
+        tensor=host, index=where.entries, dims=where.dims, mask=slot, base=where.base, inputs=tuple(inputs), number=tracer.stores
+    )
+    tracer.stores += 1
+    tracer.record(op)
+
+
+def atomic(
+    tracer: Tracer, kind: str, tensor: torch.Tensor, index: Any, values: Sequence[Any], sem: str, base: Any = None
+) -> TileTensor:
+    """Records an atomic update of `tensor[index]`; the result is what was there before."""
+    host = host_tensor(tracer, tensor)
+    where = resolve(tracer, host, index, len(values), base)
+    stored = [stored_value(tracer, host, value, where.dims, f"atomic_{kind}") for value in values]
+    inputs = [*stored, *where.inputs]
+    slot = _mask_slot(tracer, None, where.dims, inputs)
+    op = ir.Atomic(
+        tensor=host, index=where.entries, dims=where.dims, mask=slot, base=where.base, inputs=tuple(inputs), kind=kind, sem=sem
+    )
+    return tracer.emit(op, where.dims, host.dtype, "")
+
+
+def stored_value(tracer: Tracer, host: HostTensor, value: Any, dims: Sequence[Dim], op: str) -> Value:
+    """What is written, in the dtype of the tensor. Raises `ShapeMismatch` where it does not broadcast to `dims`."""
     if not isinstance(value, TileTensor):
         if isinstance(value, torch.Tensor) and not isinstance(value, Tile):
             value = load_scalar(tracer, value, torch.Tensor.__setitem__)
@@ -164,21 +199,15 @@ def store(tracer: Tracer, tensor: torch.Tensor, index: Any, value: Any, mask: An
                 what=f"storing a {type(value).__name__}", instead="store a device value or a number",
                 location=location.here(),
             )  # fmt: skip
-    inputs: list[Value] = []
-    entries, inputs, dims = _resolve(tracer, host, index, first_slot=1)
     stored = tracer.value(value)
-    merged = shapes.broadcast("store", [dims, stored.dims], tracer.show_size)
-    if len(merged) != len(dims) or not all(shapes.same(a, b) for a, b in zip([d.size for d in merged], [d.size for d in dims], strict=True)):
+    merged = shapes.broadcast(op, [tuple(dims), stored.dims], tracer.show_size)
+    if len(merged) != len(dims) or not all(shapes.same(a.size, b.size) for a, b in zip(merged, dims, strict=True)):
         raise exc.ShapeMismatch(
-            op="store", left=tracer.show(stored.shape), right=tracer.show([d.size for d in dims]), relation="agree",
+            op=op, left=tracer.show(stored.shape), right=tracer.show([d.size for d in dims]), relation="agree",
             detail=f" (the value against `{host.name}[...]`)", location=location.here(),
             help="the stored value must broadcast to the shape of the subscript",
         )  # fmt: skip
-    inputs = [tracer.value(value.to(host.dtype)), *inputs]
-    slot = _mask_slot(tracer, mask, dims, inputs)
-    op = ir.Store(tensor=host, index=entries, dims=dims, mask=slot, inputs=tuple(inputs), number=tracer.stores)
-    tracer.stores += 1
-    tracer.record(op)
+    return tracer.value(value.to(host.dtype))
 
 
 def _mask_slot(tracer: Tracer, mask: Any, dims: Sequence[Dim], inputs: list[Value]) -> int | None:
@@ -187,7 +216,17 @@ def _mask_slot(tracer: Tracer, mask: Any, dims: Sequence[Dim], inputs: list[Valu
         mask = inside if mask is None else mask & inside
     if mask is None:
         return None
-    inputs.append(tracer.value(mask))
+    if not isinstance(mask, TileTensor):
+        mask = tracer.scalar(mask, torch.bool) if is_symbolic(mask) else tracer.full((), bool(mask), torch.bool)
+    value = tracer.value(mask if mask.dtype is torch.bool else mask != 0)
+    merged = shapes.broadcast("mask", [tuple(dims), value.dims], tracer.show_size)
+    if len(merged) != len(dims) or not all(shapes.same(a.size, b.size) for a, b in zip(merged, dims, strict=True)):
+        raise exc.ShapeMismatch(
+            op="mask", left=tracer.show(value.shape), right=tracer.show([d.size for d in dims]), relation="agree",
+            detail=" (the mask against the access)", help="the mask must broadcast to the shape of the subscript",
+            location=location.here(),
+        )  # fmt: skip
+    inputs.append(value)
     return len(inputs) - 1
 
 
@@ -208,62 +247,99 @@ def _entries(tracer: Tracer, host: HostTensor, index: Any) -> list[Any]:
     return entries + missing
 
 
-def _resolve(
-    tracer: Tracer, host: HostTensor, index: Any, first_slot: int = 0
-) -> tuple[tuple[ir.Index, ...], list[Value], tuple[Dim, ...]]:
-    """IR indices, the device values among them, and the dims of the access."""
-    result: list[ir.Index] = []
+@dataclass
+class Resolved:
+    """A subscript: IR indices, the device values among them (and the slot of base addresses), the dims of the access."""
+
+    entries: tuple[ir.Index, ...]
+    inputs: list[Value]
+    dims: tuple[Dim, ...]
+    base: int | None
+
+
+class _Groups:
+    """The dims of an access while it is resolved: one group per entry, but index vectors that broadcast share one."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._groups: list[tuple[Dim, ...]] = []
+        self._joint: int | None = None
+
+    def add(self, dims: Sequence[Dim]) -> int:
+        self._groups.append(tuple(dims))
+        return len(self._groups) - 1
+
+    def add_vector(self, dims: tuple[Dim, ...]) -> int:
+        """Index vectors broadcast where their shapes line up, else form a product."""
+        if self._joint is not None and _lines_up(self._groups[self._joint], dims):
+            operands = [self._groups[self._joint], dims]
+            self._groups[self._joint] = shapes.broadcast("subscript", operands, self._tracer.show_size)
+            return self._joint
+        group = self.add(dims)
+        self._joint = group if self._joint is None else self._joint
+        return group
+
+    def position(self, group: int, rank: int) -> int:
+        """Where an entry of `rank` dims stands: at the end of its group."""
+        return sum(map(len, self._groups[: group + 1])) - rank
+
+    def dims(self) -> tuple[Dim, ...]:
+        return tuple(dim for group in self._groups for dim in group)
+
+
+def _lines_up(a: Sequence[Dim], b: Sequence[Dim]) -> bool:
+    pairs = zip(reversed(a), reversed(b), strict=False)
+    return all(shapes.same(p.size, q.size) or shapes.is_one(p.size) or shapes.is_one(q.size) for p, q in pairs)
+
+
+def resolve(tracer: Tracer, host: HostTensor, index: Any, first_slot: int, base: Any = None) -> Resolved:
+    """Reads a subscript of `host`; input slots start at `first_slot`. With `base` addresses, their dims lead."""
+    groups = _Groups(tracer)
     inputs: list[Value] = []
-    dims: list[Dim] = []
-    joint: int | None = None  # where vectors that broadcast together put their dims
+    if base is not None:
+        inputs.append(tracer.value(base))
+        groups.add(inputs[0].dims)
+    made: list[tuple[Any, int, int]] = []  # an index from its position, its group, its rank
     dimension = 0
     for entry in _entries(tracer, host, index):
         if entry is None:
-            result.append(NewAxis())
-            dims.append(Dim(1))
+            groups.add((Dim(1),))
+            made.append((lambda _: NewAxis(), 0, 0))
             continue
-        size = host.sizes[dimension]
-        where = (tracer, host, dimension, size)
-        if isinstance(entry, Tile):
-            result.append(_tile_entry(*where, entry, len(dims)))
-            dims.append(Dim(entry.range.width, frozenset({entry.range})))
-        elif isinstance(entry, slice):
-            made, dim = _slice_entry(*where, entry, len(dims))
-            result.append(made)
-            dims.append(dim)
-        elif isinstance(entry, TileTensor) or (isinstance(entry, torch.Tensor)):
-            if not isinstance(entry, TileTensor):
-                entry = load_scalar(tracer, entry, torch.Tensor.__getitem__)
-            value = tracer.value(entry)
-            if value.dtype.is_floating_point or value.dtype is torch.bool:
-                raise exc.InvalidIndexing(
-                    what=f"a {value.dtype} value", location=location.here(),
-                    instead="use integers; for a condition, load everything and choose with torch.where",
-                )  # fmt: skip
-            at = len(dims)
-            if value.dims and joint is not None:
-                dims, at = _join_vectors(tracer, dims, joint, value.dims)
-            elif value.dims:
-                joint = at
-                dims.extend(value.dims)
-            result.append(ValueIndex(first_slot + len(inputs), at))
-            inputs.append(value)
-        else:
-            result.append(_point_entry(*where, entry))
+        where = (tracer, host, dimension, host.sizes[dimension])
         dimension += 1
-    return tuple(result), inputs, tuple(dims)
+        if isinstance(entry, Tile):
+            tile = _tile_entry(*where, entry, 0)
+            group = groups.add((Dim(entry.range.width, frozenset({entry.range})),))
+            made.append((lambda at, e=tile: e._replace(dim=at), group, 1))
+        elif isinstance(entry, slice):
+            part, dim = _slice_entry(*where, entry, 0)
+            made.append((lambda at, e=part: e._replace(dim=at), groups.add((dim,)), 1))
+        elif isinstance(entry, torch.Tensor):
+            value = _index_value(tracer, entry)
+            slot, rank = first_slot + len(inputs), len(value.dims)
+            inputs.append(value)
+            group = groups.add_vector(value.dims) if rank else 0
+            made.append((lambda at, s=slot: ValueIndex(s, at), group, rank))
+        else:
+            point = _point_entry(*where, entry)
+            made.append((lambda _, e=point: e, 0, 0))
+    entries = tuple(make(groups.position(group, rank) if rank else 0) for make, group, rank in made)
+    return Resolved(entries, inputs, groups.dims(), None if base is None else first_slot)
 
 
-def _join_vectors(tracer: Tracer, dims: list[Dim], joint: int, new: Sequence[Dim]) -> tuple[list[Dim], int]:
-    """Two index tensors broadcast where their shapes line up, else form a product."""
-    old = dims[joint : joint + len(new)]
-    sizes_agree = len(old) == len(new) and all(
-        shapes.same(a.size, b.size) or shapes.is_one(a.size) or shapes.is_one(b.size) for a, b in zip(old, new, strict=True)
-    )
-    if not sizes_agree:
-        return [*dims, *new], len(dims)
-    merged = shapes.broadcast("subscript", [tuple(old), tuple(new)], tracer.show_size)
-    return [*dims[:joint], *merged, *dims[joint + len(new) :]], joint
+def _index_value(tracer: Tracer, entry: torch.Tensor) -> Value:
+    """The value of an integer index tensor."""
+    if not isinstance(entry, TileTensor):
+        entry = load_scalar(tracer, entry, torch.Tensor.__getitem__)
+    value = tracer.value(entry)
+    if value.dtype is torch.bool:
+        raise exc.DataDependentShape(op="a boolean mask as an index", location=location.here())
+    if value.dtype.is_floating_point:
+        raise exc.InvalidIndexing(
+            what=f"a {value.dtype} value", instead="use integers, such as x.to(torch.int64)", location=location.here()
+        )
+    return value
 
 
 def _tile_entry(tracer: Tracer, host: HostTensor, dimension: int, size: Any, tile: Tile, at: int) -> TileIndex:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .. import exc, ir, location
-from ..ir import Value
+from .. import exc, location
 from . import indexing
 from .values import TileTensor
 
@@ -93,6 +92,7 @@ def atomic(tracer: Tracer, kind: str, tensor: Any, index: Any, values: tuple[Any
     name = f"hl.atomic_{kind}"
     tensor, base = _target(tensor, name)
     host = indexing.host_tensor(tracer, tensor)
+    index = () if index is None else index
     if sem not in _SEMANTICS:
         raise exc.InvalidIndexing(
             what=f"sem={sem!r} of {name}", instead=f"use one of {', '.join(_SEMANTICS)}", location=location.here()
@@ -102,11 +102,4 @@ def atomic(tracer: Tracer, kind: str, tensor: Any, index: Any, values: tuple[Any
         raise exc.DtypeMismatch(
             op=name, problem=f"`{host.name}` is {host.dtype}", instead=f"use a tensor of {allowed}", location=location.here()
         )
-    entries, found, dims = indexing.resolve(tracer, host, _index(index), len(values), base)
-    stored = [indexing.stored_value(tracer, host, value, dims, name) for value in values]
-    inputs: list[Value] = [*stored, *found]
-    op = ir.Atomic(
-        tensor=host, index=entries, dims=dims, kind=kind, sem=sem, inputs=tuple(inputs),
-        base=None if base is None else len(inputs) - 1,
-    )  # fmt: skip
-    return tracer.emit(op, dims, host.dtype)
+    return indexing.atomic(tracer, kind, tensor, _index(index), values, sem, base)

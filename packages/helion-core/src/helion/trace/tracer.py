@@ -455,6 +455,12 @@ class Tracer:
 
         return dot(self, a, b, acc, out_dtype)
 
+    def library(self, name: str, *args: Any) -> Any:
+        """Records what `hl.<name>(*args)` does."""
+        from .library import FUNCTIONS
+
+        return FUNCTIONS[name](self, *args)
+
     # --- the result
 
     def _used_tensors(self) -> list[HostTensor]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ... import ir
+from ...ir import Dim
 from ..symbols import expr_of
 from ..values import TileTensor
-from .registry import aten, handles
+from .registry import aten, handles, prims
 
 if TYPE_CHECKING:
     from ..tracer import Tracer
@@ -99,3 +100,53 @@ def _arange_step(
     length = last - first if stride == 1 else -((first - last) // stride)
     size = int(length) if getattr(length, "is_Integer", False) else expr_of(length)
     return tracer.emit(ir.Iota(start=first, step=stride), (tracer.dim(size),), torch.int32, "").to(dtype or torch.int64)
+
+
+@handles(prims.iota.default)
+def _iota(tracer: Tracer, length: Any, *, start: Any, step: Any, dtype: torch.dtype, **_: Any) -> TileTensor:
+    begin, stride = tracer.size_of(start), tracer.size_of(step)
+    return tracer.emit(ir.Iota(start=begin, step=stride), (tracer.dim(tracer.size_of(length)),), torch.int32).to(dtype)
+
+
+@handles(aten.linspace.default)
+def _linspace(
+    tracer: Tracer, start: Any, end: Any, steps: int, *, dtype: torch.dtype | None = None, **_: Any
+) -> TileTensor:
+    result = dtype or torch.get_default_dtype()
+    if steps == 1:
+        return tracer.full([1], start, result)
+    at = tracer.emit(ir.Iota(start=0, step=1), (tracer.dim(steps),), torch.int32).to(torch.float32)
+    step = (end - start) / (steps - 1)
+    return torch.where(at < steps // 2, start + at * step, end - (steps - 1 - at) * step).to(result)
+
+
+@handles(aten.eye.default)
+def _eye(tracer: Tracer, n: Any, **kwargs: Any) -> TileTensor:
+    return _eye_m(tracer, n, n, **kwargs)
+
+
+@handles(aten.eye.m)
+def _eye_m(tracer: Tracer, n: Any, m: Any, *, dtype: torch.dtype | None = None, **_: Any) -> TileTensor:
+    rows, columns = (_arange(tracer, size, dtype=torch.int32) for size in (n, m))
+    return (rows[:, None] == columns[None, :]).to(dtype or torch.get_default_dtype())
+
+
+def _below(tracer: Tracer, x: TileTensor, diagonal: int) -> TileTensor:
+    """Which elements of the last two dims lie on or below a diagonal."""
+    rows, columns = (position(tracer, dim) for dim in tracer.value(x).dims[-2:])
+    return columns[None, :] - rows[:, None] <= diagonal
+
+
+def position(tracer: Tracer, dim: Dim) -> TileTensor:
+    """0, 1, ... along a dim of a value, masked as the dim is."""
+    return tracer.emit(ir.Iota(start=0, step=1), (dim,), torch.int32)
+
+
+@handles(aten.tril.default)
+def _tril(tracer: Tracer, x: TileTensor, diagonal: int = 0) -> TileTensor:
+    return torch.where(_below(tracer, x, diagonal), x, torch.zeros_like(x))
+
+
+@handles(aten.triu.default)
+def _triu(tracer: Tracer, x: TileTensor, diagonal: int = 0) -> TileTensor:
+    return torch.where(_below(tracer, x, diagonal - 1), torch.zeros_like(x), x)

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from ... import exc, location
 from ...lower.pointwise import Unsupported, is_elementwise
-from . import creation, inplace, pointwise, products, reductions, views  # noqa: F401 - they register their handlers
+from . import (  # noqa: F401 - they register their handlers
+    creation,
+    inplace,
+    lookup,
+    movement,
+    ordering,
+    pointwise,
+    products,
+    random,
+    reductions,
+    scans,
+    views,
+)
 from .registry import HANDLERS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from ... import exc, location
 from ..symbols import expr_of
 from ..values import Tile, TileTensor
-from . import products
+from . import lookup, products, random
 
 if TYPE_CHECKING:
     from ..tracer import Tracer
@@ -22,6 +22,12 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     _TENSOR.__matmul__: products.matmul,
     _TENSOR.__rmatmul__: lambda tracer, a, b: products.matmul(tracer, b, a),
     torch.nn.functional.linear: products.linear,
+    torch.rand: random.torch_rand,
+    torch.randn: random.torch_randn,
+    torch.randint: random.torch_randint,
+    torch.nn.functional.dropout: random.dropout,
+    torch.dropout: random.dropout,
+    **lookup.FUNCTIONS,
 }
 
 

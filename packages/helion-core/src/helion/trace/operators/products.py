@@ -138,3 +138,56 @@ def linear(tracer: Tracer, x: Any, weight: Any, bias: Any = None) -> TileTensor:
         product = product + bias
     result = _like_eager(tracer, x, product)
     return result.squeeze(0) if vector else result
+
+
+_SCALED_DTYPES = {
+    "e2m1": (torch.uint8,), "e4m3": (torch.float8_e4m3fn, torch.uint8), "e5m2": (torch.float8_e5m2, torch.uint8),
+    "bf16": (torch.bfloat16,), "fp16": (torch.float16,),
+}  # fmt: skip
+
+
+def dot_scaled(
+    tracer: Tracer, a: TileTensor, a_scale: Any, a_format: str, b: TileTensor, b_scale: Any, b_format: str, acc: Any,
+    out_dtype: Any,
+) -> TileTensor:  # fmt: skip
+    """`hl.dot_scaled`: operands in formats narrower than a byte or a half, scaled per 32 elements along K."""
+    left, right = tracer.value(a), tracer.value(b)
+    for value, name in ((left, a_format), (right, b_format)):
+        if value.dtype not in _SCALED_DTYPES.get(name, ()):
+            allowed = "; ".join(f"{f}: {', '.join(str(d).removeprefix('torch.') for d in ds)}" for f, ds in _SCALED_DTYPES.items())
+            raise exc.DtypeMismatch(
+                op="dot_scaled", problem=f"format {name!r} with {value.dtype}", instead=f"formats and dtypes: {allowed}",
+                location=location.here(),
+            )  # fmt: skip
+    packing = [2 if f == "e2m1" else 1 for f in (a_format, b_format)]
+    depth = [left.shape[-1] * packing[0], right.shape[-2] * packing[1]] if len(left.dims) == len(right.dims) == 2 else [0, 1]
+    if not shapes.same(*depth):
+        raise exc.ShapeMismatch(
+            op="dot_scaled", left=tracer.show(left.shape), right=tracer.show(right.shape), relation="multiply",
+            detail=": the inner sizes differ" if depth != [0, 1] else ": both must be 2-D", location=location.here(),
+            help="a is [M, K], b is [K, N]; e2m1 packs two along K",
+        )  # fmt: skip
+    inputs = [left, *_scale(tracer, a_scale, left.shape[0], depth[0]), right, *_scale(tracer, b_scale, right.shape[1], depth[0])]
+    if acc is not None:
+        inputs.append(tracer.value(cast(tracer, acc, torch.float32)))
+    for size, lanes in ((left.shape[-2], 16), (right.shape[-1], 16), (left.shape[-1], 64 // packing[0])):
+        tracer.need_lanes(size, lanes)
+    op = ir.DotScaled(
+        formats=(a_format, b_format), scaled=(a_scale is not None, b_scale is not None), inputs=tuple(inputs)
+    )
+    return cast(tracer, tracer.emit(op, (left.dims[0], right.dims[1]), torch.float32), out_dtype or torch.float32)
+
+
+def _scale(tracer: Tracer, scale: Any, rows: ir.Size, depth: ir.Size) -> list[Value]:
+    """The scales of one operand, [rows, depth / 32]."""
+    if scale is None:
+        return []
+    value = tracer.value(scale)
+    fits = len(value.dims) == 2 and shapes.same(value.shape[0], rows) and shapes.same(value.shape[1] * 32, depth)
+    if not fits or value.dtype not in (torch.uint8, getattr(torch, "float8_e8m0fnu", torch.uint8)):
+        raise exc.ShapeMismatch(
+            op="dot_scaled", left=f"scales {value.dtype}{tracer.show(value.shape)}", relation="fit", detail="",
+            right=tracer.show([rows, shapes.divide(depth, 32)]), help="scales are uint8, one per 32 elements along K",
+            location=location.here(),
+        )  # fmt: skip
+    return [value]

@@ -73,6 +73,11 @@ def dim_extent(dim: Dim) -> Size:
     return Min(dim.size, r.end - r.base)
 
 
+def wide_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype in which half precision accumulates; others as they are."""
+    return torch.float32 if dtype in _HALF else dtype
+
+
 def _accumulation_dtype(dtype: torch.dtype, wanted: torch.dtype | None) -> torch.dtype:
     if wanted is not None:
         return wanted
