@@ -10,6 +10,7 @@ import functools
 import re
 import warnings
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import sympy
@@ -160,6 +161,7 @@ class _Kernel:
     min_elem_per_thread = 0
     index_dtype = "tl.int32"
     is_native_matmul = False
+    cse = SimpleNamespace(varname_map={})
 
 
 class _Recorder(DefaultHandler):
@@ -239,7 +241,7 @@ def template(
         if body is None:
             return Template((), "{0}")
         recorder = _Recorder(inputs)
-        with V.set_ops_handler(recorder), V.set_kernel_handler(_Kernel()):
+        with V.set_graph_handler(_graph()), V.set_ops_handler(recorder), V.set_kernel_handler(_Kernel()):
             output = body.inner_fn([sympy.Symbol(f"i{k}") for k in range(len(body.ranges))])
     output = getattr(output, "value", output)
     return _expand(recorder, output, result)

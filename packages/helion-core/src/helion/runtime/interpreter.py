@@ -2,7 +2,8 @@
 
 Triton decides at import whether functions are interpreted; here any jitted function is, for the duration of one launch. Mended
 for that time: nested jitted functions, libdevice (which returns None), bfloat16 in dots and conversions (which work on raw
-bits), reductions with our combine functions (which would loop over elements in Python).
+bits), reductions with our combine functions (which would loop over elements in Python), and triton.language itself (which
+nested calls leave patched, so that nothing could be compiled afterwards).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,13 +61,38 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 def _mended() -> Iterator[None]:
     builder = triton_interpreter.interpreter_builder
     with ExitStack() as stack:
-        stack.enter_context(_replaced(JITFunction, "__call__", lambda self, *a, **k: _interpreted(self)(*a, **k)))
+        stack.enter_context(_patched_language())
+        stack.enter_context(_replaced(JITFunction, "__call__", _call_nested))
         stack.enter_context(_replaced(knobs.runtime, "interpret", True))
         stack.enter_context(_replaced(ReduceOps, "apply_impl", _reduce(ReduceOps.apply_impl)))
         stack.enter_context(_replaced(builder, "create_dot", _dot(builder.create_dot)))
         stack.enter_context(_replaced(builder, "create_fp_trunc", _round_bfloat16(builder.create_fp_trunc)))
         stack.enter_context(np.errstate(all="ignore"))
         yield
+
+
+def _call_nested(kernel: JITFunction[Any], *args: Any, **kwargs: Any) -> Any:
+    """A call of a jitted function by another; the interpreter's own would patch triton.language once more."""
+    return _interpreted(kernel).rewrite()(*args, **kwargs)
+
+
+_LANGUAGE: tuple[Any, ...] = (tl, tl.core, tl.math, tl.core.tensor, tl.core.tensor_descriptor_base)
+
+
+@contextmanager
+def _patched_language() -> Iterator[None]:
+    """triton.language as nested functions must see it, and as it was before behind it."""
+    saved = [dict(vars(owner)) for owner in _LANGUAGE]
+    try:
+        triton_interpreter._patch_lang(SimpleNamespace(__globals__={"core": tl.core}))
+        yield
+    finally:
+        for owner, before in zip(_LANGUAGE, saved, strict=True):
+            for name, value in dict(vars(owner)).items():
+                if name not in before:
+                    delattr(owner, name)
+                elif value is not before[name]:
+                    setattr(owner, name, before[name])
 
 
 # --- bfloat16: numpy has none, so the interpreter keeps its bits in uint16
