@@ -91,6 +91,20 @@ def line_here() -> tuple[str, int]:
     return ("", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
+def site() -> tuple[tuple[str, int], ...]:
+    """The user's lines that lead from the kernel to here, innermost first: the same in every run of the same kernel."""
+    lines = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not frame.f_code.co_filename.endswith(_RUNNERS):
+        if is_user_file(frame.f_code.co_filename):
+            lines.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return tuple(lines)
+
+
+_RUNNERS = (os.path.join("helion", "trace", "trace.py"), os.path.join("helion", "interpret", "run.py"))
+
+
 def trim(traceback: TracebackType | None) -> TracebackType | None:
     """`traceback` without our own and torch's frames, so that its last frame is the user's line."""
     entries = []

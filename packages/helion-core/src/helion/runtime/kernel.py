@@ -74,7 +74,8 @@ class Kernel:
         return function_source(self.fn)
 
     @functools.cached_property
-    def _rewritten(self) -> FunctionType:
+    def rewritten(self) -> FunctionType:
+        """The function with device-aware control flow. Raises `UnsupportedSyntax`."""
         from ..frontend.rewrite import rewrite
 
         return rewrite(self.fn)
@@ -114,7 +115,7 @@ class Kernel:
         device = self._device(args)
         from ..trace.trace import trace
 
-        traced = trace(self._rewritten, self.name, args, self.settings, self._constants)
+        traced = trace(self.rewritten, self.name, args, self.settings, self._constants)
         bound = BoundKernel(self, traced, device)
         if self._captures.add([self.fn, *traced.functions]):
             self._runs.clear()

@@ -27,7 +27,7 @@ def callee(tracer: Tracer, function: Any) -> Any:
     if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType):
         inner = callee(tracer, function.__func__)
         return function if inner is function.__func__ else MethodType(inner, function.__self__)
-    if isinstance(function, FunctionType) and is_user_file(function.__code__.co_filename) and _is_user_module(function):
+    if isinstance(function, FunctionType) and is_inlined(function):
         tracer.inlined.append(function)
         return inline(function)
     return function
@@ -37,9 +37,12 @@ def _is_hashable_builtin(function: Any) -> bool:
     return isinstance(function, (type, type(len)))
 
 
-def _is_user_module(function: FunctionType) -> bool:
+def is_inlined(function: FunctionType) -> bool:
+    """Whether `function` is the user's own, not a library's."""
     import sys
 
+    if not is_user_file(function.__code__.co_filename):
+        return False
     root = (function.__module__ or "").split(".")[0]
     return root not in sys.stdlib_module_names or root == "__main__"
 

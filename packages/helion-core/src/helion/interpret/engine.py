@@ -1,0 +1,163 @@
+"""The engine that runs tile loops one tile after the other, on real tensors."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FunctionType
+from typing import Any
+
+import torch
+
+from .. import exc, location
+from ..frontend.engine import Body, DeviceLoop
+from ..language.loops import TileLoop
+from ..trace.callees import inline, is_inlined
+from .tiles import EagerTile, real_size
+
+
+class StepLoop(TileLoop):
+    """`hl.grid`: scalar indices with a step."""
+
+    steps: list[int]
+
+
+class EagerEngine:
+    """Runs device loops as Python loops. `sites` tells which of the config's `block_sizes` each place in the program uses."""
+
+    def __init__(
+        self, block_sizes: Sequence[int], sites: Mapping[Any, Sequence[int]], device: torch.device
+    ) -> None:
+        self.in_device = False
+        self.device = device
+        self._block_sizes = list(block_sizes)
+        self._sites = sites
+        self._asked: Counter[Any] = Counter()
+
+    # --- Engine: ordinary Python decides everything
+
+    def is_device_value(self, value: Any) -> bool:
+        return False
+
+    def name_value(self, name: str, value: Any) -> None:
+        pass
+
+    def as_condition(self, value: Any, statement: str) -> Any:
+        return value
+
+    def negate(self, condition: Any) -> Any:
+        return not condition
+
+    def while_loop(self, test: Callable[..., Any], body: Body, names: Sequence[str], values: Sequence[Any]) -> Any:
+        raise AssertionError("plain Python runs `while`")
+
+    def branch(
+        self, test: Any, then: Body, other: Body, names: Sequence[str], values: Sequence[Any], statement: str
+    ) -> Sequence[Any]:
+        raise AssertionError("plain Python runs `if`")
+
+    def device_assert(self, condition: Any, message: str) -> None:
+        assert bool(condition.all()), message
+
+    @contextmanager
+    def host_statement(self, statement: str) -> Iterator[None]:
+        yield
+
+    def callee(self, function: Any) -> Any:
+        """User functions are rewritten, because they may hold tile loops of their own."""
+        if isinstance(function, FunctionType) and is_inlined(function):
+            return inline(function)
+        return function
+
+    # --- loops
+
+    def _block_size(self, given: Any) -> int:
+        """A block size given by the kernel, or the config's for the place in the program that asks."""
+        if given is not None:
+            return int(given)
+        where = location.site()
+        numbers = self._sites[where]
+        self._asked[where] += 1
+        return self._block_sizes[numbers[(self._asked[where] - 1) % len(numbers)]]
+
+    def tile_loop(self, loop: TileLoop) -> TileLoop:
+        bounds = [[int(real_size(b)) for b in side] for side in (loop.begins, loop.ends)]
+        blocks = [self._block_size(b) for b in loop.blocks]
+        return TileLoop(loop.function, bounds[0], bounds[1], blocks, loop.single)
+
+    def grid_loop(self, loop: TileLoop, steps: list[Any]) -> TileLoop:
+        result = StepLoop(loop.function, list(map(int, loop.begins)), list(map(int, loop.ends)), [1], loop.single)
+        result.steps = [int(s) for s in steps]
+        return result
+
+    def loop(
+        self, loop: DeviceLoop, body: Body, names: Sequence[str], values: Sequence[Any], number: int,
+        targets: Sequence[str],
+    ) -> Sequence[Any]:  # fmt: skip
+        from .mode import EagerMode
+
+        assert isinstance(loop, TileLoop)
+        if self.in_device:
+            for items in _items(loop):
+                values = body(items, *values)
+            return values
+        self.in_device = True
+        try:
+            with EagerMode(self):
+                for items in _items(loop):
+                    body(items, *values)
+        finally:
+            self.in_device = False
+        return values
+
+    def register_block_size(self, minimum: int, maximum: int) -> int:
+        return self._block_size(None)
+
+    def specialize(self, value: Any) -> Any:
+        return value
+
+    def constant(self, value: Any, name: str) -> int:
+        return int(value)
+
+    def barrier(self) -> None:
+        pass
+
+    def jagged_loop(self, lengths: torch.Tensor) -> TileLoop:
+        raise exc.UnsupportedOperation(
+            op="hl.jagged_tile", reason=" when the kernel runs as plain PyTorch", location=location.here(),
+            instead="run it compiled, or write the mask with torch.where",
+        )  # fmt: skip
+
+    # --- values
+
+    def tile_index(self, tile: EagerTile) -> torch.Tensor:
+        return torch.arange(tile.begin, tile.begin + tile.length, dtype=torch.int32, device=self.device)
+
+    def full(self, shape: Any, fill: Any, dtype: torch.dtype | None) -> torch.Tensor:
+        sizes = [int(real_size(s)) for s in (shape if isinstance(shape, (list, tuple, torch.Size)) else [shape])]
+        if isinstance(fill, torch.Tensor):
+            return fill.to(dtype or fill.dtype).expand(sizes).clone()
+        return torch.full(sizes, fill, dtype=dtype or torch.float32, device=self.device)
+
+    def dot(self, a: torch.Tensor, b: torch.Tensor, acc: Any, out_dtype: torch.dtype | None) -> torch.Tensor:
+        wide = torch.int32 if a.dtype in (torch.int8, torch.uint8) else torch.float32
+        wide = torch.float64 if a.dtype is torch.float64 else wide
+        result = torch.matmul(a.to(wide), b.to(wide))
+        if acc is not None:
+            result = result + acc
+        return result.to(out_dtype or (acc.dtype if isinstance(acc, torch.Tensor) else wide))
+
+
+def _items(loop: TileLoop) -> Iterator[Any]:
+    """What the `for` target receives, one tile (or tuple of tiles) after the other."""
+    if isinstance(loop, StepLoop):
+        axes: list[Any] = [range(b, e, s) for b, e, s in zip(loop.begins, loop.ends, loop.steps, strict=True)]
+    else:
+        axes = [
+            [EagerTile.make(start, b, e, w) for start in range(b, e, w)]
+            for b, e, w in zip(loop.begins, loop.ends, loop.blocks, strict=True)
+        ]
+    for combination in itertools.product(*axes):
+        yield combination[0] if len(combination) == 1 else combination

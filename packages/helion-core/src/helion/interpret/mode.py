@@ -1,0 +1,42 @@
+"""The torch function mode under which tile loops run as plain PyTorch: subscripts with tiles, tiles as sizes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_iter, tree_map
+
+from . import indexing
+from .tiles import EagerTile, TileSize, real_size
+
+if TYPE_CHECKING:
+    from .engine import EagerEngine
+
+_SHIFTS = {"add": 1, "__add__": 1, "__radd__": 1, "sub": -1, "__sub__": -1}
+_ACCUMULATING = {"addmm": 0, "baddbmm": 0}
+
+
+class EagerMode(TorchFunctionMode):
+    """Turns tiles into what they stand for; everything else is torch's."""
+
+    def __init__(self, engine: EagerEngine) -> None:
+        super().__init__()
+        self.engine = engine
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.Tensor.__getitem__:
+            return indexing.load(args[0], args[1])
+        if func is torch.Tensor.__setitem__:
+            return indexing.store(args[0], args[1], args[2])
+        name = getattr(func, "__name__", "")
+        if any(isinstance(a, EagerTile) for a in args[:2]) and name in _SHIFTS:
+            tile, other = args if isinstance(args[0], EagerTile) else (args[1], args[0])
+            return tile.shifted(_SHIFTS[name] * int(other))
+        if any(isinstance(a, (EagerTile, TileSize)) for a in tree_iter((args, kwargs))):
+            args, kwargs = tree_map(real_size, (args, kwargs))
+        if name in _ACCUMULATING and args[0].dtype != args[1].dtype:
+            return self.engine.dot(args[1], args[2], args[0], args[0].dtype)
+        return func(*args, **kwargs)
