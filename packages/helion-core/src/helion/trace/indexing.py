@@ -85,6 +85,8 @@ _VIEWS = {"t", "transpose", "permute", "view", "reshape", "unsqueeze", "squeeze"
 
 def host_operator(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
     """An operator on host tensors alone inside a tile loop: views are replayed by the wrapper, the rest is refused."""
+    if func is torch.ops.prim.device.default:  # fake tensors are asked for their device by dispatch
+        return func(*args, **kwargs)
     if func.overloadpacket.__name__ not in _VIEWS:
         tensor = next(a for a in [*args, *kwargs.values()] if isinstance(a, torch.Tensor))
         raise _direct_usage(tracer, tensor, func)
