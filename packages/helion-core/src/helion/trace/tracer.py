@@ -103,8 +103,8 @@ class Tracer:
             dtype = torch.float32 if isinstance(number, (float, torch.SymFloat)) else torch.int64
             if isinstance(number, (bool, torch.SymBool)):
                 dtype = torch.bool
-            elif dtype is torch.int64 and isinstance(expr, sympy.Expr):
-                dtype = torch.int32
+            elif dtype is torch.int64 and isinstance(expr, sympy.Expr) and expr.free_symbols.isdisjoint(self.host_scalars):
+                dtype = torch.int32  # offsets and sizes of tiles; a number of the caller's may be larger
         return self.emit(ir.Scalar(expr=expr), (), dtype)
 
     def symbol_of(self, tensor: TileTensor) -> torch.SymInt:
