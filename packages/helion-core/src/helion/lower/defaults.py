@@ -1,70 +1,386 @@
-"""The config to use when nobody tunes: rules from the shape of the program."""
+"""The config to use when nobody tunes, and ranked starting points for a search: tables of rules, each with its reason.
+
+The first rule that matches a program and its target gives the plan; the plan is then shrunk until it fits the target.
+"""
 
 from __future__ import annotations
 
-from .. import ir
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
 from ..ir import BlockSize, Program
+from ..runtime.targets import Target
 from .layout import Layout, next_power_of_two
+from .limits import fits, largest_value
+from .traits import Product, Traits
 
-TILE_ELEMENTS = 4096  # lanes of the largest value in a kernel without matrix products: 32 per thread at 4 warps
-DOT_ROWS, DOT_DEPTH = 64, 32  # fits the shared memory of every target for every dtype, two stages deep
-
-
-def _has_dot(program: Program) -> bool:
-    return any(isinstance(op, ir.Dot) for op in program.ops())
+POINTER, DESCRIPTOR = "pointer", "tensor_descriptor"
 
 
-def _limit(block: BlockSize) -> int:
-    from .spec import largest_useful
+@dataclass(frozen=True)
+class Plan:
+    """What the rules decide; everything else keeps the default of its key."""
 
-    return largest_useful(block)
+    block_sizes: dict[BlockSize, int] = field(default_factory=dict)
+    num_warps: int = 4
+    num_stages: int = 2
+    l2_grouping: int = 1
+    indexing: str = POINTER
+    reduction_loop: int | None = None
+    reason: str = ""
 
-
-def largest_value(program: Program, sizes: dict[BlockSize, int]) -> int:
-    """Lanes of the largest value of the program."""
-    layout = Layout(program, sizes)
-    return max(
-        (_lanes(layout, value) for op in program.ops() for value in op.results), default=1
-    )
-
-
-def _lanes(layout: Layout, value: ir.Value) -> int:
-    lanes = 1
-    for size in layout.physical_shape(value):
-        lanes *= size
-    return lanes
+    def halved(self, block: BlockSize) -> Plan:
+        return replace(self, block_sizes={**self.block_sizes, block: self.block_sizes[block] // 2})
 
 
-def default_block_sizes(program: Program) -> dict[BlockSize, int]:
-    """Block sizes that keep every value small enough: the last dimensions grow first, since they are contiguous."""
-    sizes = {block: max(1, next_power_of_two(block.minimum)) for block in program.blocks}
-    if _has_dot(program):
-        return _dot_block_sizes(program, sizes)
-    for block in reversed(program.blocks):
-        while sizes[block] < _limit(block):
+# --- targets
+
+
+_FAMILIES = {75: "sm_80", 80: "sm_80", 86: "sm_86", 87: "sm_80", 89: "sm_86", 90: "sm_90", 100: "sm_100", 103: "sm_100",
+             110: "sm_100", 120: "sm_86", 121: "sm_86"}  # fmt: skip
+_UNITS = {"sm_80": 108, "sm_86": 84, "sm_90": 132, "sm_100": 148, "hip": 304, "": 64}  # multiprocessors
+
+
+def family(target: Target | None) -> str:
+    """Targets that share rules; the empty text where none is known."""
+    if target is None:
+        return ""
+    return "hip" if target.backend == "hip" else _FAMILIES.get(int(target.arch), "sm_90")
+
+
+# --- matrix products
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile of a matrix product: rows x columns x bytes of depth. `rows` and `columns` are cut to the problem."""
+
+    rows: int
+    columns: int
+    depth_bytes: int
+    num_warps: int
+    num_stages: int
+    l2_grouping: int
+    indexing: str
+    reason: str
+
+
+# Largest first: a tile is taken if it leaves at least three quarters of the multiprocessors with work.
+MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
+    "sm_90": (
+        Tile(128, 256, 128, 8, 4, 8, DESCRIPTOR, "two warp groups of wgmma 64x256; four stages fill 196 of 227 KiB"),
+        Tile(128, 128, 128, 8, 4, 8, DESCRIPTOR, "half the tile where the large one leaves multiprocessors idle"),
+        Tile(64, 128, 128, 4, 5, 8, DESCRIPTOR, "one warp group, more programs"),
+        Tile(64, 64, 128, 4, 5, 4, DESCRIPTOR, "small problems: latency counts, so many stages"),
+    ),
+    "sm_100": (
+        Tile(128, 256, 128, 8, 3, 8, DESCRIPTOR, "one tcgen05 accumulator of 128x256 in tensor memory"),
+        Tile(128, 128, 128, 4, 4, 8, DESCRIPTOR, "half the tile for more programs"),
+        Tile(64, 64, 128, 4, 4, 4, DESCRIPTOR, "small problems"),
+    ),
+    "sm_80": (
+        Tile(128, 256, 128, 8, 3, 8, POINTER, "three stages of cp.async fill 147 of 163 KiB"),
+        Tile(128, 128, 64, 4, 4, 8, POINTER, "four warps of 64x64 each"),
+        Tile(64, 64, 64, 4, 4, 4, POINTER, "small problems"),
+    ),
+    "sm_86": (
+        Tile(128, 128, 64, 4, 3, 8, POINTER, "three stages fit 99 KiB twice"),
+        Tile(64, 64, 64, 4, 4, 4, POINTER, "small problems"),
+    ),
+    "hip": (
+        Tile(128, 128, 128, 8, 2, 4, POINTER, "two stages need one buffer of 32 of 64 KiB"),
+        Tile(64, 64, 128, 4, 2, 4, POINTER, "small problems"),
+    ),
+    "": (Tile(64, 64, 64, 4, 2, 1, POINTER, "fits every target for every dtype, two stages deep"),),
+}  # fmt: skip
+
+# Few rows: the other operand is read once, at the speed of memory; what counts is bytes in flight.
+SKINNY_ROWS = 64
+SKINNY_TILES: dict[str, tuple[Tile, ...]] = {
+    "sm_90": (
+        Tile(16, 64, 256, 4, 6, 1, POINTER, "16 KiB a stage and six stages: 96 KiB in flight on every multiprocessor"),
+        Tile(16, 32, 512, 4, 4, 1, POINTER, "two programs a multiprocessor"),
+    ),
+    "sm_100": (Tile(16, 64, 256, 4, 6, 1, POINTER, "as on sm_90"),),
+    "sm_80": (Tile(16, 64, 256, 4, 5, 1, POINTER, "80 KiB in flight"),),
+    "sm_86": (Tile(16, 64, 128, 4, 5, 1, POINTER, "40 KiB in flight"),),
+    "hip": (Tile(16, 64, 256, 4, 2, 1, POINTER, "one buffer"),),
+    "": (Tile(16, 64, 64, 4, 2, 1, POINTER, "fits everywhere"),),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AttentionTile:
+    """Tiles of two chained products: `inner` is the loop's block; for heads up to `head` elements of two bytes."""
+
+    head: int
+    rows: int
+    inner: int
+    num_warps: int
+    num_stages: int
+    indexing: str
+    reason: str
+
+
+ATTENTION_TILES: dict[str, tuple[AttentionTile, ...]] = {
+    "sm_90": (
+        AttentionTile(64, 64, 128, 4, 2, DESCRIPTOR, "measured on an H100: 484 TFLOP/s by hand, pointers 466"),
+        AttentionTile(128, 128, 64, 4, 2, DESCRIPTOR, "measured on an H100: 561 TFLOP/s by hand, pointers 513"),
+        AttentionTile(256, 64, 64, 4, 2, DESCRIPTOR, "the accumulator takes 128 registers"),
+    ),
+    "sm_100": (
+        AttentionTile(64, 128, 128, 4, 3, DESCRIPTOR, "tcgen05 wants 128 rows"),
+        AttentionTile(128, 128, 64, 4, 3, DESCRIPTOR, "tcgen05 wants 128 rows"),
+        AttentionTile(256, 64, 64, 4, 2, DESCRIPTOR, "tensor memory and registers"),
+    ),
+    "sm_80": (
+        AttentionTile(64, 128, 64, 4, 3, POINTER, "FlashAttention-2's tile"),
+        AttentionTile(128, 128, 64, 8, 3, POINTER, "FlashAttention-2's tile"),
+        AttentionTile(256, 64, 32, 4, 2, POINTER, "registers"),
+    ),
+    "sm_86": (
+        AttentionTile(64, 64, 64, 4, 2, POINTER, "99 KiB of shared memory"),
+        AttentionTile(256, 64, 32, 4, 2, POINTER, "99 KiB of shared memory"),
+    ),
+    "hip": (
+        AttentionTile(128, 128, 64, 4, 1, POINTER, "64 KiB of shared memory, no pipelining of both operands"),
+        AttentionTile(256, 64, 32, 4, 1, POINTER, "64 KiB of shared memory"),
+    ),
+    "": (AttentionTile(256, 32, 32, 4, 1, POINTER, "fits everywhere"),),
+}  # fmt: skip
+
+
+# --- reductions of whole rows
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """Rows of up to `lanes` (padded) elements: how many warps, and in steps of how many elements (None: at once)."""
+
+    lanes: int
+    num_warps: int
+    reduction_loop: int | None
+    reason: str
+
+
+ROW_RULES = (
+    RowRule(2048, 4, None, "several short rows share four warps, 16 elements a thread"),
+    RowRule(4096, 4, None, "32 elements a thread hide latency without spilling"),
+    RowRule(8192, 8, None, "32 elements a thread"),
+    RowRule(16384, 16, None, "32 elements a thread"),
+    RowRule(32768, 32, None, "32 elements a thread; a row still fits the registers of one multiprocessor"),
+    RowRule(2**62, 16, 8192, "more than the registers hold: the row is read again, from the L2 cache"),
+)
+ROW_TILE = 2048  # lanes of one program where rows are short
+
+
+# --- elementwise
+
+
+TILE_BYTES = 8192  # one program of an elementwise kernel: four 16-byte loads for each of 128 threads
+SQUARE = 64  # both sides of a tile that reads along one dim and writes along the other
+
+
+# --- the planner
+
+
+def plans(program: Program, target: Target | None) -> Iterator[Plan]:
+    """Plans for `program`, best first; all fit the target by estimate."""
+    seen: list[Plan] = []
+    for plan in _candidates(Traits(program), family(target)):
+        plan = _shrunk(program, _completed(program, plan), target)
+        if not any((p.block_sizes, p.num_warps, p.num_stages, p.indexing, p.reduction_loop) ==
+                   (plan.block_sizes, plan.num_warps, plan.num_stages, plan.indexing, plan.reduction_loop) for p in seen):  # fmt: skip
+            seen.append(plan)
+            yield plan
+
+
+def _candidates(traits: Traits, name: str) -> Iterator[Plan]:
+    if _attention(traits) is not None:
+        yield from _attention_plans(traits, name)
+    elif traits.products:
+        yield from _matmul_plans(traits, name)
+    elif traits.reduced:
+        yield from _row_plans(traits)
+    else:
+        yield from _elementwise_plans(traits)
+
+
+def _cut(tile: int, extent: int, least: int = 1) -> int:
+    """`tile` no larger than the dimension."""
+    return max(least, min(tile, next_power_of_two(extent)))
+
+
+def _matmul_plans(traits: Traits, name: str) -> Iterator[Plan]:
+    product = max(traits.products, key=lambda p: (p.loop is not None, traits.extent(p.depth)))
+    rows, columns = traits.extent(product.rows), traits.extent(product.columns)
+    skinny = min(rows, columns) <= SKINNY_ROWS and max(rows, columns) > SKINNY_ROWS and len(traits.products) == 1
+    table = (SKINNY_TILES if skinny else MATMUL_TILES)[name]
+    chosen = table if skinny else _ranked(table, rows, columns, _batch(traits, product), _UNITS[name])
+    for tile in chosen:
+        yield _matmul_plan(traits, product, tile, skinny and columns < rows)
+
+
+def _batch(traits: Traits, product: Product) -> int:
+    """Programs per tile of the matrix: tiles of the other dims of the grid, with one lane each."""
+    own = {traits.block(product.rows), traits.block(product.columns)}
+    count = 1
+    for block in traits.grid_blocks:
+        if block not in own and isinstance(block.extent, int):
+            count *= block.extent
+    return count
+
+
+def _ranked(table: tuple[Tile, ...], rows: int, columns: int, batch: int, units: int) -> list[Tile]:
+    """The tiles with the largest that keeps the machine busy first, then its neighbours."""
+
+    def programs(tile: Tile) -> int:
+        return batch * -(-rows // min(tile.rows, rows)) * -(-columns // min(tile.columns, columns))
+
+    best = next((k for k, tile in enumerate(table) if programs(tile) * 4 >= units * 3), len(table) - 1)
+    return sorted(table, key=lambda tile: abs(table.index(tile) - best))
+
+
+def _matmul_plan(traits: Traits, product: Product, tile: Tile, swapped: bool) -> Plan:
+    wanted_rows, wanted_columns = (tile.columns, tile.rows) if swapped else (tile.rows, tile.columns)
+    if tile.rows == 16:  # a skinny tile: as tall as the problem
+        few = next_power_of_two(traits.extent(product.columns if swapped else product.rows))
+        wanted_rows, wanted_columns = (wanted_rows, max(16, few)) if swapped else (max(16, few), wanted_columns)
+    sizes: dict[BlockSize, int] = {}
+    for p in traits.products:
+        itemsize = p.itemsize
+        for size, wanted in ((p.rows, wanted_rows), (p.columns, wanted_columns), (p.depth, tile.depth_bytes // itemsize)):
+            block = traits.block(size)
+            if block is not None and block not in sizes:
+                sizes[block] = _cut(wanted, traits.extent(size), block.minimum)
+    return Plan(sizes, tile.num_warps, tile.num_stages, tile.l2_grouping, tile.indexing, None, tile.reason)
+
+
+def _attention(traits: Traits) -> tuple[BlockSize, BlockSize, int] | None:
+    """(rows, inner block, head size) of two chained products: the columns of one are the depth of another."""
+    for first in traits.products:
+        inner, rows = traits.block(first.columns), traits.block(first.rows)
+        if inner is None or rows is None or isinstance(first.depth, int) is False:
+            continue
+        for second in traits.products:
+            if second is not first and traits.block(second.depth) is inner and traits.block(second.rows) is rows:
+                head = max(traits.extent(first.depth), traits.extent(second.columns))
+                return rows, inner, head * first.itemsize // 2
+    return None
+
+
+def _attention_plans(traits: Traits, name: str) -> Iterator[Plan]:
+    found = _attention(traits)
+    assert found is not None
+    rows, inner, head = found
+    table = ATTENTION_TILES[name]
+    first = next((t for t in table if head <= t.head), table[-1])
+    variants = [
+        first,
+        replace(first, indexing=POINTER),
+        replace(first, rows=128, inner=64, num_warps=8, num_stages=3),
+        replace(first, rows=128, inner=128, num_warps=8, num_stages=2),
+        replace(first, rows=64, inner=64, num_warps=4, num_stages=3),
+    ]
+    for tile in variants if name else [first]:
+        sizes = {
+            rows: _cut(tile.rows, traits.extent(rows.symbol), rows.minimum),
+            inner: _cut(tile.inner, traits.extent(inner.symbol), inner.minimum),
+        }
+        yield Plan(sizes, tile.num_warps, tile.num_stages, 1, tile.indexing, None, tile.reason)
+
+
+def _row_plans(traits: Traits) -> Iterator[Plan]:
+    lengths = [r.end if isinstance(r.end, int) else UNKNOWN_ROW for r in traits.reduced]
+    lanes = next_power_of_two(max(lengths))
+    rule = next(rule for rule in ROW_RULES if lanes <= rule.lanes)
+    variants = [
+        rule,
+        replace(rule, num_warps=min(32, rule.num_warps * 2)),
+        replace(rule, num_warps=max(1, rule.num_warps // 2)),
+        replace(rule, reduction_loop=None if rule.reduction_loop else min(4096, lanes // 2), num_warps=8),
+    ]
+    for variant in variants if lanes >= 2048 else [rule]:
+        sizes = _grown(traits, ROW_TILE, 1)
+        warps = variant.num_warps if lanes >= 512 or sizes else 4
+        loop = variant.reduction_loop if variant.reduction_loop and variant.reduction_loop < lanes else None
+        yield Plan(sizes, warps, 2, 1, POINTER, loop, variant.reason)
+
+
+UNKNOWN_ROW = 4096
+
+
+def _elementwise_plans(traits: Traits) -> Iterator[Plan]:
+    lanes = max(1024, TILE_BYTES // traits.itemsize)
+    if len(traits.contiguous) > 1:
+        sizes = {b: _cut(SQUARE, traits.extent(b.symbol), b.minimum) for b in traits.contiguous}
+        yield Plan(sizes, 4, 2, 1, POINTER, None, "square tiles, so that reads and writes both run along memory")
+    for factor, warps in ((1, 4), (1, 8), (2, 8), (0.5, 4)):
+        sizes = _grown(traits, int(lanes * factor), 1)
+        yield Plan(sizes, warps, 3 if traits.has_loops else 2, 1, POINTER, None, "whole vectors of 16 bytes for every thread")
+
+
+def _grown(traits: Traits, lanes: int, least: int) -> dict[BlockSize, int]:
+    """Block sizes that fill `lanes`: the fastest dimensions grow first, since they are contiguous."""
+    program = traits.program
+    sizes = {block: max(least, next_power_of_two(block.minimum)) for block in program.blocks}
+    order = [*(b for b in reversed(program.blocks) if b in traits.contiguous),
+             *(b for b in reversed(program.blocks) if b not in traits.contiguous)]  # fmt: skip
+    for block in order:
+        limit = useful_limit(block)
+        while sizes[block] < limit:
             grown = {**sizes, block: sizes[block] * 2}
-            if largest_value(program, grown) > TILE_ELEMENTS:
+            if largest_value(program, Layout(program, grown)) > lanes:
                 break
             sizes = grown
     return sizes
 
 
-def _dot_block_sizes(program: Program, sizes: dict[BlockSize, int]) -> dict[BlockSize, int]:
-    depth = {
-        dim for op in program.ops() if isinstance(op, ir.Dot) for dim in [op.inputs[0].shape[-1]]
+def useful_limit(block: BlockSize) -> int:
+    """The smallest power of two that covers the block's extent, within its own bounds."""
+    limit = 2**20 if block.maximum is None else 1 << (block.maximum.bit_length() - 1)
+    if isinstance(block.extent, int):
+        limit = min(limit, next_power_of_two(block.extent))
+    return max(next_power_of_two(block.minimum), limit)
+
+
+def _completed(program: Program, plan: Plan) -> Plan:
+    """The plan with a size for every block: those that no rule names stay small."""
+    sizes = {
+        block: min(plan.block_sizes.get(block, next_power_of_two(block.minimum)), useful_limit(block))
+        for block in program.blocks
     }
-    rows = {s for op in program.ops() if isinstance(op, ir.Dot) for s in (op.result.shape[-2], op.result.shape[-1])}
-    for block in program.blocks:
-        if block.symbol in rows:
-            sizes[block] = min(_limit(block), max(sizes[block], DOT_ROWS))
-        elif block.symbol in depth:
-            sizes[block] = min(_limit(block), max(sizes[block], DOT_DEPTH))
-    return sizes
+    return replace(plan, block_sizes={b: max(s, next_power_of_two(b.minimum)) for b, s in sizes.items()})
 
 
-def default_launch(program: Program, sizes: dict[BlockSize, int]) -> tuple[int, int]:
-    """(num_warps, num_stages)."""
-    lanes = largest_value(program, sizes)
-    if _has_dot(program):
-        return 4, 2
-    return max(1, min(16, lanes // 512)), 2
+def _shrunk(program: Program, plan: Plan, target: Target | None) -> Plan:
+    """The plan made smaller until it fits: fewer stages first, then more warps, then smaller tiles."""
+    while not fits(program, plan.block_sizes, plan.num_warps, plan.num_stages, target):
+        smaller = next_smaller(plan)
+        if smaller is None:
+            break
+        plan = smaller
+    return plan
+
+
+def next_smaller(plan: Plan) -> Plan | None:
+    """The plan with less of something, or None where nothing is left to take away."""
+    if plan.num_stages > 2:
+        return replace(plan, num_stages=plan.num_stages - 1)
+    shrinkable = [b for b, size in plan.block_sizes.items() if size // 2 >= max(1, b.minimum)]
+    if shrinkable:
+        return plan.halved(max(shrinkable, key=lambda b: plan.block_sizes[b]))
+    return replace(plan, num_stages=1) if plan.num_stages > 1 else None
+
+
+def as_keys(plan: Plan, program: Program) -> dict[str, Any]:
+    """The plan as configuration keys; `reduction_loops` and `l2_groupings` hold one value for all entries."""
+    return {
+        "block_sizes": [plan.block_sizes[block] for block in program.blocks],
+        "num_warps": plan.num_warps,
+        "num_stages": plan.num_stages,
+        "l2_groupings": plan.l2_grouping,
+        "indexing": plan.indexing,
+        "reduction_loops": plan.reduction_loop,
+    }

@@ -2,43 +2,85 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import exc
+from .. import exc, ir
 from ..config import Config
-from ..ir import BlockSize, Program
-from .defaults import default_block_sizes, default_launch
+from ..ir import BlockSize, Load, Program
+from ..runtime.targets import Target
+from . import access, defaults
+from .defaults import Plan, as_keys, next_smaller, plans, useful_limit
+from .keys import (
+    Key, bool_key, choice_key, int_key, optional_power_key, permutation_key, power_key, powers,
+)  # fmt: skip
+from .rolling import rollable
+from .structure import constant_loops, device_loops, multi_dim_loops, multiplying_loops
 
 LARGEST_BLOCK = 2**20
-
-
-@dataclass(frozen=True)
-class Key:
-    """One entry of a config key: its default, the values worth searching, and which values are legal at all."""
-
-    default: Any
-    choices: tuple[Any, ...]
-    legal: Callable[[Any], bool]
-    allowed: str
+PID_TYPES = ("flat", "xyz", "persistent_blocked", "persistent_interleaved")
+EVICTION_POLICIES = ("", "first", "last")
+REGISTER_CAPS = (None, 64, 96, 128, 168, 192, 255)
+SMALLEST_REDUCTION_LOOP = 16
 
 
 @dataclass
 class ConfigSpec:
-    """The configs of one program. `lists` are keys with one `Key` per entry, `scalars` keys with one value."""
+    """The configs of one program. `lists` are keys with one `Key` per entry, `scalars` keys with one value.
+
+    A list in `collective` may be given as one value for all entries; where it is illegal, an entry takes the plain choice.
+    """
 
     program: Program
+    target: Target | None = None
     lists: dict[str, list[Key]] = field(default_factory=dict)
     scalars: dict[str, Key] = field(default_factory=dict)
+    plans: list[Plan] = field(default_factory=list)
+
+    collective = frozenset({"indexing"})
 
     def default(self) -> Config:
         """The config used when nobody tunes."""
-        return Config(
-            **{name: [k.default for k in keys] for name, keys in self.lists.items()},
-            **{name: key.default for name, key in self.scalars.items()},
-        )
+        return self._config(self.plans[0]) if self.plans else self._fill({})
+
+    def seeds(self) -> list[Config]:
+        """Promising configs, best first; the default leads."""
+        return list(dict.fromkeys(self._config(plan) for plan in self.plans)) or [self.default()]
+
+    def smaller(self, config: Config) -> Config | None:
+        """The next config to try where `config` asks for more than the target has, or None."""
+        blocks = dict(zip(self.program.blocks, config.get("block_sizes", ()), strict=True))
+        plan = Plan(blocks, config["num_warps"], config["num_stages"])
+        lesser = next_smaller(plan)
+        if lesser is None:
+            return None
+        changed = {"num_stages": lesser.num_stages}
+        if blocks:
+            changed["block_sizes"] = [lesser.block_sizes[b] for b in self.program.blocks]
+        return self.normalize(config.replace(**changed))
+
+    def _config(self, plan: Plan) -> Config:
+        keys = as_keys(plan, self.program)
+        result: dict[str, Any] = {}
+        for name, value in keys.items():
+            if name in self.lists:
+                entries = value if isinstance(value, list) else [value] * len(self.lists[name])
+                result[name] = [
+                    v if key.legal(v) else key.default for key, v in zip(self.lists[name], entries, strict=True)
+                ]
+            elif name in self.scalars:
+                result[name] = value
+        return self._fill(result)
+
+    def _fill(self, given: Mapping[str, Any]) -> Config:
+        result = {name: given.get(name, [key.default for key in keys]) for name, keys in self.lists.items()}
+        result |= {name: given.get(name, key.default) for name, key in self.scalars.items()}
+        for name in self.collective & result.keys():
+            result[name] = self._collected(name, result[name])
+        return Config(**result)
+
+    # --- checking
 
     def normalize(self, config: Config) -> Config:
         """`config` checked and completed with defaults. Raises `InvalidConfig` naming key, value and what is allowed."""
@@ -46,15 +88,35 @@ class ConfigSpec:
         for name in config:
             if name not in known:
                 self._refuse_unknown(name, config[name], known)
+        base = self.default() if self.plans else {}
         result: dict[str, Any] = {}
         for name, keys in self.lists.items():
             if name in config:
-                result[name] = _check_list(name, config[name], keys)
+                result[name] = _check_list(name, self._spread(name, config[name]), keys)
+            elif name in base and name == "block_sizes":
+                result[name] = list(base[name])
             else:
                 result[name] = [key.default for key in keys]
         for name, key in self.scalars.items():
             result[name] = _check(name, config[name], key) if name in config else key.default
-        return Config(**result)
+        return self._fill(result)
+
+    def _spread(self, name: str, value: Any) -> Any:
+        """One value for all entries of a collective list as a list, with pointers where it cannot apply."""
+        if name not in self.collective or isinstance(value, tuple):
+            return value
+        if name == "indexing" and value in access.INDEXING:
+            return tuple(value if key.legal(value) else access.POINTER for key in self.lists[name])
+        return tuple(value for _ in self.lists[name])
+
+    def _collected(self, name: str, value: Any) -> Any:
+        """The shortest spelling of a collective list: one value, where it means the same."""
+        if not isinstance(value, (list, tuple)):
+            return value
+        for single in access.INDEXING:
+            if tuple(value) == self._spread(name, single):
+                return single
+        return tuple(value)
 
     def _refuse_unknown(self, name: str, value: Any, known: Mapping[str, Any]) -> None:
         """Keys that other kernels have are accepted where they ask for nothing; anything else is a mistake."""
@@ -63,11 +125,37 @@ class ConfigSpec:
         reason = "this kernel has no such choice" if name in _NEUTRAL else "there is no such key"
         raise exc.InvalidConfig(key=name, problem=f"{reason} (value {value!r})", allowed=f"keys: {', '.join(known)}")
 
+    def repair(self, config: Config) -> tuple[Config, list[str]]:
+        """The legal config nearest to `config`, and a note for everything that was changed."""
+        notes: list[str] = []
+        result: dict[str, Any] = {}
+        for name, value in config.items():
+            if name in self.lists:
+                result[name] = self._repaired_list(name, value, notes)
+            elif name in self.scalars:
+                result[name] = _noted(name, value, self.scalars[name].nearest(value), notes)
+            elif name not in _NEUTRAL:
+                notes.append(f"{name}: dropped, there is no such key")
+            elif not all(v in _NEUTRAL[name] for v in (value if isinstance(value, tuple) else (value,))):
+                notes.append(f"{name}: dropped, this kernel has no such choice")
+        return self.normalize(Config(**result)), notes
+
+    def _repaired_list(self, name: str, value: Any, notes: list[str]) -> list[Any]:
+        keys = self.lists[name]
+        given = self._spread(name, value)
+        given = given if isinstance(given, tuple) else (given,) * len(keys)
+        if len(given) != len(keys):
+            notes.append(f"{name}: {len(given)} entries given, {len(keys)} wanted")
+        padded = [*given, *(key.default for key in keys[len(given) :])]
+        return [
+            _noted(f"{name}[{k}]", v, key.nearest(v), notes) for k, (key, v) in enumerate(zip(keys, padded))
+        ]
+
     def __str__(self) -> str:
         lines = [f"search space of {self.program.name}:"]
         for name, keys in self.lists.items():
             for k, key in enumerate(keys):
-                lines.append(f"  {name}[{k}]: {key.allowed} (default {key.default})")
+                lines.append(f"  {name}[{k}]: {key.allowed} (default {key.default!r})")
         for name, key in self.scalars.items():
             lines.append(f"  {name}: {key.allowed} (default {key.default!r})")
         return "\n".join(lines)
@@ -75,12 +163,18 @@ class ConfigSpec:
 
 # Values that leave the program as it is, for keys that a kernel may not have.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "loop_orders": ((0,), ()), "flatten_loops": (False,), "reduction_loops": (None,), "l2_groupings": (1,),
-    "pid_type": ("flat",), "num_sm_multiplier": (1,), "maxnreg": (None,), "range_unroll_factors": (0,),
-    "range_num_stages": (0,), "range_multi_buffers": (None,), "range_flattens": (None,),
-    "range_warp_specializes": (None,), "static_ranges": (False,), "load_eviction_policies": ("",),
-    "epilogue_subtile": (None,),
+    "block_sizes": (), "loop_orders": ((0,), ()), "flatten_loops": (False,), "reduction_loops": (None,),
+    "l2_groupings": (1,), "indexing": access.INDEXING, "pid_type": ("flat",), "num_sm_multiplier": (1,),
+    "maxnreg": (None,), "range_unroll_factors": (0,), "range_num_stages": (0,), "range_multi_buffers": (None,),
+    "range_flattens": (None,), "range_warp_specializes": (None,), "static_ranges": (False,),
+    "load_eviction_policies": ("",), "epilogue_subtile": (None,),
 }  # fmt: skip
+
+
+def _noted(name: str, old: Any, new: Any, notes: list[str]) -> Any:
+    if old != new or isinstance(old, bool) != isinstance(new, bool):
+        notes.append(f"{name}: {old!r} is not legal here, {new!r} is the nearest that is")
+    return new
 
 
 def _check(name: str, value: Any, key: Key) -> Any:
@@ -99,57 +193,95 @@ def _check_list(name: str, values: Any, keys: list[Key]) -> list[Any]:
     return [_check(f"{name}[{k}]", value, key) for k, (value, key) in enumerate(zip(values, keys, strict=True))]
 
 
-def config_spec(program: Program) -> ConfigSpec:
-    """The search space of `program`: only keys that can change its code."""
-    spec = ConfigSpec(program)
-    defaults = default_block_sizes(program)
-    if program.blocks:
-        spec.lists["block_sizes"] = [_block_key(block, defaults[block]) for block in program.blocks]
-    grids = [len(phase.ranges) for phase in program.phases if len(phase.ranges) > 1]
-    if grids:
-        spec.lists["loop_orders"] = [_permutation_key(n) for n in grids]
-        spec.lists["l2_groupings"] = [_power_key(1, 64, default=1) for _ in grids]
-    warps, stages = default_launch(program, defaults)
-    spec.scalars["num_warps"] = _power_key(1, 32, default=warps)
-    spec.scalars["num_stages"] = _range_key(1, 8, default=stages)
-    spec.scalars["indexing"] = Key("pointer", ("pointer",), lambda v: True, "'pointer'")
+# --- the keys of a program
+
+
+def config_spec(program: Program, target: Target | None = None) -> ConfigSpec:
+    """The search space of `program` on `target` (None: the interpreter): only keys that can change its code."""
+    spec = ConfigSpec(program, target)
+    for name, keys in _list_keys(program, target).items():
+        if keys:
+            spec.lists[name] = keys
+    spec.scalars = {name: key for name, key in _scalar_keys(program, target).items() if len(key.choices) > 1}
+    spec.plans = list(plans(program, target))
+    _take_defaults(spec)
     return spec
 
 
-def _is_power_of_two(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0 and value & (value - 1) == 0
+def _list_keys(program: Program, target: Target | None) -> dict[str, list[Key]]:
+    grids = [len(phase.ranges) for phase in program.phases if len(phase.ranges) > 1]
+    loops = device_loops(program)
+    has_tma = target is None or (target.backend == "cuda" and int(target.arch) >= 90)
+    specialize = (None, False, True) if _specializes(target) else (None,)
+    return {
+        "block_sizes": [_block_key(block) for block in program.blocks],
+        "loop_orders": [permutation_key(n) for n in multi_dim_loops(program)],
+        "l2_groupings": [power_key(1, 64, default=1) for _ in grids],
+        "reduction_loops": [_reduction_key(r) for r in rollable(program)],
+        "indexing": _indexing_keys(program, has_tma),
+        "load_eviction_policies": [
+            choice_key(EVICTION_POLICIES, "") for op in program.ops() if isinstance(op, Load) and op.eviction is None
+        ],
+        "range_unroll_factors": [int_key(0, 4, 0, " (0: left to Triton)") for _ in loops],
+        "range_num_stages": [int_key(0, 4, 0, " (0: left to Triton)") for _ in loops],
+        "range_multi_buffers": [choice_key((None, False, True), None) for _ in multiplying_loops(program)],
+        "range_flattens": [choice_key((None, False, True), None) for _ in loops],
+        "range_warp_specializes": [choice_key((None, False, True), None, specialize) for _ in loops],
+        "static_ranges": [bool_key() for _ in constant_loops(program)],
+    }
 
 
-def _power_key(low: int, high: int, default: int) -> Key:
-    choices = tuple(2**e for e in range(low.bit_length() - 1, high.bit_length()))
-    return Key(default, choices, lambda v: _is_power_of_two(v) and low <= v <= high, f"a power of two, {low} to {high}")
+def _scalar_keys(program: Program, target: Target | None) -> dict[str, Key]:
+    dims = max(len(phase.ranges) for phase in program.phases)
+    xyz = len(program.phases) == 1 and 1 < dims <= 3
+    pid_types = PID_TYPES if xyz else tuple(p for p in PID_TYPES if p != "xyz")
+    nvidia = target is None or target.backend == "cuda"
+    warps = 32 if target is None or target.warp_size == 32 else 16
+    return {
+        "num_warps": power_key(1, warps, default=4),
+        "num_stages": int_key(1, 8, default=2),
+        "pid_type": choice_key(pid_types, "flat"),
+        "num_sm_multiplier": power_key(1, 4, default=1),
+        "maxnreg": choice_key(REGISTER_CAPS if nvidia else (None,), None),
+    }
 
 
-def _range_key(low: int, high: int, default: int) -> Key:
-    def legal(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-    return Key(default, tuple(range(low, high + 1)), legal, f"an int, {low} to {high}")
+def _specializes(target: Target | None) -> bool:
+    """Whether Triton's warp specialisation is worth searching: it never won on sm_90, and some of it fails to compile."""
+    return target is not None and target.backend == "cuda" and int(target.arch) >= 100
 
 
-def _block_key(block: BlockSize, default: int) -> Key:
+def _indexing_keys(program: Program, has_tma: bool) -> list[Key]:
+    keys = []
+    for op in access.accesses(program):
+        legal = access.choices(op, program, has_tma)
+        searched = tuple(c for c in legal if c != access.BLOCK_PTR or not has_tma)
+        keys.append(choice_key(legal, access.POINTER, searched))
+    return keys if any(len(key.choices) > 1 for key in keys) else []
+
+
+def _block_key(block: BlockSize) -> Key:
     """Legal are all powers of two from the minimum on; worth searching those up to the extent."""
-    key = _power_key(block.minimum, LARGEST_BLOCK, default)
-    limit = largest_useful(block)
-    return Key(default, tuple(c for c in key.choices if c <= limit), key.legal, f"{key.allowed} (useful up to {limit})")
+    low = defaults.next_power_of_two(block.minimum)
+    key = power_key(low, LARGEST_BLOCK, low)
+    limit = useful_limit(block)
+    return Key(low, powers(low, limit), key.legal, f"{key.allowed} (useful up to {limit})", ordered=True)
 
 
-def largest_useful(block: BlockSize) -> int:
-    """The smallest power of two that covers the block's extent, within its own bounds."""
-    limit = LARGEST_BLOCK if block.maximum is None else block.maximum
-    if isinstance(block.extent, int):
-        limit = min(limit, 1 << max(0, block.extent - 1).bit_length())
-    return max(block.minimum, limit)
+def _reduction_key(r: ir.Range) -> Key:
+    lanes = defaults.next_power_of_two(r.end) if isinstance(r.end, int) else LARGEST_BLOCK
+    return optional_power_key(SMALLEST_REDUCTION_LOOP, max(SMALLEST_REDUCTION_LOOP, lanes // 2), None)
 
 
-def _permutation_key(n: int) -> Key:
-    def legal(value: Any) -> bool:
-        return isinstance(value, tuple) and sorted(value) == list(range(n))
+def _take_defaults(spec: ConfigSpec) -> None:
+    """Gives every key the default of the best plan."""
+    if not spec.plans:
+        return
+    default = spec.default()
+    for name, keys in spec.lists.items():
+        values = spec._spread(name, default[name])
+        spec.lists[name] = [key.with_default(v) for key, v in zip(keys, values, strict=True)]
+    for name, key in spec.scalars.items():
+        spec.scalars[name] = key.with_default(default[name])
 
-    choices = tuple(itertools.permutations(range(n))) if n <= 4 else (tuple(range(n)),)
-    return Key(tuple(range(n)), choices, legal, f"a permutation of 0..{n - 1}")
+

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..config import Config, as_config
+from ..exc import CompilationFailed
 from . import launch
 from .compile import CompileFacts, compile_error, compile_kernel, facts, signature_type
 from .descriptors import descriptor_type
@@ -43,6 +43,8 @@ class BoundKernel:
         self._generated: dict[Config, Generated] = {}
         self._chosen: Callable[..., Any] | None = None
         self._chosen_config: Config | None = None
+        self._specs: dict[str, ConfigSpec] = {}
+        self._defaults: dict[str, Config] = {}
 
     @property
     def conditional(self) -> bool:
@@ -59,20 +61,46 @@ class BoundKernel:
         """What was traced; prints readably."""
         return self._traced.program
 
-    @cached_property
+    @property
     def config_spec(self) -> ConfigSpec:
         """The search space; prints readably."""
+        return self.spec_for(self.target)
+
+    def spec_for(self, target: Target | None) -> ConfigSpec:
+        """The search space on `target` (None: the interpreter)."""
         from ..lower.spec import config_spec
 
-        return config_spec(self.program)
+        name = target.name if target is not None else ""
+        if name not in self._specs:
+            self._specs[name] = config_spec(self.program, target)
+        return self._specs[name]
 
     @property
     def target(self) -> Target | None:
         """The architecture of the arguments' device; None on the CPU."""
         return device_target(self.device)
 
-    def default_config(self) -> Config:
-        return self.config_spec.default()
+    def default_config(self, target: Target | None = None) -> Config:
+        """The config used when nobody tunes, made smaller until it compiles for `target` (default: that of the arguments)."""
+        target = target or self.target
+        name = target.name if target is not None else ""
+        if name not in self._defaults:
+            self._defaults[name] = self._compiling_default(target)
+        return self._defaults[name]
+
+    def _compiling_default(self, target: Target | None) -> Config:
+        spec = self.spec_for(target)
+        config: Config | None = spec.default()
+        while config is not None and target is not None and not self._compiles(config, target):
+            config = spec.smaller(config)
+        return config or spec.default()
+
+    def _compiles(self, config: Config, target: Target) -> bool:
+        """Whether `config` compiles for `target` and stays within its shared memory; Triton keeps what it compiled."""
+        try:
+            return int(self._compile(self.generate(config, target), target).metadata.shared) <= target.shared_memory
+        except CompilationFailed:
+            return False
 
     @property
     def config(self) -> Config | None:
@@ -81,12 +109,18 @@ class BoundKernel:
 
     # --- code
 
-    def generate(self, config: Any = None) -> Generated:
-        """The generated module for `config` (default: the chosen one, else the default). Raises `InvalidConfig`."""
+    def generate(self, config: Any = None, target: Target | None = None) -> Generated:
+        """The generated module for `config` (default: the chosen one, else the default). Raises `InvalidConfig`.
+
+        `target` says which configs are legal and what the default is: that of the arguments, unless given.
+        """
         from ..emit.module import generate
 
-        chosen = config if config is not None else self._chosen_config
-        normal = self.config_spec.normalize(as_config(chosen)) if chosen is not None else self.default_config()
+        chosen = config if config is not None or target is not None else self._chosen_config
+        if chosen is None:
+            normal = self.default_config(target)
+        else:
+            normal = self.spec_for(target or self.target).normalize(as_config(chosen))
         found = self._generated.get(normal)
         if found is None:
             found = generate(self.kernel.source, self.program, normal, self._traced.replacements)
@@ -104,23 +138,32 @@ class BoundKernel:
         if found is None:
             if self.kernel.settings.print_output_code:
                 print(generated.module_text(), file=sys.stderr)
-            run = launch.host_callable(generated, self.device)
+            run = self._callable(generated)
             found = self._compiled[generated.config] = CompiledConfig(generated.config, generated, run)
         return found
 
+    def _callable(self, generated: Generated) -> Callable[..., Any]:
+        """What a call runs: the host function with its launch, or the kernel as plain PyTorch."""
+        if not self.kernel.settings.interpret:
+            return launch.host_callable(generated, self.device)
+        from ..interpret.run import eager_callable
+
+        return eager_callable(self.kernel.rewritten, generated.config, self._traced.sites, self.device)
+
     def compile_for(self, target: Target, config: Any = None) -> CompileFacts:
         """Compiles for `target` without needing that GPU. Raises `CompilationFailed`."""
-        generated = self.generate(config)
+        return facts(self._compile(self.generate(config, target), target), target)
+
+    def _compile(self, generated: Generated, target: Target) -> Any:
         signature = [signature_type(t.dtype) for t in self.program.tensors]
         signature += ["fp32" if s.is_float else "i64" if s.is_wide else "i32" for s in self.program.scalars]
         signature += map(descriptor_type, generated.descriptors)
         try:
-            compiled = compile_kernel(
+            return compile_kernel(
                 generated.kernel_source, generated.kernel_name, signature, target, generated.options
             )
         except Exception as error:
             raise compile_error(error, self.kernel.name, target.name, generated.config) from error
-        return facts(compiled, target)
 
     # --- choosing a config
 

@@ -1,0 +1,64 @@
+"""Whether a config can fit a target: the largest value, shared memory of pipelined products, registers of accumulators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from .. import ir
+from ..ir import BlockSize, Program
+from ..runtime.targets import Target
+from .layout import Layout
+
+MAX_LANES = 1048576  # Triton's limit for one tensor
+_ACCUMULATOR_REGISTERS = 160  # of a thread's 255: operands, addresses and the epilogue need the rest
+_SMALLEST_SHARED = 65536  # bytes; what an unknown target is taken to have
+
+
+def largest_value(program: Program, layout: Layout) -> int:
+    """Lanes of the largest value of the program."""
+    shapes = (layout.physical_shape(value) for op in program.ops() for value in op.results)
+    return max((math.prod(shape) for shape in shapes), default=1)
+
+
+def shared_bytes(program: Program, layout: Layout, stages: int) -> int:
+    """Shared memory that operands of products take: what loops load, once per stage, and everything else once."""
+    fed = {id(v) for op in program.ops() if isinstance(op, (ir.Dot, ir.DotScaled)) for v in op.inputs[:2]}
+    total = 0
+    for phase in program.phases:
+        total = max(total, _block_bytes(phase.body, layout, stages, fed, False))
+    return total
+
+
+def _block_bytes(block: ir.Block, layout: Layout, stages: int, fed: set[int], in_loop: bool) -> int:
+    total = 0
+    for op in block.ops:
+        for value in op.results:
+            if id(value) in fed:
+                copies = stages if in_loop and isinstance(op, ir.Load) else 1
+                total += copies * math.prod(layout.physical_shape(value)) * value.dtype.itemsize
+        for inner in op.blocks:
+            total += _block_bytes(inner, layout, stages, fed, in_loop or isinstance(op, (ir.For, ir.While)))
+    return total
+
+
+def accumulator_registers(program: Program, layout: Layout, warps: int, warp_size: int) -> int:
+    """32-bit registers per thread that the largest result of a product takes."""
+    results = (
+        math.prod(layout.physical_shape(op.result)) * op.result.dtype.itemsize // 4
+        for op in program.ops()
+        if isinstance(op, (ir.Dot, ir.DotScaled))
+    )
+    return max(results, default=0) // (warps * warp_size)
+
+
+def fits(program: Program, sizes: Mapping[BlockSize, int], warps: int, stages: int, target: Target | None) -> bool:
+    """Whether the estimates stay within the target's limits."""
+    layout = Layout(program, sizes)
+    shared = target.shared_memory if target is not None else _SMALLEST_SHARED
+    warp_size = target.warp_size if target is not None else 32
+    return (
+        largest_value(program, layout) <= MAX_LANES
+        and shared_bytes(program, layout, stages) <= shared
+        and accumulator_registers(program, layout, warps, warp_size) <= _ACCUMULATOR_REGISTERS
+    )

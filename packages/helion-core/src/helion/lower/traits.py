@@ -1,0 +1,103 @@
+"""What a program looks like to a planner: its matrix products, reductions and memory accesses, in a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy
+
+from .. import ir
+from ..ir import Block, BlockSize, Program, Range, Size
+
+UNKNOWN_EXTENT = 4096  # what a size that is not known when planning counts as
+
+
+@dataclass(frozen=True)
+class Product:
+    """One matrix product: the sizes of its tile, the bytes of an operand's element, and the loop it stands in."""
+
+    rows: Size
+    columns: Size
+    depth: Size
+    itemsize: int
+    loop: ir.For | None
+
+
+@dataclass(frozen=True)
+class Traits:
+    """The shape of a program."""
+
+    program: Program
+
+    @cached_property
+    def products(self) -> tuple[Product, ...]:
+        return tuple(
+            Product(op.result.shape[-2], op.result.shape[-1], op.inputs[0].shape[-1], op.inputs[0].dtype.itemsize, loop)
+            for op, loop in _with_loops(self.program)
+            if isinstance(op, (ir.Dot, ir.DotScaled))
+        )
+
+    @cached_property
+    def reduced(self) -> tuple[Range, ...]:
+        """Whole dimensions that are reduced."""
+        found: dict[Range, None] = {}
+        for op in self.program.ops():
+            if isinstance(op, ir.Reduce):
+                found.update(dict.fromkeys(r for r in op.inputs[0].dims[op.dim].ranges if r.full))
+        return tuple(found)
+
+    @cached_property
+    def has_loops(self) -> bool:
+        return any(isinstance(op, (ir.For, ir.While)) for op in self.program.ops())
+
+    @cached_property
+    def itemsize(self) -> int:
+        """Bytes of the widest element that is read or written in tiles."""
+        sizes = [op.tensor.dtype.itemsize for op in self.program.ops() if isinstance(op, ir.Access) and op.dims]
+        return max(sizes, default=4)
+
+    @cached_property
+    def contiguous(self) -> tuple[BlockSize, ...]:
+        """Block sizes that tile the fastest dimension of some tensor."""
+        found: dict[BlockSize, None] = {}
+        for op in self.program.ops():
+            if not isinstance(op, ir.Access):
+                continue
+            entries = [e for e in op.index if not isinstance(e, ir.NewAxis)]
+            for entry, stride in zip(entries, op.tensor.strides, strict=True):
+                if isinstance(entry, ir.TileIndex) and stride == 1:
+                    block = self.block(entry.range.width)
+                    if block is not None:
+                        found[block] = None
+        return tuple(found)
+
+    def block(self, size: Size) -> BlockSize | None:
+        """The block size that `size` is, if it is one."""
+        found = self.program.symbols.get(size) if isinstance(size, sympy.Symbol) else None
+        return found if isinstance(found, BlockSize) else None
+
+    def extent(self, size: Size) -> int:
+        """How far the dimension behind a tile's size goes."""
+        block = self.block(size)
+        if block is not None:
+            size = block.extent if block.extent is not None else UNKNOWN_EXTENT
+        return size if isinstance(size, int) else UNKNOWN_EXTENT
+
+    @cached_property
+    def grid_blocks(self) -> tuple[BlockSize, ...]:
+        """Block sizes of the outermost loops."""
+        found = (self.block(r.width) for phase in self.program.phases for r in phase.ranges)
+        return tuple(dict.fromkeys(b for b in found if b is not None))
+
+
+def _with_loops(program: Program) -> Iterator[tuple[ir.Op, ir.For | None]]:
+    def walk(block: Block, loop: ir.For | None) -> Iterator[tuple[ir.Op, ir.For | None]]:
+        for op in block.ops:
+            yield op, loop
+            for inner in op.blocks:
+                yield from walk(inner, op if isinstance(op, ir.For) else loop)
+
+    for phase in program.phases:
+        yield from walk(phase.body, None)
