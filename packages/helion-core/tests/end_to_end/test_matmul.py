@@ -1,5 +1,7 @@
 """The matmul of the user documentation, in its three forms, against float64."""
 
+import sys
+
 import pytest
 import torch
 
@@ -137,7 +139,8 @@ def test_the_sample_call_of_the_documentation_names_both_sizes():
     assert "[2048, 2028]" in str(error)
     place = error.location
     assert place.filename == __file__ and "torch.addmm(acc, x[tile_m, tile_k]" in place.text
-    assert place.text[place.column : place.end_column] == "x[tile_m, tile_k]"
+    if sys.version_info >= (3, 11):  # before, Python knows no columns
+        assert place.text[place.column : place.end_column] == "x[tile_m, tile_k]"
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

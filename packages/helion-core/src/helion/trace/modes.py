@@ -31,7 +31,7 @@ _METADATA = {
 @contextmanager
 def device_modes(tracer: Tracer) -> Iterator[None]:
     """Everything a tile loop body runs under."""
-    with tracer.env.suppress_guards(), torch.no_grad(), DispatchMode(tracer), FunctionMode(tracer):
+    with torch.no_grad(), DispatchMode(tracer), FunctionMode(tracer):
         yield
 
 
