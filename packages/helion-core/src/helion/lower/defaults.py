@@ -236,7 +236,7 @@ def _ranked(table: tuple[Tile, ...], rows: int, columns: int, batch: int, units:
     """The tiles with the largest that keeps the machine busy first, then its neighbours."""
 
     def programs(tile: Tile) -> int:
-        return batch * -(-rows // min(tile.rows, rows)) * -(-columns // min(tile.columns, columns))
+        return batch * -(-rows // max(1, min(tile.rows, rows))) * -(-columns // max(1, min(tile.columns, columns)))
 
     best = next((k for k, tile in enumerate(table) if programs(tile) * 4 >= units * 3), len(table) - 1)
     return sorted(table, key=lambda tile: abs(table.index(tile) - best))
