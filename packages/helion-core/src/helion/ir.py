@@ -562,7 +562,7 @@ def short_dtype(dtype: torch.dtype) -> str:
 class _Names:
     """Unique printable names of values, from their hints."""
 
-    def __init__(self, symbols: dict[Any, str]) -> None:
+    def __init__(self, symbols: dict[sympy.Symbol, Value | Range | BlockSize | HostScalar]) -> None:
         self.names: dict[Value, str] = {}
         self.taken: set[str] = set()
         self.symbols = symbols
@@ -579,15 +579,25 @@ class _Names:
 
     def size(self, size: Any) -> str:
         if isinstance(size, sympy.Expr):
-            return str(size.xreplace({s: sympy.Symbol(n) for s, n in self.symbols.items()}))
+            known = [s for s in size.free_symbols if s in self.symbols]
+            return str(size.xreplace({s: sympy.Symbol(self._symbol(s)) for s in known}))
         return str(size)
+
+    def _symbol(self, symbol: sympy.Symbol) -> str:
+        match self.symbols[symbol]:
+            case Value() as value:
+                return self(value)
+            case Range(name=name, scalar=scalar):
+                return name if scalar else f"{name}.begin"
+            case BlockSize(name=name) | HostScalar(name=name):
+                return name
 
     def typed(self, value: Value) -> str:
         return f"{self(value)}: {short_dtype(value.dtype)}[{', '.join(map(self.size, value.shape))}]"
 
 
 def _print_program(program: Program) -> Iterator[str]:
-    names = _Names({block.symbol: block.name for block in program.blocks})
+    names = _Names(program.symbols)
     yield f"program {program.name}"
     for tensor in program.tensors:
         sizes = ", ".join(map(names.size, tensor.sizes))
