@@ -171,7 +171,6 @@ UNARY = [
     pointwise("bitwise_not", torch.bitwise_not, dtypes=(*INTS, u8, b8)),
     pointwise("lgamma", torch.lgamma, positive, dtypes=(f32,), scale=4),
     pointwise("i0", torch.i0, bounded, dtypes=(f32,), scale=4),
-    pointwise("i0e", torch.special.i0e, bounded, dtypes=(f32,), scale=4),
     pointwise("sinc", torch.sinc, positive, dtypes=(f32,), scale=2),
     pointwise("ndtr", torch.special.ndtr, dtypes=(f32,)),
     pointwise("entr", torch.special.entr, positive, dtypes=(f32,)),
@@ -227,7 +226,6 @@ BINARY = [
     pointwise("pow 0.5", lambda x: x**0.5, positive),
     pointwise("pow -1.5", lambda x: x**-1.5, positive),
     pointwise("pow base", lambda x: 2.0**x, dtypes=(f32,)),
-    pointwise("pow int", torch.pow, normal, shifts, dtypes=INTS),
     pointwise("maximum", torch.maximum, special, special),
     pointwise("minimum", torch.minimum, special, special),
     pointwise("fmax", torch.fmax, special, special),
@@ -258,7 +256,6 @@ BINARY = [
     pointwise("bitwise_xor", torch.bitwise_xor, normal, normal, dtypes=(*INTS, b8)),
     pointwise("left shift", lambda x, y: x << y, normal, shifts, dtypes=INTS),
     pointwise("right shift", lambda x, y: x >> y, normal, shifts, dtypes=INTS),
-    pointwise("gcd", torch.gcd, positive, positive, dtypes=()),
     pointwise("scalar mix", lambda x: (x + 1) * 2 - 0.5, dtypes=(f32, f16, i32)),
     pointwise("promotion", lambda x: x.to(torch.int32) + x, dtypes=(f32, f16)),
 ]
@@ -303,7 +300,9 @@ CASTS = [
     pointwise("to f8e4m3", lambda x: x.to(torch.float8_e4m3fn).to(f32), dtypes=(f32,)),
     pointwise("to f8e5m2", lambda x: x.to(torch.float8_e5m2).to(f32), dtypes=(f32,)),
     pointwise("type_as", lambda x, y: x.type_as(y.half()), normal, normal, dtypes=(f32,)),
-    pointwise("view dtype", lambda x: x.view(i32), dtypes=()),
+    rows("view dtype", lambda x: x.to(f32).view(i32), dtypes=(f16, bf16)),
+    rows("view float", lambda x: (x + 1078530011).view(f32), dtypes=(i32,)),
+    rows("view half", lambda x: x.half().view(torch.int16), dtypes=(i32,)),
 ]
 
 REDUCTIONS = [

@@ -210,7 +210,14 @@ class _Recorder(DefaultHandler):
         raise Unsupported("it pads")
 
     def _default(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Variable:
-        text = str(getattr(_Overrides, name)(*args, **kwargs))
+        try:
+            text = str(getattr(_Overrides, name)(*args, **kwargs))
+        except NotImplementedError:
+            raise Unsupported(f"Triton has no {name}") from None
+        text = _WRAPPED.sub(r"\1", text)
+        same = next((a for a in args if isinstance(a, _Variable) and str(a) == text), None)
+        if same is not None:  # a conversion that changes nothing
+            return same
         return self._step(text, getattr(self._dtypes, name)(*args, **kwargs))
 
 
@@ -279,6 +286,7 @@ def _inductor_body(target: Any, inputs: Any, args: Any, kwargs: Any) -> Pointwis
 
 
 _TOKEN = re.compile(r"@(\d+)@")
+_WRAPPED = re.compile(r"\((@\d+@)\)(?=\.)")  # parentheses that Inductor puts before a conversion
 _ATOM = re.compile(r"-?[\d.]+(?:e[+-]?\d+)?|\([^()]*\)|[\w.{}$]+(?:\((?:[^()]|\([^()]*\))*\))?(?:\.to\([\w.]+\))*")
 
 

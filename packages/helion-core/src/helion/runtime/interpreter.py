@@ -9,7 +9,7 @@ nested calls leave patched, so that nothing could be compiled afterwards).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 import triton.language as tl
 from triton import knobs
 from triton.runtime import interpreter as triton_interpreter
-from triton.runtime.interpreter import InterpretedFunction, ReduceOps, TensorHandle
+from triton.runtime.interpreter import InterpretedFunction, ReduceOps, ScanOps, TensorHandle
 from triton.runtime.jit import JITFunction
 
 _lock = threading.RLock()  # the interpreter patches triton.language, which all threads share
@@ -58,6 +58,18 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 @contextmanager
+def _added(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """As `_replaced`, for what may not be there yet."""
+    missing = name not in vars(owner)
+    old = vars(owner).get(name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        delattr(owner, name) if missing else setattr(owner, name, old)
+
+
+@contextmanager
 def _mended() -> Iterator[None]:
     builder = triton_interpreter.interpreter_builder
     with ExitStack() as stack:
@@ -65,8 +77,15 @@ def _mended() -> Iterator[None]:
         stack.enter_context(_replaced(JITFunction, "__call__", _call_nested))
         stack.enter_context(_replaced(knobs.runtime, "interpret", True))
         stack.enter_context(_replaced(ReduceOps, "apply_impl", _reduce(ReduceOps.apply_impl)))
+        stack.enter_context(_replaced(ScanOps, "generic_scan", _scan))
         stack.enter_context(_replaced(builder, "create_dot", _dot(builder.create_dot)))
-        stack.enter_context(_replaced(builder, "create_fp_trunc", _round_bfloat16(builder.create_fp_trunc)))
+        for name in ("create_fp_trunc", "create_fp_ext", "create_fp_to_fp", "create_si_to_fp", "create_ui_to_fp"):
+            stack.enter_context(_replaced(builder, name, _convert))
+        stack.enter_context(_added(builder, "get_bf16", _bfloat16_constant))
+        stack.enter_context(_replaced(builder, "get_all_ones_value", _all_ones))
+        stack.enter_context(_replaced(builder, "create_atomic_rmw", _atomic_bits(builder.create_atomic_rmw)))
+        stack.enter_context(_added(tl.core, "dot_scaled", _dot_scaled))
+        stack.enter_context(_added(tl, "dot_scaled", _dot_scaled))
         stack.enter_context(np.errstate(all="ignore"))
         yield
 
@@ -95,35 +114,99 @@ def _patched_language() -> Iterator[None]:
                     setattr(owner, name, before[name])
 
 
-# --- bfloat16: numpy has none, so the interpreter keeps its bits in uint16
+# --- floats that numpy lacks: the interpreter keeps the bits of bfloat16 in uint16 and those of float8 in uint8
+
+_TORCH = {
+    tl.float64: torch.float64, tl.float32: torch.float32, tl.float16: torch.float16, tl.bfloat16: torch.bfloat16,
+    tl.float8e4nv: torch.float8_e4m3fn, tl.float8e5: torch.float8_e5m2,
+}  # fmt: skip
 
 
-def _is_bfloat16(handle: TensorHandle) -> bool:
-    return handle.get_element_ty() == tl.bfloat16
+def _tensor(handle: TensorHandle) -> torch.Tensor:
+    """The data of a handle as a tensor of its own dtype."""
+    data = torch.from_numpy(np.ascontiguousarray(handle.data))
+    dtype = _TORCH.get(handle.get_element_ty())
+    return data if dtype is None or data.dtype == dtype else data.view(dtype)
 
 
-def _to_float32(handle: TensorHandle) -> TensorHandle:
-    if not _is_bfloat16(handle):
-        return handle
-    bits = handle.data.astype(np.uint32) << 16
-    return TensorHandle(bits.view(np.float32), tl.float32)
+def _handle(tensor: torch.Tensor, dtype: Any) -> TensorHandle:
+    bits = {torch.bfloat16: torch.int16, torch.float8_e4m3fn: torch.uint8, torch.float8_e5m2: torch.uint8}.get(tensor.dtype)
+    data = tensor.numpy() if bits is None else tensor.view(bits).numpy()
+    return TensorHandle(data.view(np.uint16) if tensor.dtype is torch.bfloat16 else data, dtype)
+
+
+def _convert(source: TensorHandle, target: Any, *_: Any) -> TensorHandle:
+    """Every conversion to a float type, rounded to nearest."""
+    dtype = getattr(target, "scalar", target)
+    wide = _tensor(source)
+    if wide.is_floating_point() and wide.dtype.itemsize == 1:
+        wide = wide.float()
+    return _handle(wide.to(_TORCH[dtype]), dtype)
+
+
+def _bfloat16_constant(value: float) -> TensorHandle:
+    return _handle(torch.tensor([value], dtype=torch.bfloat16), tl.bfloat16)
+
+
+def _all_ones(kind: Any) -> TensorHandle:
+    """All bits set, also in unsigned types."""
+    dtype = triton_interpreter._get_np_dtype(kind)
+    return TensorHandle(~np.zeros(1, dtype=dtype), kind.scalar)
 
 
 def _dot(original: Callable[..., Any]) -> Callable[..., Any]:
     def create_dot(a: TensorHandle, b: TensorHandle, d: TensorHandle, *rest: Any, **options: Any) -> Any:
-        return original(_to_float32(a), _to_float32(b), d, *rest, **options)
+        a, b = (_convert(h, tl.float32) if h.get_element_ty() in _NARROW else h for h in (a, b))
+        return original(a, b, d, *rest, **options)
 
     return create_dot
 
 
-def _round_bfloat16(original: Callable[..., Any]) -> Callable[..., Any]:
-    def create_fp_trunc(source: TensorHandle, target: Any, *rest: Any) -> Any:
-        if getattr(target, "scalar", target) != tl.bfloat16 or source.data.dtype not in (np.float32, np.float64):
-            return original(source, target, *rest)
-        rounded = torch.from_numpy(np.ascontiguousarray(source.data)).to(torch.bfloat16)
-        return TensorHandle(rounded.view(torch.int16).numpy().view(np.uint16).reshape(source.data.shape), tl.bfloat16)
+_NARROW = (tl.bfloat16, tl.float8e4nv, tl.float8e5)
 
-    return create_fp_trunc
+
+def _atomic_bits(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Exchanging floats is exchanging their bits, which is all that the interpreter can exchange."""
+
+    def create_atomic_rmw(kind: Any, pointer: Any, value: TensorHandle, *rest: Any) -> Any:
+        if kind != triton_interpreter._ir.ATOMIC_OP.XCHG or value.data.dtype.kind != "f":
+            return original(kind, pointer, value, *rest)
+        bits = TensorHandle(value.data.view(f"u{value.data.itemsize}"), value.dtype)
+        result = original(kind, pointer, bits, *rest)
+        return TensorHandle(np.asarray(result.data).view(value.data.dtype), value.dtype)
+
+    return create_atomic_rmw
+
+
+# --- products of block-scaled operands
+
+_E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], dtype=np.float32)
+
+
+def _unscaled(x: Any, scale: Any, kind: str, axis: int) -> np.ndarray[Any, Any]:
+    """An operand as float32: unpacked along `axis` (its depth) and multiplied by its scales, which are [other, depth / 32]."""
+    if kind == "e2m1":
+        low, high = _E2M1[x.handle.data & 15], _E2M1[x.handle.data >> 4]
+        shape = list(low.shape)
+        shape[axis] *= 2
+        values = np.stack([low, high], axis=axis + 1).reshape(shape)
+    else:
+        dtype = {"e4m3": torch.float8_e4m3fn, "e5m2": torch.float8_e5m2}.get(kind)
+        data = torch.from_numpy(np.ascontiguousarray(x.handle.data))
+        values = (data.view(dtype) if dtype is not None else _tensor(x.handle)).float().numpy()
+    if scale is None:
+        return values
+    factors = np.exp2(scale.handle.data.astype(np.float32) - 127).repeat(32, axis=1)
+    return values * (factors if axis == 1 else factors.T)
+
+
+def _dot_scaled(
+    lhs: Any, lhs_scale: Any, lhs_format: Any, rhs: Any, rhs_scale: Any, rhs_format: Any, acc: Any = None, *_: Any, **__: Any
+) -> Any:
+    left_kind, right_kind = (getattr(f, "value", f) for f in (lhs_format, rhs_format))
+    left, right = _unscaled(lhs, lhs_scale, left_kind, 1), _unscaled(rhs, rhs_scale, right_kind, 0)
+    result = left @ right + (0 if acc is None else acc.handle.data)
+    return tl.tensor(TensorHandle(result.astype(np.float32), tl.float32), tl.block_type(tl.float32, list(result.shape)))
 
 
 # --- reductions with the combine functions of emit.operations
@@ -142,9 +225,47 @@ def _reduce(original: Callable[..., Any]) -> Callable[..., Any]:
             at = np.expand_dims(find(values, axis=self.axis), self.axis)
             taken = [np.take_along_axis(t.handle.data, at, self.axis).squeeze(self.axis) for t in inputs]
             return tuple(self.to_tensor(t, i.dtype) for t, i in zip(taken, inputs, strict=True))
-        return original(self, inputs)
+        if self.axis is None or self.combine_fn.__module__.startswith("triton."):
+            return original(self, inputs)
+        return _pairwise(self, inputs)
 
     return apply_impl
+
+
+def _wrapped(arrays: Sequence[Any], like: Sequence[Any]) -> list[Any]:
+    return [
+        tl.tensor(TensorHandle(a, t.dtype.scalar), tl.block_type(t.dtype.scalar, list(a.shape)))
+        for a, t in zip(arrays, like, strict=True)
+    ]
+
+
+def _combined(self: Any, left: Sequence[Any], right: Sequence[Any], like: Sequence[Any]) -> list[Any]:
+    """The combine function on whole arrays."""
+    result = self.combine_fn(*_wrapped(left, like), *_wrapped(right, like))
+    shape = left[0].shape
+    return [np.broadcast_to(r.handle.data, shape) for r in (result if isinstance(result, tuple) else (result,))]
+
+
+def _pairwise(self: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A reduction by neighbours, log2(n) calls of the combine function instead of n per element."""
+    arrays = [np.moveaxis(t.handle.data, self.axis, 0) for t in inputs]
+    while arrays[0].shape[0] > 1:
+        arrays = _combined(self, [a[0::2] for a in arrays], [a[1::2] for a in arrays], inputs)
+    results = [a[0] if not self.keep_dims else np.moveaxis(a, 0, self.axis) for a in arrays]
+    return tuple(self.to_tensor(a, t.dtype.scalar) for a, t in zip(results, inputs, strict=True))
+
+
+def _scan(self: Any, inputs: Sequence[Any]) -> list[Any]:
+    """Running results by doubling steps (Hillis and Steele, 1986)."""
+    arrays = [np.moveaxis(t.handle.data, self.axis, 0) for t in inputs]
+    count = arrays[0].shape[0]
+    positions = np.arange(count).reshape(-1, *[1] * (arrays[0].ndim - 1))
+    step = 1
+    while step < count:
+        joined = _combined(self, [np.roll(a, step, 0) for a in arrays], arrays, inputs)
+        arrays = [np.where(positions >= step, j, a) for a, j in zip(arrays, joined, strict=True)]
+        step *= 2
+    return [self.to_tensor(np.moveaxis(a, 0, self.axis), t.dtype.scalar) for a, t in zip(arrays, inputs, strict=True)]
 
 
 # --- libdevice

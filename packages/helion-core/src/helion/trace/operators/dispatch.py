@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ... import exc, location
 from ...lower.pointwise import Unsupported, is_elementwise
 from . import (  # noqa: F401 - they register their handlers
@@ -69,7 +71,7 @@ def run(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _decompose(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
-    decomposition = _decompositions().get(func)
+    decomposition = _decompositions().get(func) or torch._decomp.decomposition_table.get(func)
     with tracer.env.lenient():
         try:
             if decomposition is not None:

@@ -10,7 +10,7 @@ import torch
 from ... import exc, location
 from ..symbols import expr_of
 from ..values import Tile, TileTensor
-from . import lookup, products, random
+from . import lookup, movement, products, random
 
 if TYPE_CHECKING:
     from ..tracer import Tracer
@@ -27,6 +27,8 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     torch.randint: random.torch_randint,
     torch.nn.functional.dropout: random.dropout,
     torch.dropout: random.dropout,
+    torch.take_along_dim: movement.take_along_dim,
+    _TENSOR.take_along_dim: movement.take_along_dim,
     **lookup.FUNCTIONS,
 }
 

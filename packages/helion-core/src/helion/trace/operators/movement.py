@@ -94,6 +94,15 @@ def _gather(tracer: Tracer, x: TileTensor, dim: int, index: TileTensor, sparse_g
     return gather(tracer, x, d, index)
 
 
+def take_along_dim(tracer: Tracer, x: TileTensor, index: TileTensor, dim: int | None = None) -> TileTensor:
+    """`torch.take_along_dim`: a gather whose other dims broadcast."""
+    if dim is None:
+        return gather(tracer, x.reshape(-1), 0, index.reshape(-1))
+    d = shapes.dim_number(dim, x.dim(), "take_along_dim")
+    shape, own = list(index.shape), list(x.shape)
+    return _gather(tracer, x.expand([*shape[:d], own[d], *shape[d + 1 :]]), d, index.expand([*own[:d], shape[d], *own[d + 1 :]]))
+
+
 def _mismatch(tracer: Tracer, op: str, a: Sequence[Size], b: Sequence[Size], relation: str, hint: str) -> exc.Base:
     return exc.ShapeMismatch(
         op=op, left=tracer.show(a), right=tracer.show(b), relation=relation, detail="", help=hint, location=location.here()

@@ -108,3 +108,18 @@ def _masked_fill(tracer: Tracer, x: TileTensor, mask: TileTensor, value: Any) ->
     if not isinstance(value, TileTensor):
         value = tracer.full((), value, x.dtype)
     return apply(tracer, aten.where.self, (mask, value.to(x.dtype), x), {})
+
+
+@handles(aten.rrelu_with_noise.default, aten.rrelu.default)
+def _rrelu(
+    tracer: Tracer, x: TileTensor, *rest: Any, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, **_: Any
+) -> Any:
+    """Outside training, a leaky ReLU with the mean slope."""
+    numbers = [r for r in rest if isinstance(r, (int, float)) and not isinstance(r, bool)]
+    lower, upper = numbers if len(numbers) == 2 else (lower, upper)
+    if training or any(r is True for r in rest):
+        raise exc.UnsupportedOperation(
+            op="rrelu in training", reason="", location=location.here(),
+            instead="draw slopes with torch.rand_like(x) and choose with torch.where",
+        )  # fmt: skip
+    return torch.where(x < 0, x * ((lower + upper) / 2), x)
