@@ -289,6 +289,8 @@ class KernelEmitter:
         if not self.layout.needs_mask(r):
             return None
         scalar = self.squeezed and self.layout.physical(r.width) == 1
+        if scalar and r.full:
+            return f"({self.index(r)} < {self.print(r.end)})"
         found = self.known(("mask", r, scalar))
         if found is None:
             suffix = r.name.removeprefix("tile_")

@@ -163,7 +163,8 @@ def emit_phase(phase: Phase, pid: str, k: KernelEmitter) -> None:
     ranges = [phase.ranges[d] for d in order]  # slowest first
     pids = _grouped(ranges, pid, group, k) if group > 1 else _split(ranges, pid, k)
     for r in phase.ranges:
-        text = pids[r] if k.layout.number(r.width) == 1 else f"{pids[r]} * {k.print(r.width)}"
+        pid = f"{pids[r]}.to(tl.int64)" if k.layout.is_huge(r) and pids[r] != "0" else pids[r]
+        text = pid if k.layout.number(r.width) == 1 else f"{pid} * {k.print(r.width)}"
         if r.begin != 0:
             text = k.print(r.begin) if pids[r] == "0" else f"{k.print(r.begin)} + {text}"
         elif pids[r] == "0":

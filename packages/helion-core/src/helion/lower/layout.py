@@ -64,6 +64,11 @@ class Layout:
             return False  # a loop has no empty tiles
         return next_power_of_two(width) != width or length is None or length % width != 0
 
+    def is_huge(self, r: Range) -> bool:
+        """Whether indices of the range, or of the lanes behind its end, exceed 32 bits."""
+        end, width = self.number(r.end), self.number(r.width)
+        return end is not None and end + (width or 0) > INT32_MAX
+
     def active(self, ranges: frozenset[Range]) -> frozenset[Range]:
         """Those ranges whose masks are needed."""
         return frozenset(r for r in ranges if self.needs_mask(r))
