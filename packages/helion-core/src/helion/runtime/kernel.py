@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,8 +16,10 @@ from ..config import Config, as_config
 from ..frontend import engine
 from ..frontend.source import FunctionSource, function_source
 from ..settings import Settings
-from .bound import BoundKernel
 from .captures import Captures
+
+if TYPE_CHECKING:
+    from .bound import BoundKernel
 
 
 class Kernel:
@@ -114,6 +116,7 @@ class Kernel:
                 return bound
         device = self._device(args)
         from ..trace.trace import trace
+        from .bound import BoundKernel
 
         traced = trace(self.rewritten, self.name, args, self.settings, self._constants)
         bound = BoundKernel(self, traced, device)
