@@ -17,7 +17,7 @@ def load_text(op: ir.Load, kind: str, k: KernelEmitter, eviction: str) -> str:
         pointer, check = _block_pointer(op, dims, k)
         return f"tl.load({pointer}{check}{', padding_option=' + repr('zero') if check else ''}{suffix})"
     name, offsets, order = _descriptor(op, dims, k)
-    text = f"{name}.load([{offsets}]{suffix})"
+    text = f"{name}.load([{offsets}])"  # takes no cache hint
     kept = _kept(op, order, k)
     if len(kept) != len(order):
         text = f"tl.reshape({text}, {k.shape([op.dims[at].size for at in kept])})"

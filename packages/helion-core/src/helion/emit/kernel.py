@@ -21,6 +21,7 @@ from ..lower.padding import Padding
 from ..lower.pointwise import TRITON_DTYPES
 from .expressions import Printer
 from .names import Names
+from .ranges import LoopOptions
 
 
 # Kinds of operations whose emitters work on squeezed values: text in which dims of one lane are left out.
@@ -49,6 +50,7 @@ class KernelEmitter:
         sizes = config.get("block_sizes", ())
         self.layout = Layout(program, dict(zip(program.blocks, sizes, strict=True)))
         self._spellings = _spellings(program, config, self.layout)
+        self.loop_options = LoopOptions(program, config)
         self._evictions = _evictions(program, config)
         self.padding = Padding(program, self.layout, unclipped(program, self._spellings, self.layout))
         self.names = Names({kernel_name})
@@ -339,7 +341,7 @@ _EVICTION = {"": "", "first": "evict_first", "last": "evict_last"}
 def _evictions(program: Program, config: Config) -> dict[tuple[str, int], str]:
     """The cache hint of every load."""
     chosen = config.get("load_eviction_policies", ())
-    keys = dict.fromkeys(access_key(op) for op in program.ops() if isinstance(op, ir.Load))
+    keys = dict.fromkeys(access_key(op) for op in program.ops() if isinstance(op, ir.Load) and op.eviction is None)
     return {key: _EVICTION[policy] for key, policy in zip(keys, chosen)}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .. import ir
 from ..ir import Block, Phase, Range
+from ..lower.grid import grouping
+from ..lower.layout import tiles_of
 from .kernel import KernelEmitter, emit
 
 
@@ -15,7 +17,7 @@ def _(op: ir.For, k: KernelEmitter) -> None:
     r = op.range
     offset = k.names.fresh(r.name if r.scalar else f"offset_{r.name.removeprefix('tile_')}")
     bounds = f"{k.print(r.begin)}, {k.print(r.end)}, {k.print(r.width) if r.scalar else _step(r, k)}"
-    k.write(f"for {offset} in tl.range({bounds}):")
+    k.write(f"for {offset} in {k.loop_options.iterator(op, bounds, k.layout)}:")
     with k.indented():
         k.enter_range(r, offset)
         _write_yields_in_place(op.body, names, k)
@@ -116,16 +118,8 @@ def _hand_over(body: Block, names: list[str], k: KernelEmitter) -> None:
         k.write(f"{name} = {text}")
 
 
-def tiles_of(r: Range, k: KernelEmitter) -> int | None:
-    """How many tiles the range has, where that is known."""
-    begin, end, width = (k.layout.number(s) for s in (r.begin, r.end, r.width))
-    if begin is None or end is None or width is None:
-        return None
-    return max(0, -((begin - end) // width))
-
-
 def _count_text(r: Range, k: KernelEmitter) -> str:
-    known = tiles_of(r, k)
+    known = tiles_of(r, k.layout)
     if known is not None:
         return str(known)
     length = k.print(r.end) if r.begin == 0 else f"({k.print(r.end)}) - ({k.print(r.begin)})"
@@ -154,14 +148,14 @@ def emit_side_by_side(phases: Sequence[Phase], pid: str, k: KernelEmitter) -> No
 
 def emit_phase(phase: Phase, pid: str, k: KernelEmitter) -> None:
     """One top-level loop: tile offsets from the program id, then the body."""
-    grids = [p for p in k.program.phases if len(p.ranges) > 1]
-    if phase in grids:
-        order = k.config["loop_orders"][grids.index(phase)]
-        group = k.config["l2_groupings"][grids.index(phase)]
-    else:
-        order, group = (0,), 1
+    order, group = grouping(k.program, phase, k.config)
     ranges = [phase.ranges[d] for d in order]  # slowest first
     pids = _grouped(ranges, pid, group, k) if group > 1 else _split(ranges, pid, k)
+    emit_tiles(phase, pids, k)
+
+
+def emit_tiles(phase: Phase, pids: Mapping[Range, str], k: KernelEmitter) -> None:
+    """The first index of each tile from its number in its range, then the body."""
     for r in phase.ranges:
         pid = f"{pids[r]}.to(tl.int64)" if k.layout.is_huge(r) and pids[r] != "0" else pids[r]
         text = pid if k.layout.number(r.width) == 1 else f"{pid} * {k.print(r.width)}"
@@ -192,7 +186,7 @@ def _split(ranges: list[Range], pid: str, k: KernelEmitter) -> dict[Range, str]:
 def _grouped(ranges: list[Range], pid: str, group: int, k: KernelEmitter) -> dict[Range, str]:
     """Tiles of the two fastest ranges in groups of `group` rows, so that programs running together share cache lines."""
     *outer, rows, columns = ranges
-    row_count, column_count = k.let("num_rows", _count_text(rows, k)), k.let("num_columns", _count_text(columns, k))
+    row_count, column_count = _count_name("num_rows", rows, k), _count_name("num_columns", columns, k)
     result: dict[Range, str] = {}
     inner = pid
     if outer:
@@ -204,3 +198,9 @@ def _grouped(ranges: list[Range], pid: str, group: int, k: KernelEmitter) -> dic
     result[rows] = k.let(f"pid_{rows.name.removeprefix('tile_')}", f"{first} + ({inner} % {per_group}) % {height}")
     result[columns] = k.let(f"pid_{columns.name.removeprefix('tile_')}", f"({inner} % {per_group}) // {height}")
     return result
+
+
+def _count_name(hint: str, r: Range, k: KernelEmitter) -> str:
+    """The number of tiles as a number or a variable."""
+    text = _count_text(r, k)
+    return text if text.isdigit() else k.let(hint, text)

@@ -10,15 +10,17 @@ from typing import Any
 from ..frontend.rewrite import number_loops
 from ..frontend.source import FunctionSource
 from ..ir import BlockSize, HostScalar, Program, Range
+from ..config import Config
+from ..lower.grid import Persistence, axes
 from ..lower.layout import Layout
 from .expressions import Printer
 
-LAUNCH, KERNEL, TORCH = "_launch", "_kernel", "_torch"
+LAUNCH, KERNEL, TORCH, UNITS = "_launch", "_kernel", "_torch", "_multiprocessors"
 
 
 def host_function(
-    source: FunctionSource, program: Program, layout: Layout, options: Mapping[str, Any],
-    replacements: Mapping[tuple[int, str], Sequence[int | None]],
+    source: FunctionSource, program: Program, layout: Layout, config: Config, options: Mapping[str, Any],
+    replacements: Mapping[tuple[int, str], Sequence[int | None]], persistent: Persistence | None = None,
 ) -> ast.FunctionDef:  # fmt: skip
     """The definition of the host function. `options` go to the launch; `replacements` maps the (line, name) of calls
     that only trace (such as hl.register_block_size) to the block size numbers they stand for, in order.
@@ -32,7 +34,8 @@ def host_function(
     assigned = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     entry = {s: f"_entry_{s.name}" for s in program.scalars if s.source in assigned}  # read before they are assigned
     names = {s: entry.get(s, s.source) for s in program.scalars}
-    launch = _launch(program, layout, options, names)
+    grid = grid_text(program, layout, config, names, persistent)
+    launch = _launch(program, grid, options, names)
     replaced = {loops[phase.loop]: launch if phase.loop == last else ast.Pass() for phase in program.phases}
     sizes = {
         where: [None if k is None else layout.block_sizes[program.blocks[k]] for k in numbers]
@@ -40,8 +43,9 @@ def host_function(
     }
     node = _Replace(replaced, sizes).visit(node)
     node.body[:0] = [ast.parse(f"{name} = {scalar.source}").body[0] for scalar, name in entry.items()]
-    for name in (KERNEL, LAUNCH, TORCH):
-        if name != TORCH or f"{TORCH}." in ast.unparse(launch):
+    text = ast.unparse(launch)
+    for name in (KERNEL, LAUNCH, TORCH, UNITS):
+        if name in (KERNEL, LAUNCH) or f"{name}." in text or f"{name}(" in text:
             node.args.kwonlyargs.append(ast.arg(name))
             node.args.kw_defaults.append(ast.Name(_DEFAULTS.get(name, name), ast.Load()))
     return ast.fix_missing_locations(node)
@@ -50,17 +54,17 @@ def host_function(
 _DEFAULTS = {TORCH: "torch"}
 
 
-def _launch(
-    program: Program, layout: Layout, options: Mapping[str, Any], names: Mapping[HostScalar, str]
-) -> ast.stmt:
+def _launch(program: Program, grid: str, options: Mapping[str, Any], names: Mapping[HostScalar, str]) -> ast.stmt:
     arguments = [t.source for t in program.tensors] + [names[s] for s in program.scalars]
     keywords = [f"{key}={value!r}" for key, value in options.items()]
-    text = f"{LAUNCH}({', '.join([KERNEL, f'({grid_text(program, layout, names)},)', *arguments, *keywords])})"
+    text = f"{LAUNCH}({', '.join([KERNEL, grid, *arguments, *keywords])})"
     return ast.parse(text).body[0]
 
 
-def grid_text(program: Program, layout: Layout, names: Mapping[HostScalar, str]) -> str:
-    """The number of programs, as host text."""
+def grid_text(
+    program: Program, layout: Layout, config: Config, names: Mapping[HostScalar, str], persistent: Persistence | None
+) -> str:
+    """The grid of programs, as the text of a host tuple."""
 
     def symbol(s: Any) -> str:
         found = program.symbols[s]
@@ -70,9 +74,19 @@ def grid_text(program: Program, layout: Layout, names: Mapping[HostScalar, str])
         return names[found]
 
     printer = Printer(symbol, device=False)
+    dims = axes(program, layout, config)
+    if dims is not None:
+        return f"({', '.join(_count(program.phases[0].ranges[d], layout, printer) for d in dims)})"
     phases = [" * ".join(_count(r, layout, printer) for r in phase.ranges) for phase in program.phases]
     total = " + ".join(phases)
-    return str(eval(total)) if total.replace(" ", "").replace("*", "").replace("+", "").isdigit() else total
+    if total.replace(" ", "").replace("*", "").replace("+", "").isdigit():
+        total = str(eval(total))
+    if persistent is None:
+        return f"({total},)"
+    units = f"{UNITS}({program.tensors[0].source})"
+    if persistent.reserved:
+        units = f"max(1, {units} - {persistent.reserved})"
+    return f"(min({total}, {units}{f' * {persistent.multiplier}' if persistent.multiplier > 1 else ''}),)"
 
 
 def _count(r: Range, layout: Layout, printer: Printer) -> str:

@@ -74,6 +74,14 @@ class Layout:
         return frozenset(r for r in ranges if self.needs_mask(r))
 
 
+def tiles_of(r: Range, layout: Layout) -> int | None:
+    """How many tiles the range has, where that is known."""
+    begin, end, width = (layout.number(s) for s in (r.begin, r.end, r.width))
+    if begin is None or end is None or width is None:
+        return None
+    return max(0, -((begin - end) // width))
+
+
 def _difference(a: Size, b: Size) -> Size:
     if isinstance(a, int) and isinstance(b, int):
         return a - b

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .. import exc
+from ..lower.grid import INTERPRETER_UNITS
 from .compile import compile_error, compile_kernel, signature_type
 from .descriptors import Maker, descriptor_type
 from .load import load_kernel
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
 
 def host_callable(generated: Generated, device: torch.device) -> Callable[..., Any]:
     """The user's host code with the launch in it, over the user's own globals and closure."""
-    from ..emit.wrapper import KERNEL, LAUNCH, TORCH
+    from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS
     from ..frontend.build import compile_like
 
     kernel = load_kernel(generated.kernel_source, generated.kernel_name)
     function = compile_like(generated.host, generated.source, {})
     launcher = _interpreted(generated) if device.type == "cpu" else GpuLauncher(generated)
-    function.__kwdefaults__ = {KERNEL: kernel, LAUNCH: launcher, TORCH: torch}
+    function.__kwdefaults__ = {KERNEL: kernel, LAUNCH: launcher, TORCH: torch, UNITS: multiprocessors}
     return function
 
 
@@ -123,6 +125,16 @@ class GpuLauncher:
         except Exception as error:
             raise compile_error(error, program.name, target.name, generated.config) from error
         return run, compiled.function, compiled.packed_metadata
+
+
+def multiprocessors(tensor: torch.Tensor) -> int:
+    """How many multiprocessors the device of `tensor` has; a constant for the interpreter."""
+    return _multiprocessors(tensor.get_device()) if tensor.is_cuda else INTERPRETER_UNITS
+
+
+@functools.cache
+def _multiprocessors(index: int) -> int:
+    return int(torch.cuda.get_device_properties(index).multi_processor_count)
 
 
 def _fits(value: int) -> bool:
