@@ -125,10 +125,15 @@ class EagerEngine:
         pass
 
     def jagged_loop(self, lengths: torch.Tensor) -> TileLoop:
-        raise exc.UnsupportedOperation(
-            op="hl.jagged_tile", reason=" when the kernel runs as plain PyTorch", location=location.here(),
-            instead="run it compiled, or write the mask with torch.where",
-        )  # fmt: skip
+        """Rows are run one by one (see `run`), so that a tile ends where its row ends."""
+        assert lengths.numel() == 1, "rows of different length are run one by one"
+        return TileLoop("hl.jagged_tile", [0], [int(lengths)], [self._block_size(None)], single=True)
+
+    def library(self, name: str, *args: Any) -> Any:
+        """Does what `hl.<name>(*args)` stands for."""
+        from .library import FUNCTIONS
+
+        return FUNCTIONS[name](self, *args)
 
     # --- values
 

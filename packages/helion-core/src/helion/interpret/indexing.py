@@ -18,8 +18,8 @@ def load(tensor: torch.Tensor, index: Any, mask: torch.Tensor | None = None) -> 
     """`tensor[index]`; masked-off and out-of-range lanes are 0."""
     if mask is None and not _has_tiles(index):
         return tensor[index]
-    vectors, inside, shape = _vectors(tensor, index)
-    result = tensor[vectors] if vectors else tensor
+    found, inside, shape = vectors(tensor, index)
+    result = tensor[found] if found else tensor
     keep = _combined(inside, mask)
     if keep is not None:
         result = torch.where(keep, result, torch.zeros((), dtype=tensor.dtype, device=tensor.device))
@@ -31,14 +31,14 @@ def store(tensor: torch.Tensor, index: Any, value: Any, mask: torch.Tensor | Non
     if mask is None and not _has_tiles(index):
         tensor[index] = value
         return
-    vectors, inside, shape = _vectors(tensor, index)
+    found, inside, shape = vectors(tensor, index)
     value = torch.as_tensor(value, device=tensor.device).to(tensor.dtype)
     keep = _combined(inside, mask)
     if keep is None:
-        tensor[vectors] = value.expand(shape)
+        tensor[found] = value.expand(shape)
         return
     keep = keep.expand(shape)
-    tensor[tuple(v.expand(shape)[keep] for v in vectors)] = value.expand(shape)[keep]
+    tensor[tuple(v.expand(shape)[keep] for v in found)] = value.expand(shape)[keep]
 
 
 def _combined(inside: torch.Tensor | None, mask: torch.Tensor | None) -> torch.Tensor | None:
@@ -47,7 +47,7 @@ def _combined(inside: torch.Tensor | None, mask: torch.Tensor | None) -> torch.T
     return inside & mask
 
 
-def _vectors(tensor: torch.Tensor, index: Any) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None, list[int]]:
+def vectors(tensor: torch.Tensor, index: Any) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None, list[int]]:
     """One index tensor per dimension, all broadcasting to `shape`, and which lanes lie inside the tensor."""
     entries = _entries(tensor, index)
     placed: list[tuple[torch.Tensor, int]] = []  # index values and the dim of the result where theirs begin
@@ -66,7 +66,7 @@ def _vectors(tensor: torch.Tensor, index: Any) -> tuple[tuple[torch.Tensor, ...]
             sizes.extend(values.shape)
         dimension += 1
     rank = len(sizes)
-    vectors, inside = [], None
+    spreads, inside = [], None
     for k, (values, at) in enumerate(placed):
         spread = values.reshape([1] * at + list(values.shape) + [1] * (rank - at - values.dim()))
         limit = tensor.shape[k]
@@ -74,8 +74,8 @@ def _vectors(tensor: torch.Tensor, index: Any) -> tuple[tuple[torch.Tensor, ...]
             ok = (spread >= 0) & (spread < limit)
             inside = ok if inside is None else inside & ok
             spread = spread.clamp(0, max(0, limit - 1))
-        vectors.append(spread)
-    return tuple(vectors), inside, sizes
+        spreads.append(spread)
+    return tuple(spreads), inside, sizes
 
 
 def _place(

@@ -38,7 +38,7 @@ class EagerTile(torch.Tensor):
 
     @property
     def block_size(self) -> int:
-        return TileSize(self.width, self.length)
+        return TileSize(self.width, self)
 
     @property
     def length(self) -> int:
@@ -67,12 +67,16 @@ class EagerTile(torch.Tensor):
 class TileSize(int):
     """The block size of a tile: a plain int in arithmetic, but as a size of a new value the tile's real length."""
 
-    length: int
+    tile: EagerTile
 
-    def __new__(cls, width: int, length: int) -> TileSize:
+    def __new__(cls, width: int, tile: EagerTile) -> TileSize:
         result = super().__new__(cls, width)
-        result.length = length
+        result.tile = tile
         return result
+
+    @property
+    def length(self) -> int:
+        return self.tile.length
 
 
 def real_size(size: Any) -> Any:

@@ -123,7 +123,8 @@ class BoundKernel:
             normal = self.spec_for(target or self.target).normalize(as_config(chosen))
         found = self._generated.get(normal)
         if found is None:
-            found = generate(self.kernel.source, self.program, normal, self._traced.replacements)
+            reserved = self.kernel.settings.persistent_reserved_sms
+            found = generate(self.kernel.source, self.program, normal, self._traced.replacements, reserved)
             self._generated[normal] = found
         return found
 
@@ -148,7 +149,7 @@ class BoundKernel:
             return launch.host_callable(generated, self.device)
         from ..interpret.run import eager_callable
 
-        return eager_callable(self.kernel.rewritten, generated.config, self._traced.sites, self.device)
+        return eager_callable(self.kernel.rewritten, generated.config, self._traced.sites, self._traced.rows, self.device)
 
     def compile_for(self, target: Target, config: Any = None) -> CompileFacts:
         """Compiles for `target` without needing that GPU. Raises `CompilationFailed`."""

@@ -27,7 +27,8 @@ class Traced:
     """The result of one trace. `replacements`: host calls that only trace, by line and name, with the block numbers
     they stand for;
     `guards`: conditions on the values of number arguments under which this trace holds;
-    `functions`: user functions that were inlined; `sites`: which block sizes each place in the program asked for.
+    `functions`: user functions that were inlined; `sites`: which block sizes each place in the program asked for;
+    `rows`: those of tiles whose rows have different lengths.
     """
 
     program: Program
@@ -36,6 +37,7 @@ class Traced:
     symbols: Mapping[sympy.Symbol, str]
     functions: tuple[FunctionType, ...]
     sites: Mapping[Any, Sequence[int]]
+    rows: frozenset[int]
 
 
 def trace(function: FunctionType, name: str, args: Sequence[Any], settings: Settings, constants: set[str]) -> Traced:
@@ -57,7 +59,7 @@ def trace(function: FunctionType, name: str, args: Sequence[Any], settings: Sett
     except exc.Base as error:
         raise error.with_traceback(location.trim(error.__traceback__)) from error.__cause__
     guards = tuple(g.expr for g in tracer.env.guards if not tracer.env.is_device(g.expr))
-    return Traced(program, dict(tracer.replacements), guards, symbols, tuple(tracer.inlined), dict(tracer.sites))
+    return Traced(program, dict(tracer.replacements), guards, symbols, tuple(tracer.inlined), dict(tracer.sites), tracer.jagged_rows())
 
 
 def _stand_in(tracer: Tracer, name: str, value: Any, constant: bool, symbols: dict[sympy.Symbol, str]) -> Any:

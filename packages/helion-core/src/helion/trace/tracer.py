@@ -298,6 +298,11 @@ class Tracer:
     def jagged_loop(self, lengths: Any) -> TileLoop:
         return jagged.jagged_loop(self, lengths)
 
+    def jagged_rows(self) -> frozenset[int]:
+        """The block sizes of tiles along which lengths of jagged loops run."""
+        widths = {r.width for lengths in self.jagged.values() for r in lengths.value.dims[0].ranges}
+        return frozenset(block.id for block in self.blocks if block.symbol in widths)
+
     def grid_loop(self, loop: TileLoop, steps: list[Any]) -> GridLoop:
         begins, ends = [self.size_of(b) for b in loop.begins], [self.size_of(e) for e in loop.ends]
         result = GridLoop(loop.function, begins, ends, [1] * len(ends), loop.single)
