@@ -49,9 +49,19 @@ def scaled(text: str, stride: str, wide: bool, is_vector: bool) -> str | None:
         return str(int(text) * int(stride))
     if wide:
         text = f"{text}.to(tl.int64)" if is_vector else f"tl.full([], {text}, tl.int64)"
-    elif " " in text and not text.endswith("]") and not text.startswith("("):
+    elif not _is_atom(text):
         text = f"({text})"
     return text if stride == "1" else f"{text} * {stride}"
+
+
+def _is_atom(text: str) -> bool:
+    """Whether `text` needs no parentheses as an operand: it holds no space outside of brackets."""
+    depth = 0
+    for c in text:
+        depth += (c in "([") - (c in ")]")
+        if c == " " and depth == 0:
+            return False
+    return True
 
 
 def _lanes_need_int64(op: ir.Access, k: KernelEmitter) -> bool:

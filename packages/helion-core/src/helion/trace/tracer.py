@@ -388,12 +388,13 @@ class Tracer:
         return before if after is before else Undefined(name)
 
     def _check_phase_order(self, where: location.Location | None) -> None:
-        """A later tile loop may not read what an earlier one wrote: programs of both run at the same time."""
+        """A later tile loop may not read what an earlier one wrote: their programs run at the same time."""
         *earlier, last = self.phases
         together = [phase for phase in earlier if phase.stage == last.stage]
         written = {op.tensor.source for phase in together for op in phase.body.walk() if isinstance(op, ir.Access) and op.effect}
         for op in last.body.walk():
-            if isinstance(op, ir.Access) and op.tensor.source in written:
+            reads = isinstance(op, ir.Access) and not isinstance(op, ir.Store)
+            if reads and op.tensor.source in written:
                 raise exc.LoopDependencyError(name=op.tensor.source, location=where)
 
     def mark(self) -> tuple[int, ...]:
