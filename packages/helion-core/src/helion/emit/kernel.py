@@ -19,6 +19,7 @@ from ..lower.access import POINTER, Descriptor, access_key, accesses, spelling, 
 from ..lower.layout import INT32_MAX, Layout
 from ..lower.padding import Padding
 from ..lower.pointwise import TRITON_DTYPES
+from ..lower.rolling import Accumulate, FoldPosition
 from .expressions import Printer
 from .names import Names
 from .ranges import LoopOptions
@@ -27,7 +28,7 @@ from .ranges import LoopOptions
 # Kinds of operations whose emitters work on squeezed values: text in which dims of one lane are left out.
 SQUEEZED = frozenset({
     ir.Scalar, ir.Full, ir.Indices, ir.Iota, ir.Pointwise, ir.Cast, ir.Permute, ir.Reshape, ir.Expand, ir.Reduce, ir.Dot,
-    ir.Load, ir.Store, ir.Atomic, ir.For, ir.While, ir.If,
+    ir.Load, ir.Store, ir.Atomic, ir.For, ir.While, ir.If, Accumulate, FoldPosition,
 })  # fmt: skip
 
 
@@ -45,13 +46,15 @@ class KernelEmitter:
     shapes instead and convert.
     """
 
-    def __init__(self, program: Program, config: Config, kernel_name: str) -> None:
+    def __init__(self, program: Program, config: Config, kernel_name: str, traced: Program | None = None) -> None:
+        """`program` is written as `config` says, whose lists count the operations of the `traced` program."""
+        traced = traced or program
         self.program, self.config = program, config
         sizes = config.get("block_sizes", ())
         self.layout = Layout(program, dict(zip(program.blocks, sizes, strict=True)))
-        self._spellings = _spellings(program, config, self.layout)
-        self.loop_options = LoopOptions(program, config)
-        self._evictions = _evictions(program, config)
+        self._spellings = _spellings(program, traced, config, self.layout)
+        self.loop_options = LoopOptions(traced, config)
+        self._evictions = _evictions(traced, config)
         self.padding = Padding(program, self.layout, unclipped(program, self._spellings, self.layout))
         self.names = Names({kernel_name})
         self.print = Printer(self._symbol, device=True)
@@ -327,10 +330,10 @@ class KernelEmitter:
                 self.write(f"# {os.path.basename(op.line[0])}:{op.line[1]}: {text}")
 
 
-def _spellings(program: Program, config: Config, layout: Layout) -> dict[ir.Access, str]:
+def _spellings(program: Program, traced: Program, config: Config, layout: Layout) -> dict[ir.Access, str]:
     """How every load and store is written."""
     wanted = config.get("indexing", POINTER)
-    keys = list(dict.fromkeys(map(access_key, accesses(program))))
+    keys = list(map(access_key, accesses(traced)))
     each = dict.fromkeys(keys, wanted) if isinstance(wanted, str) else dict(zip(keys, wanted, strict=True))
     return {op: spelling(op, each[access_key(op)], layout, program) for op in accesses(program)}
 

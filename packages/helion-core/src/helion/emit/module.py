@@ -17,7 +17,8 @@ from ..frontend.source import FunctionSource
 from ..ir import HostScalar, Program
 from ..lower.access import Descriptor
 from ..lower.grid import INTERPRETER_UNITS, persistence
-from . import atomics, combine, escape, loops, memory, movement, operations, transfers  # noqa: F401 - they register how operations are written
+from . import atomics, combine, escape, loops, memory, movement, operations, rolled, transfers  # noqa: F401 - they register how operations are written
+from ..lower.transform import transformed
 from .grid import emit_programs
 from .kernel import KernelEmitter
 from .wrapper import KERNEL, LAUNCH, UNITS, host_function
@@ -59,10 +60,11 @@ def generate(
 ) -> Generated:  # fmt: skip
     """Emits `program` under a normalised `config`; persistent kernels leave `reserved_sms` multiprocessors alone."""
     kernel_name = f"_helion_{program.name}"
-    k = KernelEmitter(program, config, kernel_name)
+    lowered = transformed(program, config)
+    k = KernelEmitter(lowered, config, kernel_name, program)
     for block, name in k.blocks.items():
         k.write(f"{name}: tl.constexpr = {k.layout.physical(block.symbol)}")
-    emit_programs(program, k)
+    emit_programs(lowered, k)
     parameters = [*k.tensors.values(), *(_scalar_parameter(s, n) for s, n in k.scalars.items())]
     parameters += k.descriptors.values()
     body = "\n".join(k.lines)
@@ -75,7 +77,7 @@ def generate(
     persistent = persistence(config, reserved_sms)
     if persistent is not None and config.get("maxnreg"):
         options["maxnreg"] = config["maxnreg"]
-    host = host_function(source, program, k.layout, config, options, replacements, persistent)
+    host = host_function(source, lowered, k.layout, config, options, replacements, persistent)
     descriptors = tuple(k.descriptors)
 
     def regenerate(changed: Config) -> Generated:

@@ -10,7 +10,7 @@ from ..ir import For, Program
 from ..lower.layout import Layout, tiles_of
 from ..lower.structure import constant_loops, device_loops, multiplying_loops
 
-MOST_UNROLLED = 64  # iterations; more are left to `tl.range`, since compile time grows with each
+MOST_UNROLLED = 16  # iterations; more are left to `tl.range`, since compile time grows with each
 
 _ARGUMENTS = {
     "range_unroll_factors": "loop_unroll_factor", "range_num_stages": "num_stages",

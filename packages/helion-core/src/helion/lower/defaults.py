@@ -13,6 +13,7 @@ from ..ir import BlockSize, Program
 from ..runtime.targets import Target
 from .layout import Layout, next_power_of_two
 from .limits import fits, largest_value
+from .rolling import roll_all, rollable
 from .traits import Product, Traits
 
 POINTER, DESCRIPTOR = "pointer", "tensor_descriptor"
@@ -355,7 +356,9 @@ def _completed(program: Program, plan: Plan) -> Plan:
 
 
 def _shrunk(program: Program, plan: Plan, target: Target | None) -> Plan:
-    """The plan made smaller until it fits: fewer stages first, then more warps, then smaller tiles."""
+    """The plan made smaller until it fits: fewer stages first, then smaller tiles."""
+    if plan.reduction_loop is not None:
+        program = roll_all(program, dict.fromkeys(rollable(program), plan.reduction_loop))
     while not fits(program, plan.block_sizes, plan.num_warps, plan.num_stages, target):
         smaller = next_smaller(plan)
         if smaller is None:
