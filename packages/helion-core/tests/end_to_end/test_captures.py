@@ -153,6 +153,56 @@ def test_a_changed_global_number_is_seen(monkeypatch):
     close(with_global(x), x * 4 + SHIFT)
 
 
+def test_a_captured_tensor_may_change_its_layout(monkeypatch):
+    x = torch.randn(50)
+    close(with_global(x), x * FACTOR + SHIFT)
+    for other in (torch.randn(100)[::2], torch.randn(50).half(), torch.randn(1).expand(50)):
+        monkeypatch.setitem(globals(), "SHIFT", other)
+        close(with_global(x), x * FACTOR + other)
+    monkeypatch.setitem(globals(), "SHIFT", torch.randn(20))
+    with pytest.raises(helion.exc.TileSizeMismatch, match="whose size is 20"):
+        with_global(x)
+
+
+class Layer(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(50), requires_grad=False)
+        self.options = {"scale": 2.0, "shifts": [torch.randn(50)]}
+        self.inner = Weights(torch.randn(50), torch.randn(50), power=2)
+        self.unused = 0
+
+    @helion.kernel(use_default_config=True)
+    def forward(self, x):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            value = (x[tile] * self.weight[tile]) ** self.inner.power + self.options["shifts"][0][tile]
+            out[tile] = value * self.options["scale"] + self.inner.shift[tile]
+        return out
+
+    def expected(self, x):
+        value = (x.double() * self.weight) ** self.inner.power + self.options["shifts"][0]
+        return value * self.options["scale"] + self.inner.shift
+
+
+def test_attributes_of_an_object_may_change():
+    layer, x = Layer(), torch.randn(50)
+    close(layer(x), layer.expected(x))
+    layer.weight = torch.nn.Parameter(torch.randn(100)[::2], requires_grad=False)
+    close(layer(x), layer.expected(x))
+    layer.options["scale"] = 3.0
+    close(layer(x), layer.expected(x))
+    layer.options["shifts"][0] = torch.randn(50, 2)[:, 1]
+    close(layer(x), layer.expected(x))
+    layer.inner.power = 3
+    close(layer(x), layer.expected(x))
+    layer.inner = Weights(torch.randn(50), torch.randn(50).double(), power=1)
+    close(layer(x), layer.expected(x))
+    bound = Layer.forward.bind((layer, x))
+    layer.unused = 1
+    assert Layer.forward.bind((layer, x)) is bound
+
+
 def test_a_kernel_in_a_function_reads_and_writes_its_closure():
     seen, total = torch.randn(40), torch.zeros(40)
     scale = math.pi

@@ -1,42 +1,100 @@
-"""Plain numbers and strings that a kernel reads from globals and closures: they are baked in, so they are part of the key."""
+"""What a kernel reads besides its arguments, and attributes of objects among them, as part of the specialisation key.
+
+Plain numbers and strings are baked into the generated code, so their values count; of tensors dtype, sizes and strides do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from types import CodeType, FunctionType
+import sys
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-_PLAIN = (bool, int, float, str)
+import torch
+
+from ..location import is_user_file
+
+_PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device)
+_FOREIGN = {"torch", "triton", "helion", "numpy", "sympy", *sys.stdlib_module_names} - {"__main__"}
+_DEEPEST = 4  # attributes of attributes of ...
 
 
 class Captures:
-    """Readers of the captured values; `key()` is what the specialisation key holds of them."""
+    """Readers of the captured values; `key()` is what the specialisation key holds of them.
+
+    `names`: those that the code names at all; of an object's attributes only these are looked at.
+    """
 
     def __init__(self) -> None:
         self._readers: dict[Hashable, Callable[[], Any]] = {}
+        self.names: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._readers)
 
     def key(self) -> tuple[Any, ...]:
-        return tuple([read() for read in self._readers.values()])
+        return tuple([described(read(), self.names) for read in self._readers.values()])
 
     def add(self, functions: Iterable[FunctionType]) -> bool:
         """Notes what `functions` read; returns whether anything is new."""
-        before = len(self._readers)
+        before = len(self._readers), len(self.names)
         for function in functions:
-            for where, read in _plain_values(function):
+            self.names.update(_names(function.__code__))
+            for where, read in _readers(function):
                 self._readers.setdefault(where, read)
-        return len(self._readers) > before
+        return (len(self._readers), len(self.names)) != before
 
 
-def _plain_values(function: FunctionType) -> Iterator[tuple[Hashable, Callable[[], Any]]]:
+def described(value: Any, names: Set[str], depth: int = 0) -> Hashable:
+    """What generated code may depend on in `value`; None where that is nothing."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype, value.shape, value.stride(), value.get_device()
+    if isinstance(value, _PLAIN):
+        return type(value), value
+    if depth > _DEEPEST:
+        return None
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple([described(v, names, depth + 1) for v in value])
+    if isinstance(value, Mapping):
+        return type(value), tuple([(k, described(v, names, depth + 1)) for k, v in value.items() if _is_key(k)])
+    if isinstance(value, FunctionType):
+        return value.__code__
+    return object_key(value, names, depth) if is_readable(value) else None
+
+
+def object_key(value: Any, names: Set[str], depth: int = 0) -> Hashable:
+    """The type of an object and those of its attributes that the code names."""
+    space = vars(value)
+    inner = [space.get(kind) for kind in ("_parameters", "_buffers", "_modules")]  # where torch.nn.Module keeps things
+    spaces = [space, *(d for d in inner if isinstance(d, dict))]
+    found = [(name, described(d[name], names, depth + 1)) for d in spaces for name in names if name in d]
+    return type(value), frozenset(found)
+
+
+def _is_key(key: object) -> bool:
+    return isinstance(key, (str, int, bool))
+
+
+def is_readable(value: Any) -> bool:
+    """Whether `value` is an object or a module of the user's, whose attributes may matter."""
+    kind = value.__name__ if isinstance(value, ModuleType) else type(value).__module__
+    return hasattr(value, "__dict__") and not isinstance(value, type) and kind.split(".")[0] not in _FOREIGN
+
+
+def _is_captured(value: Any) -> bool:
+    """Whether a global or closure variable holding `value` is worth reading at every call."""
+    if isinstance(value, FunctionType):
+        return is_user_file(value.__code__.co_filename)
+    return isinstance(value, (torch.Tensor, *_PLAIN, list, tuple, Mapping)) or is_readable(value)
+
+
+def _readers(function: FunctionType) -> Iterator[tuple[Hashable, Callable[[], Any]]]:
     space = function.__globals__
     for name in _names(function.__code__):
-        if isinstance(space.get(name), _PLAIN):
+        if name in space and _is_captured(space[name]):
             yield (id(space), name), lambda n=name, s=space: s.get(n)
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        if isinstance(_content(cell), _PLAIN):
+        if _is_captured(_content(cell)):
             yield (id(cell), name), lambda c=cell: _content(c)
 
 

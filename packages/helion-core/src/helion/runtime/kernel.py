@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from ..config import Config, as_config
 from ..frontend import engine
 from ..frontend.source import FunctionSource, function_source
 from ..settings import Settings
-from .captures import Captures
+from .captures import Captures, is_readable, object_key
 
 if TYPE_CHECKING:
     from .bound import BoundKernel
@@ -42,7 +42,10 @@ class Kernel:
         self._captures = Captures()
         self._captures.add([function])
         self._arity = len(self._signature.parameters)
-        self._keyers = [_nested_key if n in self._constants else _key_of for n in self._signature.parameters]
+        self._keyers = [
+            functools.partial(_nested_key if n in self._constants else _key_of, names=self._captures.names)
+            for n in self._signature.parameters
+        ]
         self._runs: dict[Hashable, Callable[..., Any]] = {}  # what a call of a known signature runs
         functools.update_wrapper(self, function)
 
@@ -202,42 +205,47 @@ def _fails(keyer: Callable[[Any], Hashable], value: Any) -> bool:
     return False
 
 
-def _key_of(value: Any) -> Hashable:
-    """The part of a specialisation key that one top-level argument contributes; plain numbers count by type."""
+def _key_of(value: Any, names: Set[str]) -> Hashable:
+    """The part of a specialisation key that one top-level argument contributes; plain numbers count by type.
+
+    `names` are those that the code of the kernel names: only such attributes of objects count.
+    """
     if isinstance(value, torch.Tensor):
         return value.dtype, value.shape, value.stride(), value.get_device()
     kind = type(value)
     if kind is int or kind is float:
         return kind
-    return _nested_key(value)
+    return _nested_key(value, names)
 
 
-def _nested_key(value: Any) -> Hashable:
+def _nested_key(value: Any, names: Set[str]) -> Hashable:
     if isinstance(value, torch.Tensor):
         return value.dtype, value.shape, value.stride(), value.get_device()
     if value is None or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
         return type(value), value
     if isinstance(value, (list, tuple)):
-        return type(value), tuple(map(_nested_key, value))
+        return type(value), tuple([_nested_key(v, names) for v in value])
     if isinstance(value, Mapping):
-        return type(value), tuple((k, _nested_key(v)) for k, v in value.items())
+        return type(value), tuple([(k, _nested_key(v, names)) for k, v in value.items()])
     if isinstance(value, FunctionType):
-        cells = tuple(_nested_key(c.cell_contents) for c in value.__closure__ or ())
-        defaults = tuple(map(_nested_key, value.__defaults__ or ()))
-        return value.__code__, cells, defaults, tuple(_global_keys(value))
+        cells = tuple([_nested_key(c.cell_contents, names) for c in value.__closure__ or ()])
+        defaults = tuple([_nested_key(d, names) for d in value.__defaults__ or ()])
+        return value.__code__, cells, defaults, tuple(_global_keys(value, names))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value), tuple((k, _nested_key(v)) for k, v in vars(value).items())
+        return type(value), tuple([(k, _nested_key(v, names)) for k, v in vars(value).items()])
+    if is_readable(value):
+        return id(value), object_key(value, names)
     if callable(value) or hasattr(value, "__dict__"):
         return type(value), id(value)
     raise _Unsupported(type(value).__name__)
 
 
-def _global_keys(function: FunctionType) -> Iterator[Hashable]:
+def _global_keys(function: FunctionType, names: Set[str]) -> Iterator[Hashable]:
     """Values of the plain globals that a function argument reads: they are baked into the code."""
     for used in function.__code__.co_names:
         value = function.__globals__.get(used)
         if isinstance(value, (bool, int, float, str, torch.Tensor)):
-            yield used, _nested_key(value)
+            yield used, _nested_key(value, names)
 
 
 def kernel(
