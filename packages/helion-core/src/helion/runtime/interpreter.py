@@ -8,6 +8,7 @@ nested calls leave patched, so that nothing could be compiled afterwards).
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -78,6 +79,7 @@ def _mended() -> Iterator[None]:
         stack.enter_context(_replaced(knobs.runtime, "interpret", True))
         stack.enter_context(_replaced(ReduceOps, "apply_impl", _reduce(ReduceOps.apply_impl)))
         stack.enter_context(_replaced(ScanOps, "generic_scan", _scan))
+        stack.enter_context(_replaced(builder, "options", dataclasses.replace(builder.options, debug=True)))
         stack.enter_context(_replaced(builder, "create_dot", _dot(builder.create_dot)))
         for name in ("create_fp_trunc", "create_fp_ext", "create_fp_to_fp", "create_si_to_fp", "create_ui_to_fp"):
             stack.enter_context(_replaced(builder, name, _convert))
@@ -125,8 +127,8 @@ _TORCH = {
 def _tensor(handle: TensorHandle) -> torch.Tensor:
     """The data of a handle as a tensor of its own dtype."""
     data = torch.from_numpy(np.ascontiguousarray(handle.data))
-    dtype = _TORCH.get(handle.get_element_ty())
-    return data if dtype is None or data.dtype == dtype else data.view(dtype)
+    kind = handle.get_element_ty()
+    return data.view(_TORCH[kind]) if kind in _NARROW else data
 
 
 def _handle(tensor: torch.Tensor, dtype: Any) -> TensorHandle:

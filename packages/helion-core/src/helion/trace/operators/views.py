@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch.utils._sympy.functions import FloorDiv
 
 from ... import exc, ir, location
-from ...ir import Dim, Size, Value
+from ...ir import Dim, Range, Size, Value
 from .. import shapes
 from ..symbols import expr_of
 from ..values import TileTensor
@@ -97,10 +98,11 @@ def reshape(tracer: Tracer, x: TileTensor, size: Sequence[Any]) -> TileTensor:
     """`x.reshape(size)`. Refuses what would move padded elements between real ones."""
     value = tracer.value(x)
     source = value.shape
-    target = shapes.infer_size(
-        [expr_of(s) for s in size], shapes.product(source), "reshape", tracer.show(source), tracer.show_size
-    )
-    groups = shapes.group_reshape(source, target)
+    wanted = [expr_of(s) for s in size]
+    exact = [_exact(s) for s in source]
+    target = shapes.infer_size(list(map(_exact, wanted)), shapes.product(exact), "reshape", tracer.show(source), tracer.show_size)
+    groups = shapes.group_reshape(exact, target)
+    target = [_whole(t) if shapes.same(w, -1) else w for w, t in zip(wanted, target, strict=True)]
     if groups is None:
         raise exc.UnsupportedReshape(
             op="reshape", source=tracer.show(source), target=tracer.show(target), location=location.here()
@@ -110,24 +112,101 @@ def reshape(tracer: Tracer, x: TileTensor, size: Sequence[Any]) -> TileTensor:
         if len(left) == len(right) == 1:
             dims[right[0]] = value.dims[left[0]]
             continue
-        _check_padding(tracer, [value.dims[k] for k in left], [target[k] for k in right], source, target)
+        group = _Group([value.dims[k] for k in left], [target[k] for k in right])
+        if not _is_legal(tracer, group):
+            raise exc.UnsupportedReshape(
+                op="reshape", source=tracer.show(source), target=tracer.show(target), location=location.here()
+            )
         for k in right:
             dims[k] = tracer.dim(target[k])
+        carried = frozenset(_carried_range(r, group) for r in _tile_ranges(group.left[0]))
+        if carried:
+            dims[right[0]] = Dim(target[right[0]], carried)
     return _reshaped(tracer, value, dims)
 
 
-def _check_padding(
-    tracer: Tracer, left: Sequence[Dim], right: Sequence[Size], source: Sequence[Size], target: Sequence[Size]
-) -> None:
-    """Only the first dim of each side of a group may be padded; and no tile's mask may be lost."""
-    tail = [*(d.size for d in left[1:]), *right[1:]]
-    padded_tail = any(_may_be_padded(tracer, size) for size in tail)
+def _exact(size: Size) -> Size:
+    """Floor divisions of a block size as exact ones: `_may_carry` sees to it that the block size is a multiple."""
+    if isinstance(size, int) or not size.has(FloorDiv):
+        return size
+    return size.replace(FloorDiv, lambda a, b: a / b)
+
+
+def _whole(size: Size) -> Size:
+    """The inverse of `_exact`."""
+    if isinstance(size, int):
+        return size
+    numerator, denominator = size.as_numer_denom()
+    return size if denominator == 1 else FloorDiv(numerator, denominator)
+
+
+class _Group(NamedTuple):
+    """Dims of a value and the sizes that they become, of equal product."""
+
+    left: list[Dim]
+    right: list[Size]
+
+    @property
+    def factor(self) -> Size:
+        """How many elements one step along the first source dim covers."""
+        return shapes.product([d.size for d in self.left[1:]])
+
+    @property
+    def divisor(self) -> Size:
+        """The same for the first target dim."""
+        return shapes.product(self.right[1:])
+
+
+def _tile_ranges(dim: Dim) -> list[Range]:
+    """Ranges of tiles, which mask some lanes in some tiles."""
+    return [r for r in dim.ranges if not r.full and not r.scalar and not _is_even(r)]
+
+
+def _is_even(r: Range) -> bool:
+    """Whether all tiles of the range are whole for every config."""
+    numbers = (r.begin, r.end, r.width)
+    if not all(isinstance(n, int) for n in numbers):
+        return False
+    return r.width & (r.width - 1) == 0 and (r.end - r.begin) % r.width == 0  # type: ignore[operator]
+
+
+def _is_legal(tracer: Tracer, group: _Group) -> bool:
+    """Whether only the first dim of each side is padded or masked, and its mask has a counterpart on the other side."""
+    tail = [*(d.size for d in group.left[1:]), *group.right[1:]]
     tracer.unpadded.update(size for size in tail if isinstance(size, int))
-    masked = any(not r.full for d in left for r in d.ranges)
-    if padded_tail or masked:
-        raise exc.UnsupportedReshape(
-            op="reshape", source=tracer.show(source), target=tracer.show(target), location=location.here()
-        )
+    if any(_may_be_padded(tracer, size) for size in tail) or any(_tile_ranges(d) for d in group.left[1:]):
+        return False
+    factor, divisor, first = group.factor, group.divisor, group.left[0].size
+    if isinstance(factor, int) and isinstance(divisor, int):
+        if not isinstance(first, int):
+            tracer.need_lanes(first, max(1, divisor // factor))
+    return all(_may_carry(tracer, r, group) for r in _tile_ranges(group.left[0]))
+
+
+def _may_carry(tracer: Tracer, r: Range, group: _Group) -> bool:
+    """Whether the range becomes one of whole steps of the first target dim."""
+    factor, divisor = group.factor, group.divisor
+    if r in tracer.jagged or not isinstance(factor, int) or not isinstance(divisor, int):
+        return False
+    if divisor == 1:
+        return True
+    if not all(isinstance(n, int) and n * factor % divisor == 0 for n in (r.begin, r.end)):
+        return False
+    return not isinstance(r.width, int) or r.width * factor % divisor == 0
+
+
+def _carried_range(r: Range, group: _Group) -> Range:
+    """The range of the first target dim: indices of `r` times the factor, divided by the divisor."""
+
+    def scaled(size: Size) -> Size:
+        return shapes.divide(size * group.factor, group.divisor) if isinstance(size, int) else _floor(size)
+
+    def _floor(size: Size) -> Size:
+        product = size * group.factor
+        return product if group.divisor == 1 else FloorDiv(product, group.divisor)
+
+    name = f"{r.name}_times_{group.factor}" if group.divisor == 1 else f"{r.name}_over_{group.divisor}"
+    return Range(name=name, begin=scaled(r.begin), end=scaled(r.end), width=group.right[0], base=scaled(r.base), parent=r)
 
 
 def _may_be_padded(tracer: Tracer, size: Size) -> bool:

@@ -1,0 +1,375 @@
+"""Functions of `hl` that compute, and reshapes of tiles: through Triton's interpreter against eager PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import helion
+import helion.language as hl
+from helion import exc
+
+ROWS = helion.Config(block_sizes=[16])
+
+
+def run_rows(function: Any, *inputs: torch.Tensor, like: Any) -> Any:
+    """`function` of [tile, ...] of every input, stored to tensors like `like`."""
+    outs = [torch.full_like(t, 77) for t in (like if isinstance(like, tuple) else (like,))]
+    rows.reset()
+    rows(list(inputs), outs, function)
+    return tuple(outs) if isinstance(like, tuple) else outs[0]
+
+
+@helion.kernel(config=ROWS)
+def rows(inputs, outs, function):
+    for tile in hl.tile(inputs[0].size(0)):
+        values = function(*[x[tile, ...] for x in inputs])
+        for out, value in zip(outs, values if isinstance(values, tuple) else (values,), strict=True):
+            out[tile, ...] = value
+
+
+# --- reductions and scans by one's own functions
+
+
+def larger(a, b):
+    return torch.where(a > b, a, b)
+
+
+def larger_with_index(a, i, b, j):
+    take = (b > a) | ((b == a) & (j < i))
+    return torch.where(take, b, a), torch.where(take, j, i)
+
+
+def larger_of_pairs(left, right):
+    return larger_with_index(*left, *right)
+
+
+def test_reduce() -> None:
+    x = torch.randn(21, 23) - 5
+    like = x[:, 0]
+    out = run_rows(lambda v: hl.reduce(larger, v, dim=1, other=float("-inf")), x, like=like)
+    torch.testing.assert_close(out, x.amax(1))
+    out = run_rows(lambda v: hl.reduce(lambda a, b: a + b, v, 1), x, like=like)
+    torch.testing.assert_close(out, x.sum(1), rtol=1e-5, atol=1e-5)
+    kept = run_rows(lambda v: v - hl.reduce(larger, v, 1, other=float("-inf"), keep_dims=True), x, like=x)
+    torch.testing.assert_close(kept, x - x.amax(1, keepdim=True))
+
+
+@pytest.mark.parametrize("combine", [larger_with_index, larger_of_pairs])
+def test_reduce_of_a_tuple(combine: Any) -> None:
+    x = torch.randint(-9, 0, (21, 23)).float()
+
+    def arg_max(v: Any) -> Any:
+        at = torch.arange(23, dtype=torch.int32)[None, :].expand_as(v)
+        return hl.reduce(combine, (v, at), dim=-1, other=(float("-inf"), 2**30))
+
+    values, found = run_rows(arg_max, x, like=(x[:, 0], torch.empty(21, dtype=torch.int32)))
+    torch.testing.assert_close(values, x.amax(1))
+    assert torch.equal(found, x.argmax(1).int())
+
+
+@helion.kernel(config=helion.Config(block_sizes=[32]))
+def reduce_tile(x, out):
+    for tile in hl.tile(x.size(1)):
+        out[0, tile] = hl.reduce(larger, x[:, tile], 0, other=float("-inf"))
+        out[1, 0] = hl.reduce(lambda a, b: a + b, x[:, tile], None)
+
+
+def test_reduce_over_all_dims_counts_each_lane_once() -> None:
+    x, out = torch.randn(5, 21), torch.zeros(2, 21)
+    reduce_tile(x, out)
+    torch.testing.assert_close(out[0], x.amax(0))
+    torch.testing.assert_close(out[1, 0], x.sum(), rtol=1e-5, atol=1e-5)
+
+
+def segment(a, i, b, j):
+    return torch.where(i == j, a + b, b), j
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_associative_scan(reverse: bool) -> None:
+    x, keys = torch.randn(21, 23), torch.randint(0, 4, (21, 23)).sort(1)[0].int()
+
+    def scanned(v: Any, k: Any) -> Any:
+        return hl.associative_scan(segment, (v, k), dim=1, reverse=reverse)[0]
+
+    out = run_rows(scanned, x, keys, like=x)
+    expected = torch.empty_like(x)
+    order = range(22, -1, -1) if reverse else range(23)
+    for row in range(21):
+        total, last = 0.0, None
+        for column in order:
+            key = keys[row, column].item()
+            total = total + x[row, column] if key == last else x[row, column]
+            last = key
+            expected[row, column] = total
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+
+
+@helion.kernel(config=helion.Config(block_sizes=[32]))
+def scan_tiles(x, out):
+    for tile in hl.tile(x.size(1)):
+        out[0, :, tile] = hl.associative_scan(larger, x[:, tile], 1, reverse=True)
+        out[1, :, tile] = hl.cumsum(x[:, tile], 1, reverse=True)
+        out[2, :, tile] = hl.cumprod(x[:, tile], 1)
+
+
+def test_scans_along_a_partial_tile() -> None:
+    x = torch.rand(3, 21) - 2
+    out = torch.empty(3, 3, 21)
+    scan_tiles(x, out)
+    torch.testing.assert_close(out[0], x.flip(1).cummax(1)[0].flip(1))
+    torch.testing.assert_close(out[1], x.flip(1).cumsum(1).flip(1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(out[2], x.cumprod(1), rtol=1e-5, atol=1e-5)
+
+
+def test_combine_functions_are_closed() -> None:
+    x = torch.randn(21, 23)
+    with pytest.raises(exc.UnsupportedOperation, match="combine function"):
+        run_rows(lambda v: hl.reduce(lambda a, b: a + b * v.size(0), v, 1), x, like=x[:, 0])
+    with pytest.raises(exc.StaleValue):
+        run_rows(lambda v: hl.reduce(lambda a, b: a + b * v.sum(), v, 1), x, like=x[:, 0])
+    with pytest.raises(exc.ShapeMismatch, match="2 results"):
+        run_rows(lambda v: hl.reduce(lambda a, b: (a, b), v, 1), x, like=x[:, 0])
+
+
+# --- views
+
+
+def test_join_split_subscript_and_tile_functions() -> None:
+    x, y = torch.randn(21, 16), torch.randn(21, 16)
+    joined = run_rows(lambda a, b: hl.join(a, b), x, y, like=torch.empty(21, 16, 2))
+    torch.testing.assert_close(joined, torch.stack([x, y], -1))
+    left, right = run_rows(lambda a: hl.split(a.reshape(-1, 8, 2)), x, like=(x[:, :8], x[:, :8]))
+    torch.testing.assert_close(left, x[:, ::2])
+    torch.testing.assert_close(right, x[:, 1::2])
+    raised = run_rows(lambda a: hl.subscript(a, [slice(None), None, slice(None)]) * 2, x, like=torch.empty(21, 1, 16))
+    torch.testing.assert_close(raised, x[:, None] * 2)
+    with pytest.raises(exc.ShapeMismatch):
+        run_rows(lambda a: hl.split(a), x, like=(x, x))
+
+
+@helion.kernel(config=ROWS)
+def tile_facts(x, out):
+    for tile in hl.tile(x.size(0)):
+        out[tile, 0] = hl.tile_index(tile)
+        out[tile, 1] = hl.tile_begin(tile) + hl.zeros([tile], torch.int32)
+        out[tile, 2] = hl.tile_end(tile) + hl.zeros([tile], torch.int32)
+        out[tile, 3] = hl.tile_block_size(tile) + hl.zeros([tile], torch.int32)
+        out[tile, 4] = hl.tile_id(tile) + hl.zeros([tile], torch.int32)
+        out[tile, 5] = hl.tile_count(tile) + hl.arange(tile.block_size)
+
+
+def test_tile_functions() -> None:
+    x, out = torch.empty(21), torch.empty(21, 6, dtype=torch.int32)
+    tile_facts(x, out)
+    index = torch.arange(21)
+    last = index >= 16
+    expected = [index, last * 16, torch.where(last, 21, 16), torch.full((21,), 16), last.long(), 2 + index % 16]
+    assert torch.equal(out, torch.stack(expected, 1).int())
+
+
+# --- reshapes of tiles carry the mask, or are refused
+
+
+@helion.kernel(config=ROWS)
+def merge_tile(x, out):
+    for tile in hl.tile(x.size(0)):
+        flat = (x[tile, :] + 1).reshape(-1)
+        hl.atomic_add(out, [0], flat.sum())
+        hl.atomic_add(out, [1], flat.amax())
+
+
+def test_merged_tile_is_masked() -> None:
+    x, out = torch.rand(21, 8), torch.zeros(2)
+    merge_tile(x, out)
+    torch.testing.assert_close(out[0], (x + 1).sum(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(out[1], (x[:16] + 1).amax() + (x[16:] + 1).amax())
+
+
+@helion.kernel(config=ROWS)
+def split_tile(x, out):
+    for tile in hl.tile(x.size(0)):
+        pairs = (x[tile] + 1).reshape(-1, 4)
+        hl.atomic_add(out, [0], pairs.sum(0).amax())
+        hl.atomic_add(out, [1], pairs.amax(1).sum())
+
+
+def test_split_tile_is_masked() -> None:
+    x, out = torch.rand(20), torch.zeros(2)
+    split_tile(x, out)
+    pairs = (x + 1).reshape(5, 4)
+    torch.testing.assert_close(out[0], pairs[:4].sum(0).amax() + pairs[4:].sum(0).amax())
+    torch.testing.assert_close(out[1], pairs.amax(1).sum())
+    with pytest.raises(exc.UnsupportedReshape):
+        split_tile(torch.rand(21), out)  # the last tile would end within a group of four
+
+
+@helion.kernel(config=helion.Config(block_sizes=[16, 16]))
+def merge_two_tiles(x, out):
+    for tile_m, tile_n in hl.tile(x.shape):
+        hl.atomic_add(out, [0], x[tile_m, tile_n].reshape(-1).sum())
+
+
+def test_merging_two_tiles_is_refused() -> None:
+    with pytest.raises(exc.UnsupportedReshape) as caught:
+        merge_two_tiles(torch.rand(21, 21), torch.zeros(1))
+    assert caught.value.location.line == merge_two_tiles.fn.__code__.co_firstlineno + 3
+
+
+@pytest.mark.parametrize(
+    ("function", "columns"),
+    [(lambda v: v.reshape(-1, 5, 3), 15), (lambda v: torch.cat([v[:, None], v[:, None]], 1).reshape(-1, 46), 23)],
+)
+def test_reshapes_that_would_mix_padding_are_refused(function: Any, columns: int) -> None:
+    x = torch.randn(21, columns)
+    with pytest.raises(exc.UnsupportedReshape):
+        run_rows(function, x, like=function(x))
+
+
+@helion.kernel(config=helion.Config(block_sizes=[32]))
+def flip_tile(x, out):
+    for tile in hl.tile(x.size(0)):
+        out[tile, 0] = x[tile].flip(0)
+        out[tile, 1] = x[tile].roll(3, 0)
+        out[tile, 2] = x[tile].sort()[0]
+        out[tile, 3] = x[tile].argsort(descending=True)
+        out[tile, 4] = x[tile][0] + hl.zeros([tile])
+
+
+def test_movement_within_a_partial_tile() -> None:
+    x, out = torch.randn(21), torch.empty(21, 5)
+    flip_tile(x, out)
+    expected = [x.flip(0), x.roll(3, 0), x.sort()[0], x.argsort(descending=True).float(), x[0].expand(21)]
+    torch.testing.assert_close(out, torch.stack(expected, 1))
+
+
+# --- products
+
+
+def multiply(a: torch.Tensor, b: torch.Tensor, acc: torch.Tensor | None, out_dtype: Any, like: torch.Tensor) -> torch.Tensor:
+    out = torch.empty_like(like)
+    kernel = dot_kernel if acc is None else dot_acc_kernel
+    kernel.reset()
+    kernel(*((a, b, out_dtype, out) if acc is None else (a, b, acc, out_dtype, out)))
+    return out
+
+
+@helion.kernel(config=helion.Config(block_sizes=[32, 32, 32]))
+def dot_kernel(a, b, out_dtype, out):
+    for tile_m, tile_n in hl.tile(out.shape):
+        acc = hl.zeros([tile_m, tile_n], dtype=out.dtype)
+        for tile_k in hl.tile(a.size(1)):
+            acc = acc + hl.dot(a[tile_m, tile_k], b[tile_k, tile_n], out_dtype=out_dtype)
+        out[tile_m, tile_n] = acc
+
+
+@helion.kernel(config=helion.Config(block_sizes=[32, 32, 32]))
+def dot_acc_kernel(a, b, seed, out_dtype, out):
+    for tile_m, tile_n in hl.tile(out.shape):
+        acc = seed[tile_m, tile_n]
+        for tile_k in hl.tile(a.size(1)):
+            acc = hl.dot(a[tile_m, tile_k], b[tile_k, tile_n], acc=acc, out_dtype=out_dtype)
+        out[tile_m, tile_n] = acc
+
+
+@pytest.mark.parametrize(
+    ("dtype", "out_dtype"),
+    [
+        (torch.float32, None), (torch.float16, None), (torch.bfloat16, None), (torch.int8, None), (torch.float8_e4m3fn, None),
+        (torch.float8_e5m2, None), (torch.float16, torch.float16), (torch.float32, torch.float32),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("with_acc", [False, True])
+def test_dot(dtype: torch.dtype, out_dtype: Any, with_acc: bool) -> None:
+    if dtype is torch.int8:
+        a, b = torch.randint(-9, 9, (45, 37), dtype=dtype), torch.randint(-9, 9, (37, 50), dtype=dtype)
+    else:
+        a, b = torch.randn(45, 37).to(dtype), torch.randn(37, 50).to(dtype)
+    wide = out_dtype or (torch.int32 if dtype is torch.int8 else torch.float32)
+    exact = a.double() @ b.double()
+    acc = torch.randint(-5, 5, exact.shape).to(wide) if with_acc else None
+    out = multiply(a, b, acc, out_dtype, exact.to(wide))
+    expected = exact if acc is None else exact + acc.double()
+    tolerance = 2e-2 if wide is torch.float16 else 1e-4
+    torch.testing.assert_close(out.double(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_sums_become_accumulators_only_where_nothing_rounds_differently() -> None:
+    a, b = torch.randn(45, 37), torch.randn(37, 50)
+    code = dot_kernel.bind((a, b, None, torch.empty(45, 50))).to_triton_code()
+    assert "acc=acc" in code
+    half = rounding_sum.bind((a.half(), b.half(), torch.empty(45, 50))).to_triton_code()
+    assert "acc=" not in half.replace("acc = ", "")
+
+
+@helion.kernel(config=helion.Config(block_sizes=[32, 32, 32]))
+def rounding_sum(a, b, out):
+    for tile_m, tile_n in hl.tile(out.shape):
+        acc = hl.zeros([tile_m, tile_n])
+        for tile_k in hl.tile(a.size(1)):
+            acc = acc + a[tile_m, tile_k] @ b[tile_k, tile_n]  # the product is rounded to float16 first
+        out[tile_m, tile_n] = acc
+
+
+@helion.kernel(config=helion.Config(block_sizes=[16, 32]))
+def scaled_products(a, a_scale, b, b_scale, kind, out):
+    for tile_m, tile_n in hl.tile(out.shape):
+        acc = hl.full([tile_m, tile_n], 1.0)
+        out[tile_m, tile_n] = hl.dot_scaled(
+            a[tile_m, :], a_scale[tile_m, :], kind, b[:, tile_n], b_scale[tile_n, :], kind, acc=acc
+        )
+
+
+E2M1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6]
+
+
+@pytest.mark.parametrize("kind", ["e4m3", "e2m1", "bf16"])
+def test_dot_scaled(kind: str) -> None:
+    m, n, k = 16, 32, 64
+    a_scale, b_scale = torch.randint(124, 130, (m, k // 32)).byte(), torch.randint(124, 130, (n, k // 32)).byte()
+    if kind == "e2m1":
+        a, b = torch.randint(0, 256, (m, k // 2)).byte(), torch.randint(0, 256, (k // 2, n)).byte()
+        table = torch.tensor(E2M1)
+        left = torch.stack([table[(a & 15).long()], table[(a >> 4).long()]], 2).reshape(m, k)
+        right = torch.stack([table[(b & 15).long()], table[(b >> 4).long()]], 1).reshape(k, n)
+    else:
+        dtype = torch.float8_e4m3fn if kind == "e4m3" else torch.bfloat16
+        a, b = torch.randn(m, k).to(dtype), torch.randn(k, n).to(dtype)
+        left, right = a.float(), b.float()
+    out = torch.empty(m, n)
+    scaled_products.reset()
+    scaled_products(a, a_scale, b, b_scale, kind, out)
+    left = left * torch.exp2(a_scale.float() - 127).repeat_interleave(32, 1)
+    right = right * torch.exp2(b_scale.float() - 127).repeat_interleave(32, 1).T
+    torch.testing.assert_close(out, left @ right + 1, rtol=1e-4, atol=1e-4)
+
+
+def test_dot_scaled_checks_its_formats() -> None:
+    scale = torch.zeros(32, 2).byte()
+    with pytest.raises(exc.DtypeMismatch):
+        scaled_products(torch.randn(32, 64), scale, torch.randn(64, 32), scale, "e4m3", torch.empty(32, 32))
+
+
+# --- lookups of host tables
+
+
+@helion.kernel(config=ROWS)
+def lookups(index, table, edges, x, out, places):
+    for tile in hl.tile(index.size(0)):
+        out[tile, :] = torch.nn.functional.embedding(index[tile], table) + torch.index_select(table, 0, index[tile])
+        places[tile, 0] = torch.bucketize(x[tile], edges)
+        places[tile, 1] = torch.searchsorted(edges, x[tile], right=True)
+        places[tile, 2] = torch.isin(index[tile], index[2:7])
+
+
+def test_lookups() -> None:
+    index, table, x = torch.randint(0, 30, (21,)), torch.randn(30, 11), torch.randn(21).round(decimals=1)
+    edges = torch.linspace(-1, 1, 11).round(decimals=1)
+    out, places = torch.empty(21, 11), torch.empty(21, 3, dtype=torch.int64)
+    lookups(index, table, edges, x, out, places)
+    torch.testing.assert_close(out, table[index] * 2)
+    expected = [torch.bucketize(x, edges), torch.searchsorted(edges, x, right=True), torch.isin(index, index[2:7]).long()]
+    assert torch.equal(places, torch.stack(expected, 1))
