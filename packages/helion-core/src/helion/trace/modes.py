@@ -61,7 +61,14 @@ class FunctionMode(TorchFunctionMode):
             args, kwargs = tree_map_only(Tile, lambda tile: tile.block_size, (args, kwargs))
         args, kwargs = tree_map_only(_TENSOR, self._host, (args, kwargs))
         with tracer.env.lenient():
-            return func(*args, **kwargs)
+            try:
+                return func(*args, **kwargs)
+            except exc.Base:
+                raise
+            except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+                name = getattr(func, "__name__", str(func)).strip("_")
+                reason = str(error).split("\n")[0]
+                raise exc.TracingFailed(op=name, reason=reason, location=location.here()) from error
 
     def _host(self, tensor: torch.Tensor) -> torch.Tensor:
         """A real tensor (a global, say) as the fake one that stands for it."""
