@@ -59,6 +59,11 @@ def run(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
             instead="keep it a 0-d device value; use it directly in expressions, indices, bounds and conditions",
             location=location.here(),
         )  # fmt: skip
+    if name in ("size", "stride"):
+        raise exc.UnsupportedOperation(
+            op="a torch operator that asks for sizes as numbers", reason="", location=location.here(),
+            instead="write it with operators on tiles, or call it on the host before the tile loop",
+        )  # fmt: skip
     if inplace.is_inplace(func):
         return inplace.apply(tracer, func, args, kwargs)
     result = _decompose(tracer, func, args, kwargs)

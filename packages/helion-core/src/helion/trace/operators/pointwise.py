@@ -75,6 +75,11 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
             op=name, problem=str(error).split("\n")[0], instead="convert the operands with .to(dtype) first",
             location=location.here(),
         ) from None  # fmt: skip
+    if name.startswith("bitwise_") and dtype.is_floating_point:
+        raise exc.DtypeMismatch(
+            op=name, problem=f"an operand is {dtype}", instead="use integers or bools; x.view(torch.int32) gives the bits",
+            location=location.here(),
+        )  # fmt: skip
     text = template(func, inputs, converted, options, dtype)
     op = ir.Pointwise(target=func, args=converted, kwargs=options, template=text, inputs=tuple(values))
     return tracer.emit(op, dims, dtype)
