@@ -25,23 +25,25 @@ def host_function(
     """The definition of the host function. `options` go to the launch; `replacements` maps the (line, name) of calls
     that only trace (such as hl.register_block_size) to the block size numbers they stand for, in order.
     """
-    node = copy.deepcopy(source.node)
-    node.decorator_list, node.returns = [], None
-    loops = number_loops(node)
-    for argument in [*node.args.posonlyargs, *node.args.args]:
-        argument.annotation = None
     last = max(phase.loop for phase in program.phases)
-    assigned = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    assigned = _assigned(source.node) if program.scalars else set()
     entry = {s: f"_entry_{s.name}" for s in program.scalars if s.source in assigned}  # read before they are assigned
     names = {s: entry.get(s, s.source) for s in program.scalars}
     grid = grid_text(program, layout, config, names, persistent)
     launch = _launch(program, grid, options, names)
+    loops = number_loops(source.node)
     replaced = {loops[phase.loop]: launch if phase.loop == last else ast.Pass() for phase in program.phases}
+    # a copy in which tile loops are replaced: deepcopy takes what its memo already holds
+    node = copy.deepcopy(source.node, {id(loop): ast.copy_location(new, loop) for loop, new in replaced.items()})
+    node.decorator_list, node.returns = [], None
+    for argument in [*node.args.posonlyargs, *node.args.args]:
+        argument.annotation = None
     sizes = {
         where: [None if k is None else layout.block_sizes[program.blocks[k]] for k in numbers]
         for where, numbers in replacements.items()
     }
-    node = _Replace(replaced, sizes).visit(node)
+    if any(sizes.values()):
+        node = _Replace(sizes).visit(node)
     node.body[:0] = [ast.parse(f"{name} = {scalar.source}").body[0] for scalar, name in entry.items()]
     text = ast.unparse(launch)
     for name in (KERNEL, LAUNCH, TORCH, UNITS):
@@ -52,6 +54,10 @@ def host_function(
 
 
 _DEFAULTS = {TORCH: "torch"}
+
+
+def _assigned(node: ast.FunctionDef) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def _launch(program: Program, grid: str, options: Mapping[str, Any], names: Mapping[HostScalar, str]) -> ast.stmt:
@@ -98,15 +104,10 @@ def _count(r: Range, layout: Layout, printer: Printer) -> str:
 
 
 class _Replace(ast.NodeTransformer):
-    """Puts launches in place of tile loops, and numbers in place of calls that only matter while tracing."""
+    """Puts numbers in place of calls that only matter while tracing."""
 
-    def __init__(self, loops: Mapping[ast.For, ast.stmt], sizes: dict[tuple[int, str], list[int | None]]) -> None:
-        self.loops, self.sizes = loops, sizes
-
-    def visit_For(self, node: ast.For) -> ast.AST:
-        if node in self.loops:
-            return ast.copy_location(copy.deepcopy(self.loops[node]), node)
-        return self.generic_visit(node)
+    def __init__(self, sizes: dict[tuple[int, str], list[int | None]]) -> None:
+        self.sizes = sizes
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
