@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import exc
+
+if TYPE_CHECKING:
+    from .lower.spec import ConfigSpec
 
 SINGULAR = {
     "block_size": "block_sizes",
@@ -83,6 +86,10 @@ class Config(Mapping[str, Any]):
     def replace(self, **changes: Any) -> Config:
         """A copy with `changes` made."""
         return Config(**{**self._items, **_canonical(changes)})
+
+    def repair(self, spec: ConfigSpec) -> tuple[Config, list[str]]:
+        """The nearest config that is legal for `spec`, and a note for everything that was changed."""
+        return spec.repair(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys as plain JSON values."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -42,6 +44,16 @@ class Generated:
         """The same kernel without descriptors, for tensors that do not start at a multiple of 16 bytes."""
         assert self.regenerate is not None
         return self.regenerate(self.config.replace(indexing="pointer"))
+
+    @cached_property
+    def identity(self) -> str:
+        """A hash of all that runs on the device: configs with equal ones are the same candidate."""
+        options = dict(self.options)
+        if "for " not in self.kernel_source.rpartition("@triton.jit")[2]:
+            options.pop("num_stages", None)  # only loops are pipelined
+        host = ast.unparse(self.host).replace(f"num_stages={self.options['num_stages']}", "")
+        text = "\0".join([self.kernel_source, repr(sorted(options.items())), host])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def module_text(self) -> str:
         """The whole module as text."""

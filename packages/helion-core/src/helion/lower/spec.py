@@ -92,7 +92,7 @@ class ConfigSpec:
         result: dict[str, Any] = {}
         for name, keys in self.lists.items():
             if name in config:
-                result[name] = _check_list(name, self._spread(name, config[name]), keys)
+                result[name] = _check_list(name, self.spread(name, config[name]), keys)
             elif name in base and name == "block_sizes":
                 result[name] = list(base[name])
             else:
@@ -101,7 +101,7 @@ class ConfigSpec:
             result[name] = _check(name, config[name], key) if name in config else key.default
         return self._fill(result)
 
-    def _spread(self, name: str, value: Any) -> Any:
+    def spread(self, name: str, value: Any) -> Any:
         """One value for all entries of a collective list as a list, with pointers where it cannot apply."""
         if name not in self.collective or isinstance(value, tuple):
             return value
@@ -114,7 +114,7 @@ class ConfigSpec:
         if not isinstance(value, (list, tuple)):
             return value
         for single in access.INDEXING:
-            if tuple(value) == self._spread(name, single):
+            if tuple(value) == self.spread(name, single):
                 return single
         return tuple(value)
 
@@ -142,7 +142,7 @@ class ConfigSpec:
 
     def _repaired_list(self, name: str, value: Any, notes: list[str]) -> list[Any]:
         keys = self.lists[name]
-        given = self._spread(name, value)
+        given = self.spread(name, value)
         given = given if isinstance(given, tuple) else (given,) * len(keys)
         if len(given) != len(keys):
             notes.append(f"{name}: {len(given)} entries given, {len(keys)} wanted")
@@ -279,7 +279,7 @@ def _take_defaults(spec: ConfigSpec) -> None:
         return
     default = spec.default()
     for name, keys in spec.lists.items():
-        values = spec._spread(name, default[name])
+        values = spec.spread(name, default[name])
         spec.lists[name] = [key.with_default(v) for key, v in zip(keys, values, strict=True)]
     for name, key in spec.scalars.items():
         spec.scalars[name] = key.with_default(default[name])
