@@ -139,6 +139,21 @@ class DeviceMismatch(Base):
     hint = "move all of them to one device"
 
 
+class HostDataNeeded(Base):
+    code = "HLN016"
+    message = "the host code of a kernel needs the data of a tensor here ({op})"
+    hint = (
+        "the host code is traced with shapes and dtypes only: compute the number before the call and pass it as an argument, "
+        "or compute it inside the tile loop"
+    )
+
+
+class UnsupportedTensor(Base):
+    code = "HLN017"
+    message = "argument `{name}` is a {what} tensor, which a kernel cannot address"
+    hint = "pass {instead}"
+
+
 # --- tiles, shapes and memory (HLN1xx) --------------------------------------------------------------------------------
 
 
@@ -268,6 +283,12 @@ class TracingFailed(Base):
 class DtypeMismatch(Base):
     code = "HLN208"
     message = "{op}: {problem}"
+    hint = "{instead}"
+
+
+class UnknownAttribute(Base, AttributeError):
+    code = "HLN209"
+    message = "{owner} has no attribute `{name}`"
     hint = "{instead}"
 
 

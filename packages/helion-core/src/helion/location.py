@@ -13,12 +13,22 @@ import torch
 
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+_STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_INSTALLED = ("site-packages" + os.sep, "dist-packages" + os.sep)
+_LIBRARIES = tuple(folder + name + os.sep for folder in _INSTALLED for name in ("sympy", "numpy", "triton"))
 
 
 @functools.cache
 def is_user_file(filename: str) -> bool:
-    """Whether `filename` holds code of the kernel's author, that is, neither ours nor torch's."""
-    return not filename.startswith((_OWN, _TORCH, "<frozen")) and "site-packages/sympy/" not in filename
+    """Whether `filename` holds code of the kernel's author: neither ours nor torch's, nor that of a library below them."""
+    if filename.startswith((_OWN, _TORCH, "<frozen")) or any(name in filename for name in _LIBRARIES):
+        return False
+    return not filename.startswith(_STANDARD) or any(folder in filename for folder in _INSTALLED)
+
+
+def is_own_file(filename: str) -> bool:
+    """Whether `filename` holds code of this package."""
+    return filename.startswith(_OWN)
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,11 @@ class Location:
 
     def __str__(self) -> str:
         return f"{self.filename}:{self.line}"
+
+    @property
+    def expression(self) -> str:
+        """The source text of the span; empty where its end is not known."""
+        return self.text[self.column : self.end_column] if self.end_column > self.column else ""
 
     def show(self) -> str:
         """The place, the source line and a caret below the expression, as three lines of text."""
@@ -68,7 +83,16 @@ def _locate(frame: FrameType, lasti: int, line: int) -> Location:
     if span is None:
         return Location(filename, line)
     start, end, column, end_column = span
-    return Location(filename, start, column, end_column if end == start else -1)
+    return from_bytes(filename, start, column, end_column if end == start else -1)
+
+
+def from_bytes(filename: str, line: int, column: int, end_column: int) -> Location:
+    """A place whose columns count bytes, as those of syntax trees and instructions do."""
+    text = linecache.getline(filename, line)
+    if not text.isascii():
+        data = text.encode()
+        column, end_column = (len(data[:c].decode(errors="ignore")) if c >= 0 else c for c in (column, end_column))
+    return Location(filename, line, column, end_column)
 
 
 def user_frame(depth: int = 1) -> FrameType | None:
@@ -116,6 +140,16 @@ def trim(traceback: TracebackType | None) -> TracebackType | None:
     for entry in reversed(entries):
         result = TracebackType(result, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return result
+
+
+def of_traceback(traceback: TracebackType | None) -> Location | None:
+    """The user's expression that `traceback` leads to: that of its innermost frame of the user's."""
+    last = None
+    while traceback is not None:
+        if is_user_file(traceback.tb_frame.f_code.co_filename):
+            last = traceback
+        traceback = traceback.tb_next
+    return None if last is None else _locate(last.tb_frame, last.tb_lasti, last.tb_lineno)
 
 
 def raised_in_user_code(traceback: TracebackType | None) -> bool:

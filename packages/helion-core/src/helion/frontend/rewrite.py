@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from types import FunctionType
 
 from .. import exc
-from ..location import Location
+from ..location import Location, from_bytes
 from . import control
 from .build import compile_like
 from .liveness import Liveness, Names, binds, writes
@@ -65,9 +65,14 @@ def refuse_unsupported(source: FunctionSource) -> None:
     for node in ast.walk(source.node):
         found = refused.get(type(node))
         if found is not None:
-            line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]
-            location = Location(source.filename, line, column, node.end_col_offset or -1)  # type: ignore[attr-defined]
-            raise exc.UnsupportedSyntax(what=found[0], instead=found[1], location=location)
+            raise exc.UnsupportedSyntax(what=found[0], instead=found[1], location=place_of(source.filename, node))
+
+
+def place_of(filename: str, node: ast.AST) -> Location:
+    """Where `node` stands: its whole text where it fits on one line, else what its first line holds of it."""
+    line, end_line = node.lineno, node.end_lineno  # type: ignore[attr-defined]
+    end = node.end_col_offset if end_line == line else -1  # type: ignore[attr-defined]
+    return from_bytes(filename, line, node.col_offset, end)  # type: ignore[attr-defined]
 
 
 def _mangle_private(node: ast.AST, qualname: str) -> None:

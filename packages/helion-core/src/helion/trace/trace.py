@@ -14,10 +14,11 @@ from torch._dynamo.source import ConstantSource
 from torch.fx.experimental.symbolic_shapes import DimDynamic
 from torch.utils._pytree import tree_map_only
 
-from .. import exc, location
+from .. import location
 from ..frontend import engine
 from ..ir import HostScalar, Program
 from ..settings import Settings
+from . import failures
 from .indexing import fake_like
 from .tracer import Tracer
 
@@ -43,7 +44,7 @@ class Traced:
 def trace(function: FunctionType, name: str, args: Sequence[Any], settings: Settings, constants: set[str]) -> Traced:
     """Runs the rewritten `function` on stand-ins for `args`. `constants` names parameters that are baked in.
 
-    Raises errors of the catalogue, placed at the user's line; exceptions of the user's own host code pass through.
+    Raises errors of the catalogue, placed at the user's line; exceptions of the user's own code pass through.
     """
     tracer = Tracer(name, settings)
     parameters = list(inspect.signature(function).parameters)
@@ -56,8 +57,10 @@ def trace(function: FunctionType, name: str, args: Sequence[Any], settings: Sett
         with engine.activate(tracer), tracer.running():
             function(*stand_ins)
         program = tracer.program()
-    except exc.Base as error:
-        raise error.with_traceback(location.trim(error.__traceback__)) from error.__cause__
+    except Exception as error:
+        told = failures.host_error(error)
+        cause = error.__cause__ if told is error else error
+        raise told.with_traceback(location.trim(error.__traceback__)) from cause
     guards = tuple(g.expr for g in tracer.env.guards if not tracer.env.is_device(g.expr))
     return Traced(program, dict(tracer.replacements), guards, symbols, tuple(tracer.inlined), dict(tracer.sites), tracer.jagged_rows())
 

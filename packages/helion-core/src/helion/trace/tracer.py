@@ -17,7 +17,7 @@ from ..ir import Block, BlockSize, Dim, HostScalar, HostTensor, Phase, Program, 
 from ..language.loops import TileLoop
 from ..lower.fuse import fuse_accumulators
 from ..settings import Settings
-from . import branches, callees, jagged, loops, shapes
+from . import branches, callees, failures, jagged, loops, shapes
 from .names import HostNames
 from .symbols import KernelShapeEnv, expr_of, is_symbolic
 from .values import Tile, TileTensor
@@ -371,7 +371,7 @@ class Tracer:
         from .modes import device_modes
 
         try:
-            with device_modes(self):
+            with failures.device_code(), device_modes(self):
                 finals = body(self.item(loop, ranges), *values)
         finally:
             self.block = None

@@ -1,0 +1,155 @@
+"""Whatever goes wrong while a kernel is traced, told at the user's line in words of the kernel's author.
+
+Device code: errors of the catalogue get a place; what the author raised, and what Python says of the author's own names and
+constants, stays what it is; any other exception becomes `TracingFailed` with the original as its cause. Host code: exceptions
+stay what torch raised, but for questions about data that host code cannot answer while it is traced.
+"""
+
+from __future__ import annotations
+
+import dis
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedOperatorException,
+)
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+from .. import exc, location
+
+_DATA = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
+_RAISING = {"RAISE_VARARGS", "RERAISE"}
+# Names in the text of an exception that show that it speaks of device values or comes from torch.
+_OURS = re.compile(
+    r"\b(Tile|TileTensor|FakeTensor|SymInt|SymFloat|SymBool|StackTensor|Undefined|Tensors?|torch|dtypes?"
+    r"|invalid combination of arguments|scalar)\b"
+)
+_NUMPY = re.compile(r"\bnumpy\b|__array")
+
+
+@contextmanager
+def device_code() -> Iterator[None]:
+    """Turns what the body of a tile loop raises into what its author is to see."""
+    try:
+        yield
+    except exc.Base as error:
+        raise error.at(location.of_traceback(error.__traceback__))
+    except Exception as error:
+        told = _device_error(error)
+        if told is error:
+            raise
+        raise told.with_traceback(location.trim(error.__traceback__)) from error
+
+
+def host_error(error: Exception) -> Exception:
+    """What the author sees of an exception that came out of a kernel's host code; often `error` itself."""
+    if isinstance(error, exc.Base):
+        return error
+    place = location.of_traceback(error.__traceback__)
+    if isinstance(error, _DATA) or _asks_for_data(error):
+        return exc.HostDataNeeded(op=_expression(place), location=place)
+    if isinstance(error, UnsupportedOperatorException):
+        return exc.TracingFailed(op=_expression(place), reason=_reason(error), location=place)
+    if _in_package(error.__traceback__):
+        return exc.InternalError(text=_reason(error), location=place)
+    _note(error, place)
+    return error
+
+
+def _asks_for_data(error: Exception) -> bool:
+    text = str(error)
+    return "Cannot access data pointer of Tensor" in text or ".tolist() is not supported for tensor subclasses" in text or (
+        ".numpy() is not supported for tensor subclasses" in text
+    )
+
+
+def _device_error(error: Exception) -> Exception:
+    traceback = error.__traceback__
+    place = location.of_traceback(traceback)
+    if location.raised_in_user_code(traceback) and _is_authors_own(error, traceback):
+        _note(error, place)
+        return error
+    if isinstance(error, RecursionError):
+        return exc.UnsupportedOperation(
+            op="a recursion that does not end while tracing", reason="", location=place,
+            instead="write a loop, or end the recursion by a condition on constants",
+        )  # fmt: skip
+    if isinstance(error, AttributeError) and error.name:
+        return _unknown_attribute(error, place)
+    if isinstance(error, AssertionError) and _in_package(traceback):
+        return exc.InternalError(text=_reason(error), location=place)
+    return exc.TracingFailed(op=_expression(place), reason=_reason(error), location=place)
+
+
+def _is_authors_own(error: Exception, traceback: TracebackType | None) -> bool:
+    """Whether an exception whose innermost frame is the author's was raised by the author, or speaks of the author's things only."""
+    if _was_raised_by_statement(traceback) or isinstance(error, NameError):
+        return True
+    return type(error).__module__ == "builtins" and not _OURS.search(str(error)) and not _of_ours(error)
+
+
+def _of_ours(error: Exception) -> bool:
+    owner = getattr(error, "obj", None)
+    module = getattr(owner, "__name__", "") if isinstance(owner, type(sys)) else type(owner).__module__
+    return isinstance(error, AttributeError) and (module or "").split(".")[0] in ("torch", "helion")
+
+
+def _was_raised_by_statement(traceback: TracebackType | None) -> bool:
+    assert traceback is not None
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code, at = traceback.tb_frame.f_code, traceback.tb_lasti
+    return any(i.offset == at and i.opname in _RAISING for i in dis.get_instructions(code))
+
+
+def _unknown_attribute(error: AttributeError, place: location.Location | None) -> exc.Base:
+    from .values import Tile, TileTensor
+
+    owner, name = error.obj, str(error.name)
+    if isinstance(owner, Tile):
+        shown, known = "a tile", ["begin", "end", "index", "block_size", "id", "count"]
+    elif isinstance(owner, type(sys)):
+        shown, known = f"`{owner.__name__}`", dir(owner)
+    else:
+        shown = "a device value" if isinstance(owner, TileTensor) else f"a `{type(owner).__name__}`"
+        known = dir(owner)
+    return exc.UnknownAttribute(owner=shown, name=name, instead=_suggestion(name, known), location=place)
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    import difflib
+
+    public = [k for k in known if not k.startswith("_")]
+    close = difflib.get_close_matches(name, public, n=1)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return f"there are {', '.join(f'`{k}`' for k in public)}" if len(public) < 10 else "see its documentation"
+
+
+def _in_package(traceback: TracebackType | None) -> bool:
+    last = ""
+    while traceback is not None:
+        last, traceback = traceback.tb_frame.f_code.co_filename, traceback.tb_next
+    return location.is_own_file(last)
+
+
+def _expression(place: location.Location | None) -> str:
+    text = place.expression if place is not None else ""
+    return f"`{text}`" if text else "this line"
+
+
+def _reason(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+
+
+def _note(error: Exception, place: location.Location | None) -> None:
+    """Shows the place below an exception that stays what it is, where Python can (3.11 and newer)."""
+    if place is not None and hasattr(error, "add_note"):
+        error.add_note(place.show())
