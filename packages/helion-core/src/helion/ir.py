@@ -19,6 +19,7 @@ import torch
 from .location import Location
 
 Size = int | sympy.Expr
+ARRIVALS = "arrivals"  # the host tensor in which programs count themselves at grid-wide barriers
 _range_ids = itertools.count()
 
 
@@ -537,6 +538,11 @@ class Program:
     symbols: dict[sympy.Symbol, Value | Range | BlockSize | HostScalar]
     min_lanes: dict[int, int] = field(default_factory=dict)
 
+    @property
+    def stages(self) -> int:
+        """How many groups of phases run one after the other, with a grid-wide barrier between them."""
+        return 1 + max((phase.stage for phase in self.phases), default=0)
+
     def ops(self) -> Iterator[Op]:
         for phase in self.phases:
             yield from phase.body.walk()
@@ -591,6 +597,8 @@ class _Names:
                 return name if scalar else f"{name}.begin"
             case BlockSize(name=name) | HostScalar(name=name):
                 return name
+            case found:
+                raise AssertionError(found)
 
     def typed(self, value: Value) -> str:
         return f"{self(value)}: {short_dtype(value.dtype)}[{', '.join(map(self.size, value.shape))}]"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..ir import Program
+from collections.abc import Sequence
+
+from ..ir import ARRIVALS, Phase, Program
 from ..lower.grid import Persistence, axes, persistence
 from . import loops
 from .kernel import KernelEmitter
@@ -13,8 +15,11 @@ def emit_programs(program: Program, k: KernelEmitter) -> None:
     k.start()
     persistent = persistence(k.config)
     dims = axes(program, k.layout, k.config)
-    if persistent is not None:
-        _emit_persistent(program, persistent, k)
+    if program.stages > 1:
+        assert persistent is not None, "programs that wait for each other persist"
+        _emit_stages(program, persistent, k)
+    elif persistent is not None:
+        _emit_persistent(program.phases, persistent, k)
     elif dims is not None:
         (phase,) = program.phases
         pids = {phase.ranges[d]: f"tl.program_id({axis})" for axis, d in enumerate(dims)}
@@ -23,9 +28,33 @@ def emit_programs(program: Program, k: KernelEmitter) -> None:
         loops.emit_side_by_side(program.phases, k.let("pid", "tl.program_id(0)"), k)
 
 
-def _emit_persistent(program: Program, how: Persistence, k: KernelEmitter) -> None:
+BARRIER = """@triton.jit
+def _grid_barrier(arrivals):
+    tl.debug_barrier()
+    tl.atomic_add(arrivals, 1, sem="acq_rel", scope="gpu")
+    arrived = tl.atomic_add(arrivals, 0, sem="acquire", scope="gpu")
+    while arrived < tl.num_programs(0):
+        arrived = tl.atomic_add(arrivals, 0, sem="acquire", scope="gpu")
+    tl.debug_barrier()
+"""
+
+
+def _emit_stages(program: Program, how: Persistence, k: KernelEmitter) -> None:
+    """One loop over virtual program ids per stage; all programs meet between two of them (the launch is cooperative)."""
+    k.helpers["_grid_barrier"] = BARRIER
+    (arrivals,) = (name for tensor, name in k.tensors.items() if tensor.name == ARRIVALS)
+    for stage in range(program.stages):
+        if stage > 0:
+            k.write(f"_grid_barrier({arrivals}{f' + {stage - 1}' if stage > 1 else ''})")
+        phases = [phase for phase in program.phases if phase.stage == stage]
+        if phases:
+            with k.scope():
+                _emit_persistent(phases, how, k)
+
+
+def _emit_persistent(phases: Sequence[Phase], how: Persistence, k: KernelEmitter) -> None:
     """A loop over virtual program ids: neighbouring ones where `blocked`, else as far apart as there are programs."""
-    total = k.let("total", " + ".join(loops.program_count(phase, k) for phase in program.phases))
+    total = k.let("total", " + ".join(loops.program_count(phase, k) for phase in phases))
     pid = k.names.fresh("pid")
     if how.blocked:
         share = k.let("share", f"tl.cdiv({total}, tl.num_programs(0))")
@@ -35,4 +64,4 @@ def _emit_persistent(program: Program, how: Persistence, k: KernelEmitter) -> No
         bounds = f"tl.program_id(0), {total}, tl.num_programs(0)"
     k.write(f"for {pid} in tl.range({bounds}):")
     with k.indented():
-        loops.emit_side_by_side(program.phases, pid, k)
+        loops.emit_side_by_side(phases, pid, k)

@@ -89,6 +89,8 @@ def generate(
     persistent = persistence(config, reserved_sms)
     if persistent is not None and config.get("maxnreg"):
         options["maxnreg"] = config["maxnreg"]
+    if program.stages > 1:
+        options["launch_cooperative_grid"] = True
     host = host_function(source, lowered, k.layout, config, options, replacements, persistent)
     descriptors = tuple(k.descriptors)
 

@@ -92,7 +92,9 @@ def grid_text(
     units = f"{UNITS}({program.tensors[0].source})"
     if persistent.reserved:
         units = f"max(1, {units} - {persistent.reserved})"
-    return f"(min({total}, {units}{f' * {persistent.multiplier}' if persistent.multiplier > 1 else ''}),)"
+    grid = f"(min({total}, {units}{f' * {persistent.multiplier}' if persistent.multiplier > 1 else ''}),)"
+    # programs of the interpreter run one after the other, so one of them does all stages
+    return f"{grid} if {program.tensors[0].source}.is_cuda else (1,)" if program.stages > 1 else grid
 
 
 def _count(r: Range, layout: Layout, printer: Printer) -> str:

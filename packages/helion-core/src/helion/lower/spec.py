@@ -55,7 +55,7 @@ class ConfigSpec:
         lesser = next_smaller(plan)
         if lesser is None:
             return None
-        changed = {"num_stages": lesser.num_stages}
+        changed: dict[str, Any] = {"num_stages": lesser.num_stages}
         if blocks:
             changed["block_sizes"] = [lesser.block_sizes[b] for b in self.program.blocks]
         return self.normalize(config.replace(**changed))
@@ -235,13 +235,16 @@ def _scalar_keys(program: Program, target: Target | None) -> dict[str, Key]:
     dims = max(len(phase.ranges) for phase in program.phases)
     xyz = len(program.phases) == 1 and 1 < dims <= 3
     pid_types = PID_TYPES if xyz else tuple(p for p in PID_TYPES if p != "xyz")
+    staged = program.stages > 1  # programs that wait for each other must all be resident
+    if staged:
+        pid_types = tuple(p for p in PID_TYPES if p.startswith("persistent"))
     nvidia = target is None or target.backend == "cuda"
     warps = 32 if target is None or target.warp_size == 32 else 16
     return {
         "num_warps": power_key(1, warps, default=4),
         "num_stages": int_key(1, 8, default=2),
-        "pid_type": choice_key(pid_types, "flat"),
-        "num_sm_multiplier": power_key(1, 4, default=1),
+        "pid_type": choice_key(pid_types, "persistent_interleaved" if staged else "flat"),
+        "num_sm_multiplier": power_key(1, 1 if staged else 4, default=1),
         "maxnreg": choice_key(REGISTER_CAPS if nvidia else (None,), None),
     }
 

@@ -475,7 +475,12 @@ class Tracer:
 
     def _used_tensors(self) -> list[HostTensor]:
         used = {op.tensor for phase in self.phases for op in phase.body.walk() if isinstance(op, ir.Access)}
-        return [tensor for tensor in self.tensors.values() if tensor in used]
+        found = [tensor for tensor in self.tensors.values() if tensor in used]
+        barriers = max((phase.stage for phase in self.phases), default=0)
+        if barriers:
+            source = f"_torch.zeros({barriers}, dtype=_torch.int32, device={found[0].source}.device)"
+            found.append(HostTensor(ir.ARRIVALS, source, torch.int32, (barriers,), (1,), 0))
+        return found
 
     def _used_scalars(self) -> list[HostScalar]:
         used: set[sympy.Symbol] = set()
