@@ -31,10 +31,9 @@ def moe_matmul(x: torch.Tensor, weight: torch.Tensor, order: torch.Tensor, offse
 
 
 def moe(x: torch.Tensor, weight: torch.Tensor, expert: torch.Tensor) -> torch.Tensor:
-    order = torch.argsort(expert, stable=True)
-    counts = torch.bincount(expert, minlength=weight.size(0))
-    offsets = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
-    return moe_matmul(x, weight, order.to(torch.int32), offsets.to(torch.int32))
+    experts, order = torch.sort(expert, stable=True)
+    offsets = torch.searchsorted(experts, torch.arange(weight.size(0) + 1, device=x.device), out_int32=True)
+    return moe_matmul(x, weight, order.to(torch.int32), offsets)
 
 
 def reference(x: torch.Tensor, weight: torch.Tensor, expert: torch.Tensor) -> torch.Tensor:

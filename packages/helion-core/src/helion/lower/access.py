@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from .. import ir
-from ..ir import Access, HostTensor, Load, PointIndex, Program, Range, Size, SliceIndex, Store, TileIndex
+from ..ir import Access, Dot, DotScaled, For, HostTensor, Load, PointIndex, Program, Range, Size, SliceIndex, Store, TileIndex
 from .layout import Layout
 
 POINTER, BLOCK_PTR, DESCRIPTOR = "pointer", "block_ptr", "tensor_descriptor"
@@ -112,9 +112,20 @@ def choices(op: Access, program: Program, has_tma: bool) -> tuple[str, ...]:
     result = [POINTER]
     if has_block_pointers():
         result.append(BLOCK_PTR)
-    if has_tma and descriptor_order(op, dims) is not None and not _read_and_written(op.tensor, program):
+    if has_tma and descriptor_order(op, dims) is not None and not _needs_pointers(op, program):
         result.append(DESCRIPTOR)
     return tuple(result)
+
+
+def _needs_pointers(op: Access, program: Program) -> bool:
+    """Whether a descriptor would be wrong, or stop Triton, though shape and alignment allow one."""
+    return _read_and_written(op.tensor, program) or (isinstance(op, Store) and _beside_a_product(op, program))
+
+
+def _beside_a_product(op: Access, program: Program) -> bool:
+    """Whether a loop holds `op` and a matrix product: Triton's pipeliner for Blackwell fails on descriptor stores there."""
+    loops = [list(loop.body.walk()) for loop in program.ops() if isinstance(loop, For)]
+    return any(op in body and any(isinstance(o, (Dot, DotScaled)) for o in body) for body in loops)
 
 
 def _read_and_written(tensor: HostTensor, program: Program) -> bool:
@@ -139,7 +150,7 @@ def spelling(op: Access, wanted: str, layout: Layout, program: Program) -> str:
     if isinstance(op, Store) and any(_steps_short(d.range, layout) for d in dims):
         return POINTER
     if wanted == DESCRIPTOR and (
-        _read_and_written(op.tensor, program) or descriptor(op, dims, layout) is None
+        _needs_pointers(op, program) or descriptor(op, dims, layout) is None
     ):
         return POINTER
     if wanted == BLOCK_PTR and all(d.at is None or _lanes(op, d, layout) == 1 for d in dims):

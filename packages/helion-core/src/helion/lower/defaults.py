@@ -12,7 +12,7 @@ from typing import Any
 from ..ir import BlockSize, Program
 from ..runtime.targets import Target
 from .layout import Layout, next_power_of_two
-from .limits import fits, largest_value
+from .limits import fits, largest_value, most_warps
 from .rolling import roll_all, rollable
 from .traits import Product, Traits
 
@@ -190,6 +190,7 @@ def plans(program: Program, target: Target | None) -> Iterator[Plan]:
     """Plans for `program`, best first; all fit the target by estimate."""
     seen: list[Plan] = []
     for plan in _candidates(Traits(program), family(target)):
+        plan = replace(plan, num_warps=min(plan.num_warps, most_warps(target)))
         plan = _shrunk(program, _completed(program, plan), target)
         if not any((p.block_sizes, p.num_warps, p.num_stages, p.indexing, p.reduction_loop) ==
                    (plan.block_sizes, plan.num_warps, plan.num_stages, plan.indexing, plan.reduction_loop) for p in seen):  # fmt: skip

@@ -15,6 +15,11 @@ _ACCUMULATOR_REGISTERS = 160  # of a thread's 255: operands, addresses and the e
 _SMALLEST_SHARED = 65536  # bytes; what an unknown target is taken to have
 
 
+def most_warps(target: Target | None) -> int:
+    """Warps that a program may have: 1024 threads."""
+    return 1024 // (target.warp_size if target is not None else 32)
+
+
 def largest_value(program: Program, layout: Layout) -> int:
     """Lanes of the largest value of the program."""
     shapes = (layout.physical_shape(value) for op in program.ops() for value in op.results)
