@@ -2,7 +2,8 @@
 
 `pointer` serves every access. `block_ptr` and `tensor_descriptor` name a block by its first element: they clip at the bounds
 of the tensor, not of a tile, so a store needs a tile range that ends where the tensor does, and what a load holds behind the
-end of a shorter range is unknown. Descriptors (TMA) also want 16-byte aligned strides and a contiguous last dimension.
+end of a shorter range is unknown. Descriptors (TMA) also want 16-byte aligned strides and a contiguous last dimension, along
+which blocks start at multiples of 16 bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import sympy
 import torch
 
 from .. import ir
@@ -91,7 +93,7 @@ def descriptor_order(op: Access, dims: tuple[BlockDim, ...]) -> tuple[BlockDim, 
     if not all(isinstance(s, int) for s in (*tensor.sizes, *tensor.strides)):
         return None
     real = [d for d in dims if tensor.sizes[d.dimension] != 1]
-    contiguous = [d for d in real if tensor.strides[d.dimension] == 1 and d.at is not None]
+    contiguous = [d for d in real if tensor.strides[d.dimension] == 1 and d.at is not None and _starts_aligned(d, tensor)]
     if not contiguous or len(real) > _MAX_RANK:
         return None
     last = contiguous[-1]
@@ -102,6 +104,14 @@ def descriptor_order(op: Access, dims: tuple[BlockDim, ...]) -> tuple[BlockDim, 
         if stride <= 0 or stride * itemsize % _ALIGNMENT:  # type: ignore[operator]
             return None
     return (*others, last)
+
+
+def _starts_aligned(d: BlockDim, tensor: HostTensor) -> bool:
+    """Whether the first block along `d` starts at a multiple of 16 bytes."""
+    r = d.range
+    assert r is not None
+    first = d.start if r.full else d.start - r.base + r.begin
+    return isinstance(first, (int, sympy.Integer)) and int(first) * tensor.dtype.itemsize % _ALIGNMENT == 0
 
 
 def choices(op: Access, program: Program, has_tma: bool) -> tuple[str, ...]:
@@ -173,7 +183,9 @@ def descriptor(op: Access, dims: tuple[BlockDim, ...], layout: Layout) -> Descri
     if order is None:
         return None
     block = tuple(_lanes(op, d, layout) for d in order)
-    if block[-1] * op.tensor.dtype.itemsize < _ALIGNMENT or max(block[:-1], default=1) > _MAX_BLOCK:
+    step = order[-1].range
+    width = layout.number(step.width) if step is not None and not step.full else block[-1]
+    if (width or 0) * op.tensor.dtype.itemsize % _ALIGNMENT or max(block[:-1], default=1) > _MAX_BLOCK:
         return None
     return Descriptor(op.tensor, tuple(d.dimension for d in order), block)
 
