@@ -8,6 +8,7 @@ import os
 import sys
 from dataclasses import dataclass
 from types import FrameType, TracebackType
+from typing import Any
 
 import torch
 
@@ -69,11 +70,12 @@ class Location:
 
 def _positions(frame: FrameType, lasti: int) -> tuple[int, int, int, int] | None:
     """(line, end line, column, end column) of the instruction at byte offset `lasti`; Python 3.11 and newer know it."""
-    if sys.version_info < (3, 11) or lasti < 0:
+    code: Any = frame.f_code
+    if lasti < 0 or not hasattr(code, "co_positions"):
         return None
     import itertools
 
-    found = next(itertools.islice(frame.f_code.co_positions(), lasti // 2, None), None)
+    found = next(itertools.islice(code.co_positions(), lasti // 2, None), None)
     return found if found and None not in found else None  # type: ignore[return-value]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,7 +32,8 @@ def measure(bound: BoundKernel, config: Config, args: Sequence[Any], repeats: in
     if bound.device.type == "cuda":
         from triton.testing import do_bench
 
-        return float(do_bench(lambda: run(*copies), return_mode="median"))
+        time_of: Callable[..., Any] = do_bench
+        return float(time_of(lambda: run(*copies), return_mode="median"))
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

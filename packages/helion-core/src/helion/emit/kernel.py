@@ -226,6 +226,8 @@ class KernelEmitter:
                 return self.blocks[block]
             case HostScalar() as scalar:
                 return self.scalars[scalar]
+            case found:
+                raise AssertionError(found)
 
     def is_wide(self, tensor: HostTensor) -> bool:
         """Whether offsets into `tensor` need 64 bits."""

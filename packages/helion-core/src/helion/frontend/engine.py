@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 Body = Callable[..., tuple[Any, ...]]
 
@@ -15,16 +15,28 @@ class DeviceLoop:
 
     function = "hl.tile"
 
-    def __iter__(self) -> Iterator[Any]:
-        from .. import exc, location
+    def _misused(self, *_: object, **__: object) -> NoReturn:
+        from .. import exc
 
-        raise exc.LoopFunctionNotInFor(name=self.function, location=location.here())
+        raise exc.LoopFunctionNotInFor(name=self.function)
+
+    __iter__ = __next__ = __enter__ = __len__ = __getitem__ = __index__ = __add__ = __sub__ = __mul__ = _misused
+
+    def __exit__(self, *_: object) -> None:
+        """Only here so that `with` calls `__enter__`."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:
+        from .. import exc
+
+        raise exc.LoopFunctionNotInFor(name=cls.function)
 
 
 class Engine(Protocol):
     """Runs the device parts of a rewritten function: by tracing them, or as plain PyTorch."""
 
-    in_device: bool
+    @property
+    def in_device(self) -> bool: ...
 
     def is_device_value(self, value: Any) -> bool: ...
     def name_value(self, name: str, value: Any) -> None: ...

@@ -11,6 +11,7 @@ import ast
 import copy
 from collections.abc import Iterable, Sequence
 from types import FunctionType
+from typing import TypeVar
 
 from .. import exc
 from ..location import Location, from_bytes
@@ -20,10 +21,11 @@ from .liveness import Liveness, Names, binds, writes
 from .source import FunctionSource, function_source
 
 RUNTIME = "__helion_rt"
-_COMPARE = {
+_COMPARE: dict[type[ast.cmpop], str] = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
     ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
 }  # fmt: skip
+_Node = TypeVar("_Node", bound=ast.AST)
 _OPAQUE = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
@@ -53,7 +55,7 @@ def number_loops(node: ast.FunctionDef) -> dict[int, ast.For]:
 
 def refuse_unsupported(source: FunctionSource) -> None:
     """Raises `UnsupportedSyntax` at the first statement that a kernel cannot hold."""
-    refused = {
+    refused: dict[type[ast.AST], tuple[str, str]] = {
         ast.Yield: ("`yield`", "return a value, or build a list"),
         ast.YieldFrom: ("`yield from`", "return a value, or build a list"),
         ast.Await: ("`await`", "call a plain function"),
@@ -90,7 +92,7 @@ def _mangle_private(node: ast.AST, qualname: str) -> None:
             setattr(inner, attribute, prefix + name)
 
 
-def _at(new: ast.AST, old: ast.AST, end: ast.expr | None = None) -> ast.AST:
+def _at(new: _Node, old: ast.AST, end: ast.expr | None = None) -> _Node:
     """`new` and its unplaced parts on one line of `old`: multi-line spans would move tracebacks to the last line."""
     line, column = old.lineno, old.col_offset  # type: ignore[attr-defined]
     last = end if end is not None else old
@@ -339,6 +341,8 @@ def _arguments(names: Sequence[str]) -> ast.arguments:
 def _target_names(target: ast.expr) -> list[str]:
     """The plain names that a `for` target unpacks into, for the names of its tiles."""
     elements = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+    if any(isinstance(e, ast.Starred) for e in elements):
+        return ["tile"]
     return [e.id if isinstance(e, ast.Name) else "tile" for e in elements]
 
 

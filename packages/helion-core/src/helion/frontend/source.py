@@ -7,15 +7,17 @@ import inspect
 import textwrap
 from dataclasses import dataclass
 from types import FunctionType
+from typing import Any
 
 from .. import exc
+from ..location import from_bytes
 
 
 @dataclass(frozen=True)
 class FunctionSource:
     """A function, its definition (decorators kept) and the file it stands in."""
 
-    function: FunctionType
+    function: Any  # a FunctionType, which in a field checkers take for a method
     node: ast.FunctionDef
     filename: str
     text: str
@@ -40,7 +42,8 @@ def function_source(function: FunctionType) -> FunctionSource:
     body = tree.body[0].body if nested else tree.body  # type: ignore[attr-defined]
     node = body[0]
     if isinstance(node, ast.AsyncFunctionDef):
-        raise exc.UnsupportedSyntax(what="`async def`", instead="write a plain `def`")
+        where = from_bytes(function.__code__.co_filename, start + node.lineno - (2 if nested else 1), node.col_offset, -1)
+        raise exc.UnsupportedSyntax(what="`async def`", instead="write a plain `def`", location=where)
     if not isinstance(node, ast.FunctionDef):
         raise exc.SourceUnavailable(name=name, reason="its source is not a `def` statement")
     ast.increment_lineno(node, start - (2 if nested else 1))

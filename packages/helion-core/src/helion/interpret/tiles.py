@@ -19,13 +19,13 @@ class EagerTile(torch.Tensor):
 
     @staticmethod
     def make(start: int, first: int, limit: int, width: int, shift: int = 0) -> EagerTile:
-        result: EagerTile = torch.Tensor._make_wrapper_subclass(EagerTile, [], dtype=torch.int64, device="cpu")
+        result: EagerTile = torch.Tensor._make_wrapper_subclass(EagerTile, [], dtype=torch.int64, device=torch.device("cpu"))
         result.start, result.stop, result.first, result.limit = start, min(start + width, limit), first, limit
         result.width, result.shift = width, shift
         return result
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         raise TypeError(f"a tile cannot be used in {func}; write tile.index, tile.begin or tile.block_size")
 
     @property
@@ -54,7 +54,7 @@ class EagerTile(torch.Tensor):
         return -(-max(0, self.limit - self.first) // self.width)
 
     @property
-    def index(self) -> torch.Tensor:
+    def index(self) -> torch.Tensor:  # type: ignore[override]
         return _engine().tile_index(self)
 
     def shifted(self, by: int) -> EagerTile:

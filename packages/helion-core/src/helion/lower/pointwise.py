@@ -139,19 +139,21 @@ class _Overrides(TritonKernelOverrides):
         return f"tl.minimum({a}, {b}, tl.PropagateNan.ALL)"
 
     @staticmethod
-    def sub(a: Any, b: Any) -> str:
-        return f"{a} - {b}"
+    def sub(x: Any, y: Any) -> str:
+        return f"{x} - {y}"
 
     @staticmethod
-    def truediv(a: Any, b: Any) -> str:
-        return f"{a} / {b}"
+    def truediv(x: Any, y: Any) -> str:
+        return f"{x} / {y}"
 
     @staticmethod
     def remainder(a: Any, b: Any) -> str:
         return f"tl.where(({a} % {b} != 0) & (({a} % {b} < 0) != ({b} < 0)), {a} % {b} + {b}, {a} % {b})"
 
     @staticmethod
-    def to_dtype(x: Any, dtype: torch.dtype, src_dtype: torch.dtype | None = None, **_: Any) -> str:
+    def to_dtype(
+        x: Any, dtype: torch.dtype, src_dtype: torch.dtype | None = None, use_compute_types: bool = True
+    ) -> str:  # fmt: skip
         return cast_text(str(x), src_dtype or x.dtype, dtype)
 
 

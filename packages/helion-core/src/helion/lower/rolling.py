@@ -176,7 +176,7 @@ class _Roller:
 
     def _with_blocks(self, op: Op) -> Op:
         names = {f.name: getattr(op, f.name) for f in dataclasses.fields(op)}
-        changed = {name: self.block(b) for name, b in names.items() if isinstance(b, Block)}
+        changed: dict[str, Any] = {name: self.block(b) for name, b in names.items() if isinstance(b, Block)}
         changed = {name: b for name, b in changed.items() if b is not names[name]}
         return dataclasses.replace(op, **changed) if changed else op
 

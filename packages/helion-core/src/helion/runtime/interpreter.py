@@ -291,7 +291,8 @@ class Libdevice:
 
 
 def _elementwise(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    first = next(a for a in args if isinstance(a, tl.tensor))
+    tensors: list[Any] = [a for a in args if isinstance(a, tl.tensor)]
+    first = tensors[0]
     operands = []
     for a in args:
         data = a.handle.data if isinstance(a, tl.tensor) else np.asarray(getattr(a, "value", a), dtype=first.handle.data.dtype)
@@ -300,7 +301,7 @@ def _elementwise(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     dtype = tl.int32 if result.dtype == np.bool_ else _TRITON[result.dtype.name]
     result = result.astype(np.int32) if result.dtype == np.bool_ else result
     shape = list(np.broadcast_shapes(*(o.shape for o in operands)))
-    scalar = not first.type.is_block() and not any(isinstance(a, tl.tensor) and a.type.is_block() for a in args)
+    scalar = not any(t.type.is_block() for t in tensors)
     return tl.tensor(TensorHandle(result.reshape(shape), dtype), dtype if scalar else tl.block_type(dtype, shape))
 
 

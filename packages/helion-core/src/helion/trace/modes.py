@@ -20,7 +20,7 @@ from .values import Tile, TileTensor
 if TYPE_CHECKING:
     from .tracer import Tracer
 
-_TENSOR = torch.Tensor
+_TENSOR: Any = torch.Tensor  # its attributes are getset descriptors, of which its annotations say nothing
 _METADATA = {
     _TENSOR.shape.__get__, _TENSOR.dtype.__get__, _TENSOR.device.__get__, _TENSOR.ndim.__get__, _TENSOR.size,
     _TENSOR.dim, _TENSOR.stride, _TENSOR.numel, _TENSOR.element_size, _TENSOR.is_floating_point, _TENSOR.layout.__get__,
@@ -101,4 +101,4 @@ class DispatchMode(TorchDispatchMode):
             with self:  # handlers and decompositions are themselves made of torch operators
                 return dispatch.run(tracer, func, args, kwargs)
         except exc.Base as error:
-            raise error.at(location.here())
+            raise error

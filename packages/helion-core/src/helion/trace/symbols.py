@@ -60,7 +60,7 @@ class KernelShapeEnv(ShapeEnv):
             return int(size)
         found = self._sym_ints.get(size)
         if found is None:
-            found = self._sym_ints[size] = self.create_symintnode(size, hint=None)
+            found = self._sym_ints[size] = self.create_symintnode(size, hint=None)  # type: ignore[assignment]
         return found
 
     @contextmanager

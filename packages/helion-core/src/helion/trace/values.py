@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
@@ -10,10 +10,17 @@ from .. import exc, location
 from ..ir import Block, BlockSize, Range, Size, Value
 
 if TYPE_CHECKING:
+    # torch's annotations say that an operator on a subclass gives a plain Tensor; on ours it gives ours
+    _Tensor = Any
     from .symbols import KernelShapeEnv
+else:
+    _Tensor = torch.Tensor
 
 
-class TileTensor(torch.Tensor):
+_CPU = torch.device("cpu")
+
+
+class TileTensor(_Tensor):
     """A tensor with the shape and dtype of a device value and no data. Operations on it are recorded by the tracer."""
 
     value: Value
@@ -21,11 +28,16 @@ class TileTensor(torch.Tensor):
     updated: bool  # whether it was
     poisoned: bool  # whether another object for the same value was
 
+    if TYPE_CHECKING:  # object's own give a bool
+
+        def __eq__(self, other: object) -> TileTensor: ...  # type: ignore[override]
+        def __ne__(self, other: object) -> TileTensor: ...  # type: ignore[override]
+
     @staticmethod
     def wrap(value: Value, env: KernelShapeEnv) -> TileTensor:
         shape = [env.sym(size) for size in value.shape]
         result: TileTensor = torch.Tensor._make_wrapper_subclass(
-            TileTensor, shape, strides=[0] * len(shape), dtype=value.dtype, device="cpu"
+            TileTensor, shape, strides=[0] * len(shape), dtype=value.dtype, device=_CPU
         )
         result.value, result.home, result.updated, result.poisoned = value, value.block, False, False
         return result
@@ -38,7 +50,7 @@ class TileTensor(torch.Tensor):
         return f"TileTensor({list(self.value.shape)}, {self.value.dtype})"
 
 
-class Tile(torch.Tensor):
+class Tile(_Tensor):
     """The current tile of a loop. In a subscript it stands for its indices, where a size is expected for its block size.
 
     `tile.index` is the vector of indices, `begin`, `end` (clamped), `block_size`, `id` and `count` are integers.
@@ -51,7 +63,7 @@ class Tile(torch.Tensor):
 
     @staticmethod
     def make(range_: Range, block: BlockSize | None, env: KernelShapeEnv, offset: Size = 0) -> Tile:
-        result: Tile = torch.Tensor._make_wrapper_subclass(Tile, [], dtype=torch.int64, device="cpu")
+        result: Tile = torch.Tensor._make_wrapper_subclass(Tile, [], dtype=torch.int64, device=_CPU)
         result.range, result.block, result.offset = range_, block, offset
         result.env = env  # type: ignore[attr-defined]
         return result
@@ -59,6 +71,12 @@ class Tile(torch.Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         raise exc.StaleValue(location=location.here())
+
+    def __iter__(self) -> NoReturn:  # type: ignore[override]
+        raise exc.DeviceValueAsPython(
+            wanted="iterable", how="a tile is iterated or unpacked",
+            instead="loop over its indices with `for i in hl.grid(tile.begin, tile.end):`, or take them as a vector, tile.index",
+        )  # fmt: skip
 
     @property
     def block_size(self) -> int | torch.SymInt:
@@ -94,5 +112,5 @@ def _tracer() -> Any:
 
     found = engine.current()
     if found is None:
-        raise exc.NotInsideKernel(name="tile", location=location.here())
+        raise exc.NotInsideKernel(name="tile", region="a kernel", inside="the loop that it belongs to")
     return found

@@ -191,7 +191,7 @@ def _moments(
     """Two-pass variance and mean in float32 (float64 for float64)."""
     dims = dim_list(x, dim, "var")
     wide = cast(tracer, x, torch.float32 if x.dtype in _HALF else x.dtype)
-    count = tracer.env.sym(extent(tracer, x, dims))
+    count: Any = tracer.env.sym(extent(tracer, x, dims))
     mean = reduce(tracer, "sum", wide, dims, True) / count
     centred = wide - mean
     divisor = count - correction
