@@ -19,7 +19,21 @@ def _(op: ir.Bitcast, k: KernelEmitter) -> None:
 @emit.register
 def _(op: ir.Gather, k: KernelEmitter) -> None:
     source, index = op.inputs
-    k.define(op.result, f"tl.gather({k.name(source)}, {in_bounds(index, k)}, {op.dim})", "gathered")
+    text = f"tl.gather({_as_wide_as(source, index, op.dim, k)}, {in_bounds(index, k)}, {op.dim})"
+    k.define(op.result, text, "gathered")
+
+
+def _as_wide_as(source: ir.Value, index: ir.Value, dim: int, k: KernelEmitter) -> str:
+    """The source, repeated to as many lanes as are gathered: Triton 3.6 to 3.9 fail to compile a gather of more lanes."""
+    shape = k.layout.physical_shape(source)
+    copies = k.layout.physical(index.dims[dim].size) // shape[dim]
+    name = k.name(source)
+    if copies <= 1:
+        return name
+    parts = [":"] * dim + ["None"] + [":"] * (len(shape) - dim)
+    repeated = [*shape[:dim], copies, *shape[dim:]]
+    shape[dim] *= copies
+    return f"tl.reshape(tl.broadcast_to({name}[{', '.join(parts)}], {repeated}), {shape})"
 
 
 def in_bounds(index: ir.Value, k: KernelEmitter) -> str:
