@@ -25,10 +25,12 @@ def _(op: ir.Atomic, k: KernelEmitter) -> None:
 def _compare_and_swap(op: ir.Atomic, pointer: str, values: list[str], where: str | None, k: KernelEmitter) -> str:
     """`tl.atomic_cas` takes no mask: lanes outside compare the first element with, and replace it by, the same value."""
     expected, new = values
-    if where is not None:
+    if k.kept(op.dims):
         shape = k.kept_shape(op.dims)
-        inside = k.let("inside", f"tl.broadcast_to({where}, {shape})")
+        expected, new = (f"tl.broadcast_to({text}, {shape})" for text in (expected, new))
+    if where is not None:
+        expected = k.let("expected", expected)
+        inside = k.let("inside", f"tl.broadcast_to({where}, {shape})" if k.kept(op.dims) else where)
         pointer = k.let("pointers", f"tl.where({inside}, {pointer}, {k.tensors[op.tensor]})")
-        expected = k.let("expected", f"tl.broadcast_to({expected}, {shape})")
         new = k.let("wanted", f"tl.where({inside}, {new}, {expected})")
     return f"tl.atomic_cas({pointer}, {expected}, {new}, sem={op.sem!r})"
