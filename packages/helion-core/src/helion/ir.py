@@ -515,6 +515,12 @@ class HostScalar:
     is_wide: bool = False
 
 
+class Baked(NamedTuple):
+    """Stands for a host call that a config decides: the constant to write in its place."""
+
+    value: Any
+
+
 @dataclass(eq=False)
 class Phase:
     """One top-level tile loop: the ranges of its grid and the body that one program runs."""
@@ -537,6 +543,7 @@ class Program:
     blocks: list[BlockSize]
     symbols: dict[sympy.Symbol, Value | Range | BlockSize | HostScalar]
     min_lanes: dict[int, int] = field(default_factory=dict)
+    tunables: dict[str, Any] = field(default_factory=dict)
 
     @property
     def stages(self) -> int:

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from ..config import Config
+from ..frontend.liveness import binds
 from ..frontend.source import FunctionSource
-from ..ir import HostScalar, Program
+from ..ir import Baked, HostScalar, Program
 from ..lower.access import Descriptor
 from ..lower.grid import INTERPRETER_UNITS, persistence
 from . import atomics, combine, escape, loops, memory, movement, operations, rolled, transfers  # noqa: F401 - they register how operations are written
@@ -68,7 +69,7 @@ class Generated:
 
 def generate(
     source: FunctionSource, program: Program, config: Config,
-    replacements: Mapping[tuple[int, str], Sequence[int | None]], reserved_sms: int = 0,
+    replacements: Mapping[tuple[int, str], Sequence[int | Baked | None]], reserved_sms: int = 0,
 ) -> Generated:  # fmt: skip
     """Emits `program` under a normalised `config`; persistent kernels leave `reserved_sms` multiprocessors alone."""
     kernel_name = f"_helion_{program.name}"
@@ -145,7 +146,7 @@ def _with_default(host: ast.FunctionDef, kernel_name: str) -> ast.FunctionDef:
 def _globals_text(host: ast.FunctionDef, source: FunctionSource) -> str:
     """Definitions of the global and closure names that the host code reads."""
     function = source.function
-    stored = {n.id for n in ast.walk(host) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    stored = {n.id for n in ast.walk(host) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} | binds(host.body)
     arguments = {a.arg for a in [*host.args.posonlyargs, *host.args.args, *host.args.kwonlyargs]}
     closure = {
         name: cell.cell_contents

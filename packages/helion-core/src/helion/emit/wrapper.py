@@ -9,7 +9,7 @@ from typing import Any
 
 from ..frontend.rewrite import number_loops
 from ..frontend.source import FunctionSource
-from ..ir import BlockSize, HostScalar, Program, Range
+from ..ir import Baked, BlockSize, HostScalar, Program, Range
 from ..config import Config
 from ..lower.grid import Persistence, axes
 from ..lower.layout import Layout
@@ -20,7 +20,7 @@ LAUNCH, KERNEL, TORCH, UNITS = "_launch", "_kernel", "_torch", "_multiprocessors
 
 def host_function(
     source: FunctionSource, program: Program, layout: Layout, config: Config, options: Mapping[str, Any],
-    replacements: Mapping[tuple[int, str], Sequence[int | None]], persistent: Persistence | None = None,
+    replacements: Mapping[tuple[int, str], Sequence[int | Baked | None]], persistent: Persistence | None = None,
 ) -> ast.FunctionDef:  # fmt: skip
     """The definition of the host function. `options` go to the launch; `replacements` maps the (line, name) of calls
     that only trace (such as hl.register_block_size) to the block size numbers they stand for, in order.
@@ -39,7 +39,7 @@ def host_function(
     for argument in [*node.args.posonlyargs, *node.args.args]:
         argument.annotation = None
     sizes = {
-        where: [None if k is None else layout.block_sizes[program.blocks[k]] for k in numbers]
+        where: [layout.block_sizes[program.blocks[k]] if isinstance(k, int) else k for k in numbers]
         for where, numbers in replacements.items()
     }
     if any(sizes.values()):
@@ -108,7 +108,7 @@ def _count(r: Range, layout: Layout, printer: Printer) -> str:
 class _Replace(ast.NodeTransformer):
     """Puts numbers in place of calls that only matter while tracing."""
 
-    def __init__(self, sizes: dict[tuple[int, str], list[int | None]]) -> None:
+    def __init__(self, sizes: dict[tuple[int, str], list[int | Baked | None]]) -> None:
         self.sizes = sizes
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
@@ -119,5 +119,5 @@ class _Replace(ast.NodeTransformer):
             return node
         size = waiting.pop(0)
         if size is not None:
-            return ast.copy_location(ast.Constant(size), node)
+            return ast.copy_location(ast.Constant(size.value if isinstance(size, Baked) else size), node)
         return node.args[0] if node.args else ast.copy_location(ast.Constant(None), node)

@@ -28,8 +28,10 @@ class EagerEngine:
     """Runs device loops as Python loops. `sites` tells which of the config's `block_sizes` each place in the program uses."""
 
     def __init__(
-        self, block_sizes: Sequence[int], sites: Mapping[Any, Sequence[int]], device: torch.device
-    ) -> None:
+        self, block_sizes: Sequence[int], sites: Mapping[Any, Sequence[int]], device: torch.device,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self._config = config or {}
         self.in_device = False
         self.device = device
         self._block_sizes = list(block_sizes)
@@ -114,6 +116,9 @@ class EagerEngine:
 
     def register_block_size(self, minimum: int, maximum: int) -> int:
         return self._block_size(None)
+
+    def register_tunable(self, name: str, fragment: Any) -> Any:
+        return self._config.get(name, fragment.default)
 
     def specialize(self, value: Any) -> Any:
         return value

@@ -23,7 +23,7 @@ def eager_callable(
     sizes = [1 if k in rows else size for k, size in enumerate(config.get("block_sizes", ()))]
 
     def run(*args: Any) -> Any:
-        with engine.activate(EagerEngine(sizes, sites, device)), torch.no_grad():
+        with engine.activate(EagerEngine(sizes, sites, device, config)), torch.no_grad():
             return function(*args)
 
     return run

@@ -22,9 +22,11 @@ from .memory import (
 )
 from .products import dot, dot_scaled
 from .random import rand, rand4x, randint
+from .tunables import BooleanFragment, EnumFragment, IntegerFragment, PowerOfTwoFragment, register_tunable
 from .views import join, split, subscript, tile_begin, tile_block_size, tile_count, tile_end, tile_id, tile_index
 
 __all__ = [
+    "BooleanFragment", "EnumFragment", "IntegerFragment", "PowerOfTwoFragment", "register_tunable",
     "arange", "associative_scan", "atomic_add", "atomic_and", "atomic_cas", "atomic_max", "atomic_min", "atomic_or",
     "atomic_xchg", "atomic_xor", "barrier", "constexpr", "cumprod", "cumsum", "device_print", "dot", "dot_scaled", "full",
     "grid", "inline_asm_elementwise", "inline_triton", "jagged_tile", "join", "load", "rand", "rand4x", "randint", "reduce",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import exc, ir
-from ..config import Config
+from ..config import Config, closest_key
 from ..ir import BlockSize, Load, Program
 from ..runtime.targets import Target
 from . import access, defaults
@@ -123,7 +123,7 @@ class ConfigSpec:
         if name in _NEUTRAL and all(v in _NEUTRAL[name] for v in (value if isinstance(value, tuple) else (value,))):
             return
         reason = "this kernel has no such choice" if name in _NEUTRAL else "there is no such key"
-        raise exc.InvalidConfig(key=name, problem=f"{reason} (value {value!r})", allowed=f"keys: {', '.join(known)}")
+        raise exc.InvalidConfig(key=name, problem=f"{reason} (value {value!r})", allowed=closest_key(name, known))
 
     def repair(self, config: Config) -> tuple[Config, list[str]]:
         """The legal config nearest to `config`, and a note for everything that was changed."""
@@ -203,6 +203,7 @@ def config_spec(program: Program, target: Target | None = None) -> ConfigSpec:
         if keys:
             spec.lists[name] = keys
     spec.scalars = {name: key for name, key in _scalar_keys(program, target).items() if len(key.choices) > 1}
+    spec.scalars |= {name: choice_key(f.values(), f.default) for name, f in program.tunables.items()}
     spec.plans = list(plans(program, target))
     _take_defaults(spec)
     return spec

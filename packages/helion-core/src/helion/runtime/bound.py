@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..config import Config, as_config
-from ..exc import CompilationFailed
+from ..exc import CompilationFailed, InvalidConfig
 from . import launch
 from .compile import CompileFacts, compile_error, compile_kernel, facts, signature_type
 from .descriptors import descriptor_type
@@ -44,6 +44,8 @@ class BoundKernel:
         self._chosen: Callable[..., Any] | None = None
         self._chosen_config: Config | None = None
         self._specs: dict[str, ConfigSpec] = {}
+        self.retrace: Callable[[Mapping[str, Any]], Traced] | None = None  # where the kernel has tunables
+        self._variants: dict[tuple[Any, ...], Traced] = {}
         self._defaults: dict[str, Config] = {}
 
     @property
@@ -124,9 +126,26 @@ class BoundKernel:
         found = self._generated.get(normal)
         if found is None:
             reserved = self.kernel.settings.persistent_reserved_sms
-            found = generate(self.kernel.source, self.program, normal, self._traced.replacements, reserved)
+            traced = self._variant(normal)
+            found = generate(self.kernel.source, traced.program, normal, traced.replacements, reserved)
             self._generated[normal] = found
         return found
+
+    def _variant(self, config: Config) -> Traced:
+        """The trace for the tunables of `config`. Raises `InvalidConfig` where they change which choices there are."""
+        names = tuple(self.program.tunables)
+        values = tuple(config[name] for name in names)
+        if self.retrace is None or values == tuple(f.default for f in self.program.tunables.values()):
+            return self._traced
+        if values not in self._variants:
+            traced = self.retrace(dict(zip(names, values, strict=True)))
+            if _outline(traced.program) != _outline(self.program):
+                raise InvalidConfig(
+                    key=", ".join(names), problem=f"{values!r} gives a kernel with other loops or accesses than the default",
+                    allowed="tunables may change values and sizes, not the structure of the kernel",
+                )  # fmt: skip
+            self._variants[values] = traced
+        return self._variants[values]
 
     def to_triton_code(self, config: Any = None) -> str:
         """The text of a module that runs with torch and triton alone; its function has the kernel's name."""
@@ -156,8 +175,8 @@ class BoundKernel:
         return facts(self._compile(self.generate(config, target), target), target)
 
     def _compile(self, generated: Generated, target: Target) -> Any:
-        signature = [signature_type(t.dtype) for t in self.program.tensors]
-        signature += ["fp32" if s.is_float else "i64" if s.is_wide else "i32" for s in self.program.scalars]
+        signature = [signature_type(t.dtype) for t in generated.program.tensors]
+        signature += ["fp32" if s.is_float else "i64" if s.is_wide else "i32" for s in generated.program.scalars]
         signature += map(descriptor_type, generated.descriptors)
         try:
             return compile_kernel(
@@ -200,3 +219,12 @@ class BoundKernel:
             run = self._choose(args)
         return run(*args)
 
+
+def _outline(program: Program) -> tuple[Any, ...]:
+    """What the lists of a config count."""
+    from ..lower.access import access_key, accesses
+    from ..lower.rolling import rollable
+    from ..lower.structure import constant_loops, device_loops, multi_dim_loops
+
+    counted = (program.blocks, device_loops(program), constant_loops(program), rollable(program))
+    return (*map(len, counted), multi_dim_loops(program), list(map(access_key, accesses(program))))

@@ -14,11 +14,13 @@ import torch
 from .. import exc, location
 from ..config import Config, as_config
 from ..frontend import engine
-from ..frontend.source import FunctionSource, function_source
+from ..frontend.source import FunctionSource, function_source, parameter_place
 from ..settings import Settings
+from .arguments import check_arguments, check_tensors, refusal
 from .captures import Captures, is_readable, object_key
 
 if TYPE_CHECKING:
+    from ..trace.trace import Traced
     from .bound import BoundKernel
 
 
@@ -56,10 +58,9 @@ class Kernel:
         }  # fmt: skip
         for parameter in self._signature.parameters.values():
             if parameter.kind in kinds:
-                code = self.fn.__code__
                 raise exc.InvalidKernelSignature(
                     name=self.name, parameter=parameter.name, kind=kinds[parameter.kind],
-                    location=location.Location(code.co_filename, code.co_firstlineno),
+                    location=parameter_place(self.fn, parameter.name),
                 )  # fmt: skip
 
     def _constant_parameters(self) -> set[str]:
@@ -92,7 +93,9 @@ class Kernel:
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise exc.WrongArguments(name=self.name, problem=str(error)) from None
+            raise exc.WrongArguments(
+                name=self.name, problem=str(error), instead=f"call it as {self.name}{self._signature}"
+            ) from None
         bound.apply_defaults()
         return bound.args
 
@@ -100,10 +103,12 @@ class Kernel:
         """What the compiled code depends on: calls with equal keys share it."""
         try:
             parts = tuple([keyer(a) for keyer, a in zip(self._keyers, args, strict=True)])
-        except _Unsupported as error:
+        except (_Unsupported, RuntimeError, NotImplementedError):
             names = list(self._signature.parameters)
-            name = next(n for n, k, a in zip(names, self._keyers, args, strict=True) if _fails(k, a))
-            raise exc.UnsupportedArgument(name=name, type=error.args[0]) from None
+            refused = refusal(names, args, lambda leaf: not _fails(self._keyers[0], leaf))
+            if refused is None:
+                raise
+            raise refused from None
         if self._captures:
             parts = (*parts, self._captures.key())
         return parts if self._key is None else (*parts, self._key(*args))
@@ -112,22 +117,33 @@ class Kernel:
         """The specialisation for `args`, traced where it is new. Raises the errors of the user's kernel."""
         if engine.current() is not None:
             raise exc.NestedKernelCallsNotSupported(name=self.name, location=location.here())
+        check_arguments(self.name, args)
         args = self.normalize_args(*args)
         key = self.specialization_key(args)
         for bound in self._bound.get(key, ()):
             if self._holds(bound, args):
                 return bound
+        check_tensors(list(self._signature.parameters), args)
         device = self._device(args)
         from ..trace.trace import trace
         from .bound import BoundKernel
 
         traced = trace(self.rewritten, self.name, args, self.settings, self._constants)
         bound = BoundKernel(self, traced, device)
+        if traced.program.tunables:
+            bound.retrace = self._retracer(args)
         if self._captures.add([self.fn, *traced.functions]):
             self._runs.clear()
             key = self.specialization_key(args)
         self._bound.setdefault(key, []).append(bound)
         return bound
+
+    def _retracer(self, args: Sequence[Any]) -> Callable[[Mapping[str, Any]], Traced]:
+        """Traces again for other values of the user's own choices."""
+        from ..trace.trace import hollow, trace
+
+        stand_ins = hollow(args)
+        return lambda chosen: trace(self.rewritten, self.name, stand_ins, self.settings, self._constants, chosen)
 
     def _holds(self, bound: BoundKernel, args: Sequence[Any]) -> bool:
         """Whether the conditions on number arguments, under which `bound` was traced, hold for `args`."""
@@ -151,11 +167,13 @@ class Kernel:
     # --- running
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if engine.current() is not None:
+            raise exc.NestedKernelCallsNotSupported(name=self.name)
         if kwargs or len(args) != self._arity:
             args = self.normalize_args(*args, **kwargs)
         key = self.specialization_key(args)
         run = self._runs.get(key)
-        if run is None or engine.current() is not None:
+        if run is None:
             bound = self.bind(args)
             result = bound(*args)
             if not bound.conditional and bound.chosen is not None:
@@ -200,7 +218,7 @@ class _Unsupported(Exception):
 def _fails(keyer: Callable[[Any], Hashable], value: Any) -> bool:
     try:
         keyer(value)
-    except _Unsupported:
+    except (_Unsupported, RuntimeError, NotImplementedError):
         return True
     return False
 
@@ -260,6 +278,10 @@ def kernel(
     """
     if config is not None and configs is not None:
         raise exc.InvalidConfig(key="configs", problem="given together with `config`", allowed="give one of the two")
+    if isinstance(configs, (Mapping, str)):
+        raise exc.InvalidConfig(
+            key="configs", problem=f"is a {type(configs).__name__}", allowed="a list of configs; one alone is `config=`"
+        )
     given = [as_config(c) for c in ([config] if config is not None else configs or ())]
     resolved = Settings.resolve(settings)
 

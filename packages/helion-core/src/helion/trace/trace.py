@@ -11,12 +11,13 @@ from typing import Any
 import sympy
 import torch
 from torch._dynamo.source import ConstantSource
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic
 from torch.utils._pytree import tree_map_only
 
 from .. import location
 from ..frontend import engine
-from ..ir import HostScalar, Program
+from ..ir import Baked, HostScalar, Program
 from ..settings import Settings
 from . import failures
 from .indexing import fake_like
@@ -33,7 +34,7 @@ class Traced:
     """
 
     program: Program
-    replacements: Mapping[tuple[int, str], Sequence[int | None]]
+    replacements: Mapping[tuple[int, str], Sequence[int | Baked | None]]
     guards: tuple[sympy.Basic, ...]
     symbols: Mapping[sympy.Symbol, str]
     functions: tuple[FunctionType, ...]
@@ -41,12 +42,17 @@ class Traced:
     rows: frozenset[int]
 
 
-def trace(function: FunctionType, name: str, args: Sequence[Any], settings: Settings, constants: set[str]) -> Traced:
-    """Runs the rewritten `function` on stand-ins for `args`. `constants` names parameters that are baked in.
+def trace(
+    function: FunctionType, name: str, args: Sequence[Any], settings: Settings, constants: set[str],
+    tunables: Mapping[str, Any] | None = None,
+) -> Traced:  # fmt: skip
+    """Runs the rewritten `function` on stand-ins for `args`. `constants` names parameters that are baked in; `tunables` are
+    values of the user's own choices.
 
     Raises errors of the catalogue, placed at the user's line; exceptions of the user's own code pass through.
     """
-    tracer = Tracer(name, settings)
+    code = function.__code__
+    tracer = Tracer(name, settings, location.Location(code.co_filename, code.co_firstlineno), tunables)
     parameters = list(inspect.signature(function).parameters)
     symbols: dict[sympy.Symbol, str] = {}
     with tracer.fake_mode:
@@ -90,3 +96,14 @@ def _number(tracer: Tracer, name: str, value: int | float, symbols: dict[sympy.S
     tracer.symbols[symbol] = scalar  # type: ignore[index]
     symbols[symbol] = name  # type: ignore[index]
     return result
+
+
+def hollow(args: Sequence[Any]) -> list[Any]:
+    """`args` with tensors that have no storage: what another trace needs, without keeping memory alive."""
+    mode = FakeTensorMode()
+
+    def stand_in(tensor: torch.Tensor) -> torch.Tensor:
+        with mode:
+            return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=tensor.device)
+
+    return [tree_map_only(torch.Tensor, stand_in, a) for a in args]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -23,17 +24,44 @@ from .symbols import KernelShapeEnv, expr_of, is_symbolic
 from .values import Tile, TileTensor
 
 
+_INSTEAD = {
+    "and": "combine element by element with `&`, each side in parentheses: (a > 0) & (b > 0)",
+    "or": "combine element by element with `|`, each side in parentheses: (a > 0) | (b > 0)",
+    "not": "negate element by element with `~`",
+    "chained comparison": "write both comparisons and join them with `&`: (a < b) & (b < c)",
+}
+
+
 class GridLoop(TileLoop):
     """Bounds of an `hl.grid` loop, or of a `range` over device bounds: scalar indices, with a step per dimension."""
 
     steps: list[Any]
 
 
-class Tracer:
-    """One trace of one kernel. `in_device` says whether a tile loop is being traced."""
+_NO_COMPLEX = "compute on real and imaginary parts: torch.view_as_real(x) on the host gives them as a last dimension of 2"
+_SYMBOL = re.compile(r"\b(?:s|u|zf|zuf)\d+\b")  # how torch calls its symbols
 
-    def __init__(self, name: str, settings: Settings) -> None:
-        self.name, self.settings = name, settings
+
+def _name_of(found: Any, symbol: str) -> str:
+    """What the user calls the thing that a symbol stands for."""
+    if isinstance(found, (BlockSize, HostScalar)):
+        return found.name
+    if isinstance(found, Range):
+        return found.name if found.scalar else f"{found.name}.begin"
+    if isinstance(found, Value):
+        return found.hint or "(a device value)"
+    return symbol
+
+
+class Tracer:
+    """One trace of one kernel, `defined` at a place. `in_device` says whether a tile loop is being traced."""
+
+    def __init__(
+        self, name: str, settings: Settings, defined: location.Location | None = None,
+        tunables: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.chosen, self.tunables = dict(tunables or {}), {}  # values of tunables, and their fragments
+        self.name, self.settings, self.defined = name, settings, defined
         self.env = KernelShapeEnv()
         self.fake_mode = FakeTensorMode(shape_env=self.env, allow_non_fake_inputs=True)
         self.blocks: list[BlockSize] = []
@@ -41,7 +69,7 @@ class Tracer:
         self.phases: list[Phase] = []
         self.tensors: dict[int, HostTensor] = {}
         self.host_scalars: dict[sympy.Symbol, HostScalar] = {}
-        self.replacements: dict[tuple[int, str], list[int | None]] = {}
+        self.replacements: dict[tuple[int, str], list[int | ir.Baked | None]] = {}
         self.real_tensors: dict[int, tuple[torch.Tensor, FakeTensor]] = {}
         self.derived: dict[int, tuple[torch.Tensor, Callable[[Callable[[Any], str]], str]]] = {}
         self.block: Block | None = None
@@ -82,6 +110,8 @@ class Tracer:
 
     def emit(self, op: ir.Op, dims: Sequence[Dim], dtype: torch.dtype, hint: str = "") -> TileTensor:
         """Records `op` with one result of the given dims and dtype, and wraps it."""
+        if dtype.is_complex:
+            raise exc.DtypeMismatch(op=op.name, problem=f"{dtype} is complex", instead=_NO_COMPLEX)
         op.results = (Value(tuple(dims), dtype, hint),)
         self.record(op)
         return self.wrap(op.result)
@@ -111,7 +141,7 @@ class Tracer:
         """A 0-d integer value as an integer that size expressions may use."""
         value = self.value(tensor)
         if value.dims or value.dtype.is_floating_point or value.dtype is torch.bool:
-            raise exc.InvalidIndexing(
+            raise exc.InvalidArgument(
                 what=f"a value of shape {self.show(value.shape)} and dtype {value.dtype}",
                 instead="use a 0-d integer value, such as one loaded with hl.grid indices", location=location.here(),
             )  # fmt: skip
@@ -132,10 +162,11 @@ class Tracer:
             number = int(number)
         if isinstance(number, torch.SymInt) or (isinstance(number, int) and not isinstance(number, bool)):
             return expr_of(number)
-        raise exc.InvalidIndexing(
-            what=f"a {type(number).__name__}", instead="give an int, a size or a scalar on the device",
-            location=location.here(),
-        )  # fmt: skip
+        host = isinstance(number, torch.Tensor)
+        raise exc.InvalidArgument(
+            what=f"{self.describe(number)} as a size or bound",
+            instead="give one of its sizes, such as x.size(0)" if host else "give an int, a size or a scalar on the device",
+        )
 
     def full_range(self, size: Size) -> Range:
         """The range of a dimension that is taken in full; dims of equal size share it."""
@@ -162,17 +193,27 @@ class Tracer:
             block.minimum = max(block.minimum, lanes)
 
     def show_size(self, size: Size) -> str:
-        names = {b.symbol: sympy.Symbol(b.name) for b in self.blocks}
-        return str(size.xreplace(names)) if isinstance(size, sympy.Expr) else str(size)
+        return self.named(str(size)) if isinstance(size, sympy.Expr) else str(size)
 
     def show(self, sizes: Sequence[Size]) -> str:
         return shapes.show(sizes, self.show_size)
 
+    def named(self, text: str) -> str:
+        """`text` with the user's names in place of the symbols that tracing uses for sizes and offsets."""
+        known = {str(symbol): found for symbol, found in self.symbols.items()}
+        return _SYMBOL.sub(lambda match: _name_of(known.get(match[0]), match[0]), text)
+
     def describe(self, value: Any) -> str:
         """A value's type for messages: dtype and shape."""
+        if isinstance(value, Tile):
+            return f"the tile `{value.range.name}`"
         if isinstance(value, TileTensor):
             return f"{str(value.value.dtype).removeprefix('torch.')}{self.show(value.value.shape)}"
-        return f"the Python {type(value).__name__} {value!r}" if isinstance(value, (int, float, str)) else type(value).__name__
+        if isinstance(value, torch.Tensor):
+            return "a host tensor"
+        if value is None or isinstance(value, (int, float, complex, str)):
+            return f"the Python {type(value).__name__} {value!r}" if value is not None else "None"
+        return f"a {type(value).__name__}"
 
     # --- engine: conditions and names
 
@@ -187,12 +228,14 @@ class Tracer:
 
     def as_condition(self, value: Any, statement: str) -> Any:
         """`value` as a device condition: a 0-d bool value."""
+        what = ("an operand of" if statement in _INSTEAD else "the condition of") + f" `{statement}`"
+        if isinstance(value, Tile):
+            raise exc.InvalidArgument(what=f"a tile as {what}", instead="compare tile.begin, tile.end or tile.index")
         if not isinstance(value, TileTensor):
             return self.scalar(value, torch.bool)
         if value.value.dims:
-            raise exc.VectorCondition(
-                statement=statement, shape=self.show(value.value.shape), location=location.here()
-            )
+            instead = _INSTEAD.get(statement, "use torch.where(condition, a, b) for element-wise choice")
+            raise exc.VectorCondition(what=what, shape=self.show(value.value.shape), instead=instead)
         return value if value.value.dtype is torch.bool else value != 0
 
     def negate(self, condition: Any) -> Any:
@@ -220,14 +263,25 @@ class Tracer:
     # --- loops
 
     def register_block_size(self, minimum: int, maximum: int) -> torch.SymInt:
+        if self.in_device:
+            raise exc.UnsupportedOperation(
+                op="hl.register_block_size()", reason=" inside a tile loop", instead="register it before the tile loop"
+            )
         block = self.new_block(None, minimum=max(1, minimum), maximum=maximum)
         self._replace_call("register_block_size", block.id)
         return self.env.sym(block.symbol)  # type: ignore[return-value]
 
-    def _replace_call(self, name: str, block: int | None) -> None:
+    def _replace_call(self, name: str, block: int | ir.Baked | None) -> None:
         """Notes a call that only matters while tracing: the wrapper writes a block size (or the argument) in its place."""
         if not self.in_device:
             self.replacements.setdefault((location.line_here()[1], name), []).append(block)
+
+    def register_tunable(self, name: str, fragment: Any) -> Any:
+        from .tunables import register
+
+        value = register(self, name, fragment)
+        self._replace_call("register_tunable", ir.Baked(value))
+        return value
 
     def specialize(self, value: Any) -> Any:
         self._replace_call("specialize", None)
@@ -283,11 +337,11 @@ class Tracer:
         size = self.size_of(given)
         if isinstance(size, int):
             if size < 1:
-                raise exc.InvalidIndexing(what=f"block size {size}", instead="give a positive int", location=location.here())
+                raise exc.InvalidArgument(what=f"block size {size}", instead="give a positive int")
             return size
         found = self.symbols.get(size) if isinstance(size, sympy.Symbol) else None
         if not isinstance(found, BlockSize):
-            raise exc.InvalidIndexing(
+            raise exc.InvalidArgument(
                 what=f"block size {self.show_size(size)}", location=location.here(),
                 instead="give None, an int, or what hl.register_block_size returned",
             )  # fmt: skip
@@ -307,6 +361,8 @@ class Tracer:
         begins, ends = [self.size_of(b) for b in loop.begins], [self.size_of(e) for e in loop.ends]
         result = GridLoop(loop.function, begins, ends, [1] * len(ends), loop.single)
         result.steps = [self.size_of(s) for s in steps]
+        if any(isinstance(s, int) and s < 1 for s in result.steps):
+            raise exc.InvalidArgument(what=f"a step of {min(result.steps)}", instead="give a positive step")
         return result
 
     def loop(
@@ -344,6 +400,12 @@ class Tracer:
 
     def _range_names(self, loop: TileLoop, targets: Sequence[str]) -> list[str]:
         if len(targets) != len(loop.ends):
+            if len(targets) > 1:
+                count = len(loop.ends)
+                raise exc.InvalidArgument(
+                    what=f"unpacking {count} {'tile' if count == 1 else 'tiles'} into {len(targets)} names",
+                    instead=f"{loop.function}([a, b, ...]) gives one tile per bound: give {len(targets)} bounds, or name {count}",
+                )
             targets = [f"{targets[0] if targets else 'tile'}_{k}" for k in range(len(loop.ends))]
         for block, name in zip(loop.blocks, targets, strict=True):
             if isinstance(block, BlockSize) and block.name == f"BLOCK_{block.id}":
@@ -361,7 +423,7 @@ class Tracer:
         where = location.here()
         for bound in [*loop.begins, *loop.ends]:
             if self.env.is_device(bound):
-                raise exc.InvalidIndexing(
+                raise exc.InvalidArgument(
                     what="a device value as a bound of the outermost loop", location=where,
                     instead="compute the bound on the host, or loop over it inside",
                 )  # fmt: skip
@@ -371,7 +433,7 @@ class Tracer:
         from .modes import device_modes
 
         try:
-            with failures.device_code(), device_modes(self):
+            with failures.device_code(self), device_modes(self):
                 finals = body(self.item(loop, ranges), *values)
         finally:
             self.block = None
@@ -453,12 +515,23 @@ class Tracer:
 
     def full(self, shape: Sequence[Any], fill: Any, dtype: torch.dtype | None) -> TileTensor:
         dims = self.dims_of(shape)
+        self._check_fill(fill, dtype)
         if isinstance(fill, TileTensor) or is_symbolic(fill):
             scalar = fill if isinstance(fill, TileTensor) else self.scalar(fill)
             dtype = dtype or scalar.dtype
             source = self.value(scalar.to(dtype))
             return self.emit(ir.Full(fill=None, inputs=(source,)), dims, dtype)
         return self.emit(ir.Full(fill=fill), dims, dtype or torch.float32)
+
+    def _check_fill(self, fill: Any, dtype: Any) -> None:
+        if dtype is not None and not isinstance(dtype, torch.dtype):
+            raise exc.DtypeMismatch(op="dtype", problem=f"{dtype!r} is not a dtype", instead="give one, such as torch.float32")
+        if isinstance(fill, complex):
+            raise exc.DtypeMismatch(op="fill", problem=f"{fill} is complex", instead=_NO_COMPLEX)
+        if not isinstance(fill, (int, float, TileTensor)) and not is_symbolic(fill):
+            raise exc.InvalidArgument(
+                what=f"{self.describe(fill)} as a value to fill with", instead="give a number or a scalar on the device"
+            )
 
     def dot(self, a: Any, b: Any, acc: Any, out_dtype: torch.dtype | None) -> TileTensor:
         from .operators.products import dot
@@ -495,11 +568,12 @@ class Tracer:
 
     def program(self) -> Program:
         if not self.phases:
-            raise exc.NoDeviceLoop(name=self.name)
+            raise exc.NoDeviceLoop(name=self.name, location=self.defined)
         result = Program(
             self.name, self.phases, self._used_tensors(), self._used_scalars(), self.blocks, dict(self.symbols), self.min_lanes
         )
         fuse_accumulators(result)
+        result.tunables.update(self.tunables)
         ir.remove_dead(result)
         ir.verify(result)
         return result
