@@ -45,11 +45,17 @@ def test_each_error_shows_its_fields_place_and_code_and_pickles(cls, tmp_path):
     assert isinstance(error, RuntimeError)
 
 
-def test_a_place_is_given_once():
+def test_the_place_is_where_the_error_was_made_unless_it_is_given():
     error = exc.DataDependentShape(op="nonzero")
-    first, second = Location("a.py", 1), Location("b.py", 2)
-    assert error.at(first) is error and "a.py:1" in str(error)
-    assert "b.py" not in str(error.at(second))
+    assert error.location.filename == __file__ and "exc.DataDependentShape(op=" in str(error)
+    error = exc.DataDependentShape(op="nonzero", location=Location("a.py", 1))
+    assert "a.py:1" in str(error) and __file__ not in str(error)
+
+
+def test_a_message_may_be_reworded_once_more_is_known():
+    error = exc.DataDependentShape(op="old")
+    assert error.reworded(lambda text: text.replace("old", "new")) is error
+    assert "new has a result" in str(error) and "old" not in str(error.fields)
 
 
 def test_the_caret_stands_below_the_expression(tmp_path):

@@ -19,7 +19,7 @@ def showcase(x, weight, y, n, scale):
             left = x[tile_m, tile_k]
             acc = torch.addmm(acc, left.to(torch.bfloat16), y[tile_k, tile_n])
         row = weight[tile_m, None] * scale
-        unused = torch.exp(row)
+        torch.exp(row)
         for i in hl.grid(n):
             acc = acc + weight[i]
         out[tile_m, tile_n] = torch.clamp(acc, min=0) - row
@@ -44,7 +44,7 @@ def test_traced_programs_are_sound():
     ir.verify(showcase.bind(arguments()).program)
 
 
-# --- the verifier --------------------------------------------------------------------------------------------------------
+# --- the verifier ---------------------------------------------------------------------------------------------------
 
 
 def value(block, hint="v", dtype=torch.float32):

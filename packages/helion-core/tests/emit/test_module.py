@@ -41,7 +41,7 @@ def normalise(x, weight, eps=1e-5):
         variance = ((row - mean) ** 2).mean(-1, keepdim=True)
         flat[tile, :] = (row - mean) * torch.rsqrt(variance + eps) * weight[:] * SCALE
     scale = math.sqrt(4.0)
-    return [out * scale for _ in range(2)][0]
+    return sum([out * scale for _ in range(1)], torch.zeros_like(out))
 
 
 def run_alone(tmp_path: Path, code: str, name: str, args: tuple) -> torch.Tensor:
@@ -81,7 +81,9 @@ def test_host_code_of_every_kind_alone(tmp_path):
     bound = normalise.bind((x, weight))
     expected = torch.nn.functional.layer_norm(x.double(), [50], weight.double()) * SCALE * 2
     torch.testing.assert_close(bound(x, weight, 1e-5).double(), expected, rtol=1e-5, atol=1e-5)
-    out = run_alone(tmp_path, bound.to_triton_code(), "normalise", (x, weight))
+    code = bound.to_triton_code()
+    assert "not found" not in code
+    out = run_alone(tmp_path, code, "normalise", (x, weight))
     torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
 
 

@@ -241,7 +241,9 @@ def host_views(x, weight):
     parts = [rows * 2, rows + 1]
     out = torch.zeros(10, x.size(1))
     for tile_m, tile_n in hl.tile(out.size()):
-        out[tile_m, tile_n] = head[tile_m, tile_n] + tail.t()[tile_m, tile_n] * parts[1][tile_m, None] + parts[0][tile_m, None]
+        out[tile_m, tile_n] = (
+            head[tile_m, tile_n] + tail.t()[tile_m, tile_n] * parts[1][tile_m, None] + parts[0][tile_m, None]
+        )
     return out[:, 1:], out.sum()
 
 

@@ -34,15 +34,19 @@ def matmul(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 DOCUMENTED = helion.Config(
     block_sizes=[[64, 128], [16]], loop_orders=[[1, 0]], num_warps=4, num_stages=3, indexing="block_ptr", l2_grouping=32
 )
+FROM_THE_LOG = helion.Config(
+    block_sizes=[[64, 32], [32]],
+    loop_orders=[[1, 0]],
+    num_warps=2,
+    num_stages=2,
+    indexing="pointer",
+    l2_grouping=1,
+    use_yz_grid=False,
+)
 FORMS = {
     "no config": {"use_default_config": True},
     "documented config": {"config": DOCUMENTED},
-    "first line of the log": {
-        "config": helion.Config(
-            block_sizes=[[64, 32], [32]], loop_orders=[[1, 0]], num_warps=2, num_stages=2, indexing="pointer",
-            l2_grouping=1, use_yz_grid=False,
-        )  # fmt: skip
-    },
+    "first line of the log": {"config": FROM_THE_LOG},
     "y and z grid": {"config": {"block_sizes": [32, 64, 32], "use_yz_grid": True}},
     "grouped": {"config": {"block_sizes": [16, 16, 32], "l2_groupings": [4]}},
     "several configs": {"configs": [helion.Config(block_sizes=[64, 64, 32]), helion.Config(block_sizes=[128, 64, 64])]},

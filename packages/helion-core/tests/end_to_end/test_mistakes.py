@@ -70,8 +70,8 @@ def forgotten_transpose(x, y):
 
 
 @mistake(
-    exc.TileSizeMismatch, "y[tile]", ["`tile` runs to 20", "dimension 0 of `y`, whose size is 7"], "shapes of the arguments",
-    V, torch.randn(7),
+    exc.TileSizeMismatch, "y[tile]",
+    ["`tile` runs to 20", "dimension 0 of `y`, whose size is 7"], "shapes of the arguments", V, torch.randn(7),
 )  # fmt: skip
 def sizes_of_arguments(x, y):
     out = torch.empty_like(x)
@@ -126,7 +126,9 @@ def function_of_a_host_tensor(x, y):
     return out
 
 
-@mistake(exc.RankMismatch, "x[tile, tile, tile]", ["`x` has 2 dimensions but is indexed by 3"], "one index per dimension", X)
+@mistake(
+    exc.RankMismatch, "x[tile, tile, tile]", ["`x` has 2 dimensions but is indexed by 3"], "one index per dimension", X
+)
 def too_many_indices(x):
     out = torch.empty_like(x)
     for tile in hl.tile(x.size(0)):
@@ -179,7 +181,9 @@ def nonzero(x):
     return out
 
 
-@mistake(exc.ShapeSpecializingAllocation, "[v] * tile.block_size", ["needed as a Python number"], "keep them symbolic", V)
+@mistake(
+    exc.ShapeSpecializingAllocation, "[v] * tile.block_size", ["needed as a Python number"], "keep them symbolic", V
+)
 def block_size_as_number(x):
     out = torch.empty_like(x)
     for tile in hl.tile(x.size(0)):
@@ -194,7 +198,13 @@ def no_effect(x):
         x[tile] * 2
 
 
-@mistake(exc.DeviceLoopInHostControlFlow, "for tile in hl.tile(x.size(0))", ["under a host `if`"], "top level of the kernel", V)
+@mistake(
+    exc.DeviceLoopInHostControlFlow,
+    "for tile in hl.tile(x.size(0))",
+    ["under a host `if`"],
+    "top level of the kernel",
+    V,
+)
 def loop_under_host_if(x):
     out = torch.empty_like(x)
     if x.size(0) > 3:
@@ -203,7 +213,9 @@ def loop_under_host_if(x):
     return out
 
 
-@mistake(exc.LoopFunctionNotInFor, "list(hl.tile(x.size(0)))", ["must be iterated by a `for`"], "for tile in hl.tile", V)
+@mistake(
+    exc.LoopFunctionNotInFor, "list(hl.tile(x.size(0)))", ["must be iterated by a `for`"], "for tile in hl.tile", V
+)
 def tile_outside_for(x):
     out = torch.empty_like(x)
     tiles = list(hl.tile(x.size(0)))
@@ -212,7 +224,13 @@ def tile_outside_for(x):
     return out
 
 
-@mistake(exc.LoopDependencyError, "for tile in hl.tile(x.size(0))", ["reads `first`", "an earlier tile loop"], "hl.barrier()", V)
+@mistake(
+    exc.LoopDependencyError,
+    "for tile in hl.tile(x.size(0))",
+    ["reads `first`", "an earlier tile loop"],
+    "hl.barrier()",
+    V,
+)
 def reads_an_earlier_loop(x):
     first, second = torch.empty_like(x), torch.empty_like(x)
     for tile in hl.tile(x.size(0)):
@@ -230,7 +248,13 @@ def callee(x):
     return out
 
 
-@mistake(exc.NestedKernelCallsNotSupported, "callee(x)", ["`callee` was called from inside another kernel"], "plain function", V)
+@mistake(
+    exc.NestedKernelCallsNotSupported,
+    "callee(x)",
+    ["`callee` was called from inside another kernel"],
+    "plain function",
+    V,
+)
 def calls_a_kernel(x):
     out = torch.empty_like(x)
     y = callee(x)

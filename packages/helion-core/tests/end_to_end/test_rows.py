@@ -94,7 +94,9 @@ def softmax_two_pass(x: torch.Tensor) -> torch.Tensor:
     return out
 
 
-@pytest.mark.parametrize("kernel", [softmax, softmax_decomposed, softmax_two_pass], ids=["torch", "decomposed", "two passes"])
+@pytest.mark.parametrize(
+    "kernel", [softmax, softmax_decomposed, softmax_two_pass], ids=["torch", "decomposed", "two passes"]
+)
 @pytest.mark.parametrize("n", [1, 50, 64, 130])
 def test_softmax(kernel, n):
     x = torch.randn(37, n) * 10

@@ -1,5 +1,7 @@
 """On plain Python values a rewritten function does exactly what the original does."""
 
+# ruff: noqa: B007, C416, F821, F842, PIE800, RUF007, RUF012, RUF021 - the table holds what people write
+
 import functools
 import inspect
 import linecache
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from helion import exc
 from helion.frontend.rewrite import rewrite
 
-# --- functions of a list of numbers, every construct of control flow among them ----------------------------------------
+# --- functions of a list of numbers, every construct of control flow among them -------------------------------------
 
 
 def for_with_carried(xs):
@@ -512,7 +514,7 @@ def test_a_rewritten_function_does_what_the_original_does(function, xs):
     assert outcome(rewritten(function), xs) == outcome(function, xs)
 
 
-# --- what else is kept -----------------------------------------------------------------------------------------------
+# --- what else is kept ----------------------------------------------------------------------------------------------
 
 
 def make_counter(start):
@@ -602,7 +604,7 @@ def test_a_name_without_a_value_says_which():
         rewrite(never_read_before)([])
 
 
-# --- refusals ----------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------------------
 
 
 def yields(x):

@@ -36,7 +36,7 @@ def bound_count(kernel):
     return sum(map(len, kernel._bound.values()))
 
 
-# --- arguments ---------------------------------------------------------------------------------------------------------
+# --- arguments ------------------------------------------------------------------------------------------------------
 
 
 def test_keywords_and_defaults(axpy):
@@ -112,7 +112,7 @@ def test_bools_strings_dtypes_and_none_are_baked_in():
     assert bound_count(convert) == 3
 
 
-# --- tensors -----------------------------------------------------------------------------------------------------------
+# --- tensors --------------------------------------------------------------------------------------------------------
 
 
 def test_calls_of_one_signature_share_a_bound_kernel(axpy):
@@ -162,8 +162,8 @@ def test_empty_and_unit_sizes(shape):
 def test_layouts_of_arguments():
     x, y = torch.randn(40, 40), torch.randn(40, 40)
     for a, b in [
-        (x.t(), y), (x[::2], y[1::2]), (x[:, 5:17], y[:, 20:32]), (x[:1].expand(40, 40), y), (x[:, :1].expand(40, 40), y.t()),
-        (x, x), (x, x.t()), (torch.as_strided(x, (30, 10), (7, 1)), y[:30, :10]),
+        (x.t(), y), (x[::2], y[1::2]), (x[:, 5:17], y[:, 20:32]), (x[:1].expand(40, 40), y),
+        (x[:, :1].expand(40, 40), y.t()), (x, x), (x, x.t()), (torch.as_strided(x, (30, 10), (7, 1)), y[:30, :10]),
     ]:  # fmt: skip
         torch.testing.assert_close(scaled(a, b), a * 2 + b)
 
@@ -202,7 +202,7 @@ def test_a_key_function_adds_to_the_key():
     assert kernel.bind((ones, Y)) is not kernel.bind((-ones, Y))
 
 
-# --- choosing a config -------------------------------------------------------------------------------------------------
+# --- choosing a config ----------------------------------------------------------------------------------------------
 
 
 def test_the_first_call_uses_the_config_that_was_set(axpy):
