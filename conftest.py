@@ -1,4 +1,4 @@
-"""What every test of the repository shares: the marker `gpu`, and golden files.
+"""What every test of the repository shares: the markers `gpu` and `slow`, and golden files.
 
 `golden(name, text)` holds `text` to the file `golden/<name>` beside the test file; `--update-golden` writes the files
 instead. Both work under pytest-xdist: the workers compare and write, the controller sums up.
@@ -18,6 +18,7 @@ NEEDS_GPU = "needs a CUDA GPU"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing to them")
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow, too")
 
 
 @functools.cache
@@ -27,7 +28,11 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
     gpu_items = [item for item in items if item.get_closest_marker("gpu")]
     if gpu_items and not has_gpu():
         for item in gpu_items:

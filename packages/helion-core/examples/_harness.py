@@ -13,15 +13,18 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+from unittest import mock
 
 import torch
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 import helion
 from helion import ir
+from helion.runtime import bound, launch
 
 FOLDER = Path(__file__).parent
 DTYPES = (torch.float32, torch.bfloat16)
@@ -115,13 +118,13 @@ def tolerance(module: ModuleType, args: Any, out: Any) -> float:
     tensors = [t for t in tree_leaves((args, out)) if isinstance(t, torch.Tensor)]
     table = TOLERANCES | getattr(module, "TOLERANCES", {})
     allowed = max(table.get(t.dtype, 0.0) for t in tensors)
-    if any(t.is_cuda for t in tensors) and any(_has_dot(bound) for bound in bound_kernels(module)):
+    if any(t.is_cuda for t in tensors) and any(map(_has_dot, bound_kernels(module))):
         return max(allowed, TF32)
     return allowed
 
 
-def _has_dot(bound: helion.BoundKernel) -> bool:
-    return any(isinstance(op, ir.Dot) for op in bound.program.ops())
+def _has_dot(kernel: helion.BoundKernel) -> bool:
+    return any(isinstance(op, ir.Dot) for op in kernel.program.ops())
 
 
 def check(module: ModuleType, case: Case) -> Outcome:
@@ -134,6 +137,30 @@ def check(module: ModuleType, case: Case) -> Outcome:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - start
     return Outcome(difference(out, expected), tolerance(module, case.args, out), seconds)
+
+
+@contextmanager
+def nothing_launched() -> Iterator[None]:
+    """Calls trace kernels and run their host code, also on tensors without data (device "meta"), but launch nothing."""
+
+    def ignore(generated: Any) -> Callable[..., None]:
+        return lambda *args, **options: None
+
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(bound, "device_target", lambda device: None))
+        stack.enter_context(mock.patch.object(launch, "_interpreted", ignore))
+        stack.enter_context(mock.patch.object(launch, "GpuLauncher", ignore))
+        yield
+
+
+def typical_kernels(module: ModuleType, dtype: torch.dtype) -> list[helion.BoundKernel]:
+    """The kernels that the module's typical cases call, specialised to their sizes; needs no GPU and no memory."""
+    for kernel in kernels(module).values():
+        kernel.reset()
+    with nothing_launched():
+        for case in make(module, "meta", dtype, "typical"):
+            case.run(*case.args)
+    return list(bound_kernels(module))
 
 
 def main() -> None:

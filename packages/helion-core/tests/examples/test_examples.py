@@ -1,0 +1,88 @@
+"""Every example against its reference in float64, in the interpreter and on a GPU; every example compiled for four targets."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from helion import exc
+from helion.runtime.targets import COMMON, parse_target
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+import _harness as harness  # noqa: E402 - a file beside the examples
+
+NAMES = harness.names()
+RUNS = [pytest.param(name, dtype, id=f"{name}-{str(dtype).removeprefix('torch.')}")
+        for name in NAMES for dtype in harness.dtypes(harness.load(name))]  # fmt: skip
+
+
+def run_cases(name: str, device: str, dtype: torch.dtype, what: str = "cases") -> None:
+    module = harness.load(name)
+    wrong = []
+    for case in harness.make(module, device, dtype, what):
+        outcome = harness.check(module, case)
+        if not outcome.ok:
+            wrong.append(f"{case.name}: error {outcome.error:.1e}, allowed {outcome.tolerance:.0e}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_there_are_enough_examples():
+    assert len(NAMES) >= 35
+
+
+@pytest.mark.parametrize(("name", "dtype"), RUNS)
+def test_interpreted(name, dtype):
+    run_cases(name, "cpu", dtype)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("name", "dtype"), RUNS)
+def test_on_a_gpu(name, dtype):
+    run_cases(name, "cuda", dtype)
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_typical_sizes_on_a_gpu(name):
+    run_cases(name, "cuda", harness.dtypes(harness.load(name))[-1], "typical")
+
+
+def compile_typical(name: str, target: str, dtype: torch.dtype) -> None:
+    module = harness.load(name)
+    kernels = harness.typical_kernels(module, dtype)
+    assert {k.kernel.name for k in kernels} == {k.name for k in harness.kernels(module).values()}
+    if target in getattr(module, "UNSUPPORTED", {}):
+        with pytest.raises(exc.CompilationFailed):
+            kernels[0].compile_for(parse_target(target))
+        return
+    limit = parse_target(target).shared_memory
+    for kernel in kernels:
+        facts = kernel.compile_for(parse_target(target))
+        assert 0 < facts.code_size and facts.shared_memory <= limit
+
+
+@pytest.mark.parametrize("target", COMMON)
+@pytest.mark.parametrize("name", NAMES)
+def test_default_config_compiles(name, target):
+    compile_typical(name, target, harness.dtypes(harness.load(name))[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", COMMON)
+@pytest.mark.parametrize("name", NAMES)
+def test_default_config_compiles_for_float32(name, target):
+    if torch.float32 not in harness.dtypes(harness.load(name)):
+        pytest.skip("not written for float32")
+    compile_typical(name, target, torch.float32)
+
+
+def test_a_wrong_result_is_seen():
+    good = torch.tensor([1.0, 2.0, 1e-3])
+    assert harness.difference(good, good.double()) == 0
+    assert harness.difference(good * 1.01, good.double()) > 5e-3
+    assert harness.difference(good.new_tensor([1.0, 2.0, float("nan")]), good.double()) == float("inf")
+    with pytest.raises(AssertionError, match="shape"):
+        harness.difference(good, good.double()[:2])
