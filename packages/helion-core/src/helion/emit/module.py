@@ -73,12 +73,12 @@ def generate(
 ) -> Generated:  # fmt: skip
     """Emits `program` under a normalised `config`; persistent kernels leave `reserved_sms` multiprocessors alone."""
     kernel_name = f"_helion_{program.name}"
-    lowered = transformed(program, config)
-    k = KernelEmitter(lowered, config, kernel_name, program)
+    lowered, left = transformed(program, config)
+    k = KernelEmitter(lowered, left, kernel_name, program)
     for block, name in k.blocks.items():
         k.write(f"{name}: tl.constexpr = {k.layout.physical(block.symbol)}")
     emit_programs(lowered, k)
-    parameters = [*k.tensors.values(), *(_scalar_parameter(s, n) for s, n in k.scalars.items())]
+    parameters = [*(k.tensors[t] for t in program.tensors), *(_scalar_parameter(s, n) for s, n in k.scalars.items())]
     parameters += k.descriptors.values()
     body = "\n".join(k.lines)
     imports = "import triton\nimport triton.language as tl\n"
@@ -92,7 +92,7 @@ def generate(
         options["maxnreg"] = config["maxnreg"]
     if program.stages > 1:
         options["launch_cooperative_grid"] = True
-    host = host_function(source, lowered, k.layout, config, options, replacements, persistent)
+    host = host_function(source, lowered, k.layout, left, options, replacements, persistent)
     descriptors = tuple(k.descriptors)
 
     def regenerate(changed: Config) -> Generated:

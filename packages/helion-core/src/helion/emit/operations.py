@@ -9,6 +9,7 @@ import torch
 
 from .. import ir
 from ..ir import Value
+from ..lower.flatten import Coordinate
 from ..lower.padding import identity
 from ..lower.pointwise import TRITON_DTYPES, cast_text
 from .kernel import KernelEmitter, emit
@@ -80,6 +81,21 @@ def _(op: ir.Indices, k: KernelEmitter) -> None:
         k.set_name(op.result, name)
     else:
         k.define(op.result, f"{name} + {k.print(op.offset)}" if op.offset != 0 else name)
+
+
+def _parenthesised(size: ir.Size, k: KernelEmitter) -> str:
+    text = k.print(size)
+    return f"({text})" if " " in text else text
+
+
+@emit.register
+def _(op: Coordinate, k: KernelEmitter) -> None:
+    text = k.index(op.range)
+    if op.divisor != 1:
+        text = f"{text} // {_parenthesised(op.divisor, k)}"
+    if op.modulus is not None:
+        text = f"{text} % {_parenthesised(op.modulus, k)}"
+    k.define(op.result, text if k.kept(op.result.dims) else f"tl.full([], {text}, tl.int32)", "index")
 
 
 @emit.register

@@ -12,6 +12,7 @@ from ..ir import BlockSize, Load, Program
 from ..runtime.targets import Target
 from . import access, defaults
 from .defaults import Plan, as_keys, next_smaller, plans, useful_limit
+from .flatten import can_flatten
 from .keys import (
     Key, bool_key, choice_key, int_key, optional_power_key, permutation_key, power_key, powers,
 )  # fmt: skip
@@ -217,6 +218,7 @@ def _list_keys(program: Program, target: Target | None) -> dict[str, list[Key]]:
     return {
         "block_sizes": [_block_key(block) for block in program.blocks],
         "loop_orders": [permutation_key(n) for n in multi_dim_loops(program)],
+        "flatten_loops": _flatten_keys(program),
         "l2_groupings": [power_key(1, 64, default=1) for _ in grids],
         "reduction_loops": [_reduction_key(r) for r in rollable(program)],
         "indexing": _indexing_keys(program, has_tma),
@@ -262,6 +264,12 @@ def _indexing_keys(program: Program, has_tma: bool) -> list[Key]:
         searched = tuple(c for c in legal if c != access.BLOCK_PTR or not has_tma)
         keys.append(choice_key(legal, access.POINTER, searched))
     return keys if any(len(key.choices) > 1 for key in keys) else []
+
+
+def _flatten_keys(program: Program) -> list[Key]:
+    grids = [phase for phase in program.phases if len(phase.ranges) > 1]
+    can = [can_flatten(program, phase) for phase in grids]
+    return [bool_key() if yes else choice_key((False,), False) for yes in can] if any(can) else []
 
 
 def _block_key(block: BlockSize) -> Key:

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from ..config import Config
 from ..ir import Program
+from .flatten import can_flatten, flatten
 from .rolling import roll_all, rollable
 
 
-def transformed(program: Program, config: Config) -> Program:
-    """`program` as `config` wants it computed: reductions rolled into loops."""
+def transformed(program: Program, config: Config) -> tuple[Program, Config]:
+    """`program` as `config` wants it computed, and what of `config` is then left to say about its grids."""
     loops = config.get("reduction_loops", ())
+    lowered = program
     if any(width is not None for width in loops):
-        program = roll_all(program, dict(zip(rollable(program), loops, strict=True)))
-    return program
+        lowered = roll_all(lowered, dict(zip(rollable(program), loops, strict=True)))
+    if any(config.get("flatten_loops", ())):
+        return _flattened(lowered, config)
+    return lowered, config
+
+
+def _flattened(program: Program, config: Config) -> tuple[Program, Config]:
+    """Loops flattened where that is asked for; the lists that count multi-dimensional grids lose their entries."""
+    grids = [phase for phase in program.phases if len(phase.ranges) > 1]
+    kept = []
+    for at, (phase, wanted) in enumerate(zip(grids, config["flatten_loops"], strict=True)):
+        if wanted and can_flatten(program, phase):
+            program = flatten(program, phase)
+        else:
+            kept.append(at)
+    lists = {key: [config[key][at] for at in kept] for key in ("loop_orders", "l2_groupings")}
+    return program, config.replace(**lists)
