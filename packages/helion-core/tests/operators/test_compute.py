@@ -229,6 +229,23 @@ def test_reshapes_that_would_mix_padding_are_refused(function: Any, columns: int
         run_rows(function, x, like=function(x))
 
 
+@helion.kernel(config=helion.Config(block_sizes=[16, 32]))
+def positions_in_tiles(x, out):
+    for tile_m, tile_n in hl.tile(x.shape):
+        v = x[tile_m, tile_n]
+        out[tile_m.id, 0] = v.argmax()
+        out[tile_m.id, 1] = v.half().argmin()
+
+
+def test_arg_reductions_over_all_dims_of_partial_tiles() -> None:
+    x = torch.stack([torch.randperm(27) for _ in range(21)]) - torch.arange(21)[:, None] * 30.0
+    x[3, 7], x[18, 20], x[5, 26], x[17, 2] = 900, 901, -1900, -1901
+    out = torch.zeros(2, 2, dtype=torch.int64)
+    positions_in_tiles(x, out)
+    expected = [[3 * 27 + 7, 5 * 27 + 26], [2 * 27 + 20, 1 * 27 + 2]]
+    assert out.tolist() == expected
+
+
 @helion.kernel(config=helion.Config(block_sizes=[32]))
 def flip_tile(x, out):
     for tile in hl.tile(x.size(0)):

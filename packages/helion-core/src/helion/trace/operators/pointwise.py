@@ -128,3 +128,17 @@ def _rrelu(
             instead="draw slopes with torch.rand_like(x) and choose with torch.where",
         )  # fmt: skip
     return torch.where(x < 0, x * ((lower + upper) / 2), x)
+
+
+@handles(aten.lerp.Scalar, aten.lerp.Tensor)
+def _lerp(tracer: Tracer, start: TileTensor, end: TileTensor, weight: Any) -> Any:
+    """start + weight * (end - start), from the nearer end (so that both ends are exact), in float32 for half precision."""
+    half = start.dtype in (torch.float16, torch.bfloat16)
+    a, b = (cast(tracer, t, torch.float32) if half else t for t in (start, end))
+    span = b - a
+    if not isinstance(weight, TileTensor):
+        result = a + weight * span if abs(weight) < 0.5 else b - span * (1 - weight)
+    else:
+        w = cast(tracer, weight, torch.float32) if half else weight
+        result = torch.where(w.abs() < 0.5, a + w * span, b - span * (1 - w))
+    return cast(tracer, result, start.dtype)

@@ -5,7 +5,7 @@ Half precision inputs are reduced in float32; sums of bools and ints give int64,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sympy
@@ -145,10 +145,11 @@ def _min_dim(tracer: Tracer, x: TileTensor, dim: int, keepdim: bool = False) -> 
 def arg_reduce(tracer: Tracer, kind: str, x: TileTensor, dim: int | None, keepdim: bool) -> TileTensor:
     """The position of the first extreme element along `dim` (int64); over all elements where `dim` is None."""
     rank = x.dim()
-    if dim is None:
-        x, d = (x.reshape(-1) if rank != 1 else x), 0
-    else:
-        d = shapes.dim_number(dim, rank, kind)
+    if dim is None and rank > 1:
+        return _arg_over_all(tracer, kind, x, keepdim)
+    d = shapes.dim_number(dim or 0, rank, kind)
+    if rank == 0:
+        return cast(tracer, tracer.full((), 0, torch.int32), torch.int64)
     wide = x if x.dtype not in (*_HALF, torch.bool) else cast(tracer, x, torch.float32)
     if tracer.jagged:
         wide = jagged.filled(tracer, wide, d, identity(kind, wide.dtype))
@@ -156,9 +157,40 @@ def arg_reduce(tracer: Tracer, kind: str, x: TileTensor, dim: int | None, keepdi
     rest = value.dims[:d] + value.dims[d + 1 :]
     result = tracer.emit(ir.Reduce(kind=kind, dim=d, inputs=(value,)), rest, torch.int32)
     result = cast(tracer, result, torch.int64)
-    if not keepdim:
-        return result
-    return _keep(result, [d]) if dim is not None else result.reshape([1] * rank)
+    return _keep(result, [d]) if keepdim else result
+
+
+def _better(compare: Callable[..., Any]) -> Callable[..., Any]:
+    """Combines (value, position) pairs: the better value, NaN above all, the first of equals."""
+
+    def combine(a: Any, i: Any, b: Any, j: Any) -> Any:
+        tie = ((a == b) | ((a != a) & (b != b))) & (j < i)
+        right = compare(b, a) | ((b != b) & (a == a)) | tie
+        return torch.where(right, b, a), torch.where(right, j, i)
+
+    return combine
+
+
+_BETTER = {"argmax": _better(torch.gt), "argmin": _better(torch.lt)}
+
+
+def _arg_over_all(tracer: Tracer, kind: str, x: TileTensor, keepdim: bool) -> TileTensor:
+    """The flat position of the first extreme element; a partial tile counts as large as it is."""
+    from .combine import reduce_with
+    from .movement import along
+
+    wide = cast(tracer, x, torch.float32) if x.dtype in (*_HALF, torch.bool) else x
+    position: Any = 0
+    stride: Size = 1
+    for d, dim in reversed(list(enumerate(tracer.value(x).dims))):
+        lanes = along(tracer.emit(ir.Iota(start=0, step=1), (dim,), torch.int32), x.dim(), d)
+        position = position + lanes * tracer.env.sym(stride)
+        stride = stride * dim_extent(dim)
+        if tracer.jagged:
+            wide = jagged.filled(tracer, wide, d, identity(kind, wide.dtype))
+    fills = (identity(kind, wide.dtype), 2**31 - 1)
+    _, found = reduce_with(tracer, _BETTER[kind], (wide, cast(tracer, position, torch.int32)), None, fills, keepdim)
+    return cast(tracer, found, torch.int64)
 
 
 @handles(aten.argmax.default)
