@@ -31,7 +31,7 @@ SAMPLES = {  # one text and its value per environment variable
     "HELION_AUTOTUNER": ("random", "random"),
     "HELION_AUTOTUNE_CACHE": ("layers", "layers"),
     "HELION_INTERPRET": ("1", True),
-    "HELION_IGNORE_WARNINGS": ("A, B", ("A", "B")),
+    "HELION_IGNORE_WARNINGS": ("BaseWarning, BaseWarning", ("BaseWarning", "BaseWarning")),
     "HELION_ALLOW_WARP_SPECIALIZE": ("0", False),
     "HELION_PERSISTENT_RESERVED_SMS": ("4", 4),
 }

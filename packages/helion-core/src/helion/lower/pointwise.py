@@ -289,6 +289,7 @@ def _inductor_body(target: Any, inputs: Any, args: Any, kwargs: Any) -> Pointwis
 
 _TOKEN = re.compile(r"@(\d+)@")
 _WRAPPED = re.compile(r"\((@\d+@)\)(?=\.)")  # parentheses that Inductor puts before a conversion
+_TWICE = re.compile(r"(\.to\(tl\.\w+\))\1")  # the load and the operator both convert half precision
 _ATOM = re.compile(r"-?[\d.]+(?:e[+-]?\d+)?|\([^()]*\)|[\w.{}$]+(?:\((?:[^()]|\([^()]*\))*\))?(?:\.to\([\w.]+\))*")
 
 
@@ -313,7 +314,7 @@ def _expand(recorder: _Recorder, output: Any, result: torch.dtype) -> Template:
             name = names[step]
             return name if whole or _ATOM.fullmatch(name) or _is_argument(text, match) else f"({name})"
 
-        return _TOKEN.sub(one, text)
+        return _TWICE.sub(r"\1", _TOKEN.sub(one, text))
 
     for step, text in enumerate(texts):
         expanded = substitute(text)
