@@ -97,7 +97,7 @@ def _call_nested(kernel: JITFunction[Any], *args: Any, **kwargs: Any) -> Any:
     return _interpreted(kernel).rewrite()(*args, **kwargs)
 
 
-_LANGUAGE: tuple[Any, ...] = (tl, tl.core, tl.math, tl.core.tensor, tl.core.tensor_descriptor_base)
+_LANGUAGE: tuple[Any, ...] = (tl, tl.core, tl.math, tl.core.dtype, tl.core.tensor, tl.core.tensor_descriptor_base)
 
 
 @contextmanager
