@@ -45,6 +45,7 @@ class Range:
     `width` is a block size symbol or a fixed int for tiles, and the whole size for a dimension taken in full.
     `base` is the first index of the current tile: a symbol for tiles, `begin` for a full dimension.
     A range derived from another by a reshape (its indices times or divided by a constant) has that one as `parent`.
+    A range whose tiles are parts of the tiles of another is `part_of` that one, and as masked as it is.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Range:
     scalar: bool = False
     extra_ends: tuple[Size, ...] = ()
     parent: Range | None = None
+    part_of: Range | None = None
     id: int = field(default_factory=lambda: next(_range_ids))
 
     def __repr__(self) -> str:

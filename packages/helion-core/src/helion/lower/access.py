@@ -17,6 +17,7 @@ import torch
 
 from .. import ir
 from ..ir import Access, Dot, DotScaled, For, HostTensor, Load, PointIndex, Program, Range, Size, SliceIndex, Store, TileIndex
+from .flatten import FlatView
 from .layout import Layout
 
 POINTER, BLOCK_PTR, DESCRIPTOR = "pointer", "block_ptr", "tensor_descriptor"
@@ -70,7 +71,7 @@ def block_dims(op: Access) -> tuple[BlockDim, ...] | None:
             continue
         size = op.tensor.sizes[dimension]
         match entry:
-            case TileIndex(r, offset, at) if not r.extra_ends and r.parent is None:
+            case TileIndex(r, offset, at) if not r.extra_ends:
                 result.append(BlockDim(dimension, r.base + offset, at, r, r.end + offset == size))
             case SliceIndex(r, start, 1, at):
                 base = start if r.full else r.base + start
@@ -90,6 +91,8 @@ def block_dims(op: Access) -> tuple[BlockDim, ...] | None:
 def descriptor_order(op: Access, dims: tuple[BlockDim, ...]) -> tuple[BlockDim, ...] | None:
     """The dimensions as a descriptor names them: those of size 1 left out, the contiguous one last. None where illegal."""
     tensor = op.tensor
+    if isinstance(tensor, FlatView):
+        return None  # the launch knows the tensor as it is
     if not all(isinstance(s, int) for s in (*tensor.sizes, *tensor.strides)):
         return None
     real = [d for d in dims if tensor.sizes[d.dimension] != 1]

@@ -56,6 +56,8 @@ class Layout:
     def _compute_needs_mask(self, r: Range) -> bool:
         if r.scalar:
             return False
+        if r.part_of is not None:
+            return self.needs_mask(r.part_of)
         if r.full:
             return self.physical(r.width) != self.number(r.end)
         length, width = self.number(_difference(r.end, r.begin)), self.number(r.width)

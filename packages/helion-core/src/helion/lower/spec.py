@@ -17,6 +17,7 @@ from .keys import (
     Key, bool_key, choice_key, int_key, optional_power_key, permutation_key, power_key, powers,
 )  # fmt: skip
 from .rolling import rollable
+from .subtile import PARTS, columns
 from .structure import constant_loops, device_loops, multi_dim_loops, multiplying_loops
 
 LARGEST_BLOCK = 2**20
@@ -246,6 +247,7 @@ def _scalar_keys(program: Program, target: Target | None) -> dict[str, Key]:
     return {
         "num_warps": power_key(1, warps, default=4),
         "num_stages": int_key(1, 8, default=2),
+        "epilogue_subtile": choice_key(PARTS if columns(program) is not None else (None,), None),
         "pid_type": choice_key(pid_types, "persistent_interleaved" if staged else "flat"),
         "num_sm_multiplier": power_key(1, 1 if staged else 4, default=1),
         "maxnreg": choice_key(REGISTER_CAPS if nvidia else (None,), None),

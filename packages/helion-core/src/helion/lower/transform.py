@@ -5,7 +5,9 @@ from __future__ import annotations
 from ..config import Config
 from ..ir import Program
 from .flatten import can_flatten, flatten
+from .layout import Layout
 from .rolling import roll_all, rollable
+from .subtile import subtile
 
 
 def transformed(program: Program, config: Config) -> tuple[Program, Config]:
@@ -14,6 +16,9 @@ def transformed(program: Program, config: Config) -> tuple[Program, Config]:
     lowered = program
     if any(width is not None for width in loops):
         lowered = roll_all(lowered, dict(zip(rollable(program), loops, strict=True)))
+    if config.get("epilogue_subtile"):
+        layout = Layout(program, dict(zip(program.blocks, config["block_sizes"], strict=True)))
+        lowered = subtile(lowered, config["epilogue_subtile"], layout)
     if any(config.get("flatten_loops", ())):
         return _flattened(lowered, config)
     return lowered, config
