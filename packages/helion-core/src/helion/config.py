@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +118,13 @@ class Config(Mapping[str, Any]):
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
-        return cls.from_json(Path(path).read_text())
+        try:
+            text = Path(path).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise exc.InvalidConfig(
+                key="(file)", problem=f"{path} cannot be read: {error}", allowed="a file that Config.save wrote"
+            ) from None
+        return cls.from_json(text)
 
 
 def as_config(value: Config | Mapping[str, Any]) -> Config:
@@ -132,6 +138,15 @@ def as_config(value: Config | Mapping[str, Any]) -> Config:
     )
 
 
+def closest_key(name: str, known: Collection[str]) -> str:
+    """What to write instead of a key that does not exist: the closest one, or all of them."""
+    import difflib
+
+    accepted = {*known, *SINGULAR}
+    close = difflib.get_close_matches(name.lower(), [k for k in accepted if SINGULAR.get(k, k) in known], n=1, cutoff=0.75)
+    return f"did you mean `{SINGULAR.get(close[0], close[0])}`?" if close else f"keys: {', '.join(known)}"
+
+
 def _canonical(keys: Mapping[str, Any]) -> dict[str, Any]:
     """`keys` in plural, flat spelling. Contradicting spellings raise `InvalidConfig`."""
     result: dict[str, Any] = {}
@@ -143,9 +158,8 @@ def _canonical(keys: Mapping[str, Any]) -> dict[str, Any]:
             if plural == "loop_orders" and value and isinstance(value[0][0], (list, tuple)):
                 value = value[0]
         if plural in result and result[plural] != value:
-            raise exc.InvalidConfig(
-                key=key, problem=f"contradicts `{plural}`", allowed=f"give `{plural}` only once"
-            )
+            other = next(k for k in keys if SINGULAR.get(k, k) == plural)
+            raise exc.InvalidConfig(key=key, problem=f"contradicts `{other}`", allowed=f"give `{plural}` only once")
         result[plural] = value
     if "block_sizes" in result:
         result["block_sizes"] = _flatten(result["block_sizes"])

@@ -6,9 +6,11 @@ Errors found in device code carry a `Location`, shown with the source line and a
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
-from .location import Location
+from .location import Location, here
 
 
 class Base(RuntimeError):
@@ -19,7 +21,7 @@ class Base(RuntimeError):
     hint: ClassVar[str] = ""
 
     def __init__(self, *, location: Location | None = None, **fields: object) -> None:
-        self.location = location
+        self.location = here() if location is None else location
         self.fields = fields
         super().__init__(self.render())
 
@@ -32,11 +34,10 @@ class Base(RuntimeError):
             parts.append("  help: " + self.hint.format(**self.fields))
         return "\n".join(parts)
 
-    def at(self, location: Location | None) -> Base:
-        """This error placed at `location`, unless it has a place already."""
-        if self.location is None and location is not None:
-            self.location = location
-            self.args = (self.render(),)
+    def reworded(self, change: Callable[[str], str]) -> Base:
+        """This error with `change` applied to the texts that it was given."""
+        self.fields = {name: change(value) if isinstance(value, str) else value for name, value in self.fields.items()}
+        self.args = (self.render(),)
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -82,8 +83,8 @@ class NestedKernelCallsNotSupported(Base):
 
 class NotInsideKernel(Base):
     code = "HLN006"
-    message = "`{name}` was called outside a kernel"
-    hint = "call it inside a function decorated with @helion.kernel"
+    message = "`{name}` was called outside {region}"
+    hint = "call it inside {inside}"
 
 
 class NoDeviceLoop(Base):
@@ -119,12 +120,13 @@ class LoopDependencyError(Base):
 class UnsupportedArgument(Base):
     code = "HLN012"
     message = "argument `{name}` of type {type} is not supported"
-    hint = "pass tensors, numbers, strings, dtypes, devices, functions, or lists, tuples, dicts and dataclasses of them"
+    hint = "pass {instead}"
 
 
 class WrongArguments(Base):
     code = "HLN013"
     message = "kernel `{name}`: {problem}"
+    hint = "{instead}"
 
 
 class UnsupportedDevice(Base):
@@ -163,6 +165,12 @@ class TileSizeMismatch(Base):
     hint = "the two sizes must agree; check the shapes of the arguments (`{tensor}` has shape {shape})"
 
 
+class DimensionOutOfRange(Base):
+    code = "HLN114"
+    message = "{op}: there is no dimension {dim} in a value of {rank}"
+    hint = "use a dimension from {low} to {high}"
+
+
 class ShapeMismatch(Base):
     code = "HLN102"
     message = "{op}: shapes {left} and {right} do not {relation}{detail}"
@@ -171,13 +179,19 @@ class ShapeMismatch(Base):
 
 class RankMismatch(Base):
     code = "HLN103"
-    message = "`{tensor}` has {rank} dimensions but is indexed by {given}"
+    message = "`{tensor}` has {rank} but is indexed by {given}"
     hint = "give at most one index per dimension"
 
 
 class InvalidIndexing(Base):
     code = "HLN104"
     message = "{what} cannot be used as an index"
+    hint = "{instead}"
+
+
+class InvalidArgument(Base):
+    code = "HLN115"
+    message = "{what} is not accepted here"
     hint = "{instead}"
 
 
@@ -240,7 +254,7 @@ class MutatedAlias(Base):
 
 class ControlFlowTensorMismatch(Base):
     code = "HLN201"
-    message = "{where} `{name}` is {before} before and {after} after"
+    message = "{where} `{name}` is {before} and {after}"
     hint = "make the two agree{suggestion}"
 
 
@@ -252,7 +266,7 @@ class UndefinedVariable(Base):
 
 class DeviceControlFlow(Base):
     code = "HLN203"
-    message = "{statement} under a device condition is not supported"
+    message = "{statement} is not supported"
     hint = "{instead}"
 
 
@@ -264,8 +278,8 @@ class DeviceValueAsPython(Base):
 
 class VectorCondition(Base):
     code = "HLN205"
-    message = "the condition of `{statement}` is a tile of shape {shape}, not a scalar"
-    hint = "use torch.where(condition, a, b) for element-wise choice"
+    message = "{what} is a tile of shape {shape}, not a scalar"
+    hint = "{instead}"
 
 
 class UnsupportedOperation(Base):
@@ -335,4 +349,44 @@ class InternalError(Base):
 
 
 class BaseWarning(UserWarning):
-    """Root of all warnings; mute a class with `ignore_warnings=[Class]`."""
+    """Root of all warnings; mute a class, and those derived from it, with `ignore_warnings=[Class or "Name"]`."""
+
+    code: ClassVar[str] = "HLN400"
+    message: ClassVar[str] = "{text}"
+    hint: ClassVar[str] = ""
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        hint = f"\n  help: {self.hint.format(**fields)}" if self.hint else ""
+        super().__init__(f"[{self.code}] {self.message.format(**fields)}{hint}")
+
+
+class GradientNotTracked(BaseWarning):
+    code = "HLN401"
+    message = "argument `{name}` of kernel `{kernel}` requires a gradient, but a kernel records none"
+    hint = "call it from a torch.autograd.Function with a backward kernel, or under torch.no_grad()"
+
+
+class ManySpecializations(BaseWarning):
+    code = "HLN402"
+    message = "kernel `{kernel}` has been compiled for {count} signatures of its arguments"
+    hint = "with static_shapes=False one compiled kernel serves many sizes; pass changing numbers as plain arguments"
+
+
+def warn(warning: BaseWarning, ignored: Iterable[type[BaseWarning] | str]) -> None:
+    """Issues `warning` at the user's line, unless its class or a base of it is `ignored`."""
+    names = {entry if isinstance(entry, str) else entry.__name__ for entry in ignored}
+    if names.isdisjoint(cls.__name__ for cls in type(warning).__mro__):
+        place = here() or Location("<unknown>", 0)
+        warnings.warn_explicit(warning, None, place.filename, place.line)
+
+
+def warning_names() -> dict[str, type[BaseWarning]]:
+    """Every class of warning, by name."""
+    found: dict[str, type[BaseWarning]] = {}
+    waiting: list[type[BaseWarning]] = [BaseWarning]
+    while waiting:
+        cls = waiting.pop()
+        found[cls.__name__] = cls
+        waiting += cls.__subclasses__()
+    return found

@@ -97,10 +97,16 @@ def from_bytes(filename: str, line: int, column: int, end_column: int) -> Locati
     return Location(filename, line, column, end_column)
 
 
+def is_user_frame(frame: FrameType) -> bool:
+    """Whether `frame` runs code of the kernel's author; what dataclasses generate for us has no file of ours."""
+    name = frame.f_code.co_filename
+    return is_user_file(name) and not (name == "<string>" and frame.f_globals.get("__name__", "").startswith("helion."))
+
+
 def user_frame(depth: int = 1) -> FrameType | None:
     """The innermost live frame that runs the user's code."""
     frame: FrameType | None = sys._getframe(depth)
-    while frame is not None and not is_user_file(frame.f_code.co_filename):
+    while frame is not None and not is_user_frame(frame):
         frame = frame.f_back
     return frame
 
@@ -135,7 +141,7 @@ def trim(traceback: TracebackType | None) -> TracebackType | None:
     """`traceback` without our own and torch's frames, so that its last frame is the user's line."""
     entries = []
     while traceback is not None:
-        if is_user_file(traceback.tb_frame.f_code.co_filename):
+        if is_user_frame(traceback.tb_frame):
             entries.append(traceback)
         traceback = traceback.tb_next
     result: TracebackType | None = None
@@ -148,7 +154,7 @@ def of_traceback(traceback: TracebackType | None) -> Location | None:
     """The user's expression that `traceback` leads to: that of its innermost frame of the user's."""
     last = None
     while traceback is not None:
-        if is_user_file(traceback.tb_frame.f_code.co_filename):
+        if is_user_frame(traceback.tb_frame):
             last = traceback
         traceback = traceback.tb_next
     return None if last is None else _locate(last.tb_frame, last.tb_lasti, last.tb_lineno)

@@ -99,7 +99,9 @@ class Settings:
                 raise exc.InvalidSetting(
                     key=field.name, problem=f"{value!r} is not allowed", allowed=f"allowed: {', '.join(choices)}"
                 )
+            _check_kind(field, value)
         object.__setattr__(self, "ignore_warnings", tuple(self.ignore_warnings))
+        _check_warnings(self.ignore_warnings)
         object.__setattr__(self, "autotune_seed_configs", tuple(self.autotune_seed_configs))
 
     @classmethod
@@ -124,9 +126,39 @@ class Settings:
         return cls(**values)
 
 
+_KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
+    _flag: ((bool,), "a bool"), int: ((int,), "an int, not negative"), float: ((int, float), "a number, not negative"),
+    str: ((str,), "a str"),
+}  # fmt: skip
+
+
+def _check_kind(field: dataclasses.Field[Any], value: Any) -> None:
+    """Raises `InvalidSetting` for a value of another type than the setting's, and for negative numbers."""
+    kinds, shown = _KINDS.get(field.metadata.get("parse"), ((object,), ""))
+    if value is None and field.default is None:
+        return
+    wrong = not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds)
+    if wrong or (kinds[0] is int and value < 0):
+        raise exc.InvalidSetting(key=field.name, problem=f"{value!r} is not allowed", allowed=f"give {shown}")
+
+
+def _check_warnings(names: tuple[Any, ...]) -> None:
+    known = exc.warning_names()
+    for entry in names:
+        name = entry if isinstance(entry, str) else getattr(entry, "__name__", repr(entry))
+        if name not in known:
+            raise exc.InvalidSetting(
+                key="ignore_warnings", problem=f"there is no warning {name}", allowed=f"warnings: {', '.join(known)}"
+            )
+
+
 def _closest(name: str, known: Mapping[str, Any]) -> str:
     import difflib
 
+    from .config import LIST_KEYS, SCALAR_KEYS, SINGULAR
+
+    if name in (*LIST_KEYS, *SCALAR_KEYS, *SINGULAR):
+        return f"`{name}` is a key of configs: write config=helion.Config({name}=...)"
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean `{close[0]}`?" if close else f"settings: {', '.join(known)}"
 

@@ -1,7 +1,7 @@
 """The operator table: one record per torch function, with sample inputs, dtypes, a reference and tolerances.
 
-`function` is called on tiles inside a kernel and on whole tensors outside; the reference is the function itself in float64 (or as
-it is, for integers), so every record has to be correct row by row.
+`function` is called on tiles inside a kernel and on whole tensors outside; the reference is the function itself in
+float64 (or as it is, for integers), so every record has to be correct row by row.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def normal(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
 
 def positive(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     """Numbers from about 0.5 to 3; ints from 1 to 9."""
-    return (torch.rand(shape) * 2.5 + 0.5).to(dtype) if dtype.is_floating_point else torch.randint(1, 10, shape).to(dtype)
+    return (
+        (torch.rand(shape) * 2.5 + 0.5).to(dtype) if dtype.is_floating_point else torch.randint(1, 10, shape).to(dtype)
+    )
 
 
 def unit(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
@@ -202,7 +204,9 @@ ACTIVATIONS = [
     pointwise("hardsigmoid", F.hardsigmoid),
     pointwise("hardswish", F.hardswish),
     pointwise("threshold", lambda x: F.threshold(x, 0.25, 7.0)),
-    pointwise("prelu", lambda x, w: F.prelu(x, w[:, 0]) if x.dim() == 1 else torch.where(x > 0, x, w * x), normal, normal),
+    pointwise(
+        "prelu", lambda x, w: F.prelu(x, w[:, 0]) if x.dim() == 1 else torch.where(x > 0, x, w * x), normal, normal
+    ),
     pointwise("rrelu eval", lambda x: F.rrelu(x, 0.1, 0.3, training=False), scale=2),
     pointwise("dropout eval", lambda x: F.dropout(x, 0.5, training=False)),
 ]
@@ -279,12 +283,24 @@ TERNARY = [
     pointwise("l1_loss none", lambda x, y: F.l1_loss(x, y, reduction="none"), normal, normal, scale=2),
     pointwise("smooth_l1 none", lambda x, y: F.smooth_l1_loss(x, y, reduction="none"), normal, normal, scale=4),
     pointwise("huber none", lambda x, y: F.huber_loss(x, y, reduction="none", delta=0.5), normal, normal, scale=4),
-    pointwise("bce none", lambda x, y: F.binary_cross_entropy(x, y, reduction="none"), unit, unit, dtypes=(f32,), scale=2),
     pointwise(
-        "bce logits none", lambda x, y: F.binary_cross_entropy_with_logits(x, y, reduction="none"), normal, unit, dtypes=(f32,)
+        "bce none", lambda x, y: F.binary_cross_entropy(x, y, reduction="none"), unit, unit, dtypes=(f32,), scale=2
+    ),
+    pointwise(
+        "bce logits none",
+        lambda x, y: F.binary_cross_entropy_with_logits(x, y, reduction="none"),
+        normal,
+        unit,
+        dtypes=(f32,),
     ),
     pointwise("kl_div none", lambda x, y: F.kl_div(x, y, reduction="none"), normal, unit, dtypes=(f32,), scale=2),
-    pointwise("softmargin none", lambda x, y: F.soft_margin_loss(x, torch.sign(y), reduction="none"), normal, normal, dtypes=(f32,)),
+    pointwise(
+        "softmargin none",
+        lambda x, y: F.soft_margin_loss(x, torch.sign(y), reduction="none"),
+        normal,
+        normal,
+        dtypes=(f32,),
+    ),
     pointwise("swiglu", lambda x, y: F.silu(x) * y, normal, normal, scale=4),
 ]
 
@@ -467,13 +483,39 @@ PRODUCTS = [
     rows("outer", lambda x: x[:, :, None] * x[:, None, :], columns=9, dtypes=(f32,)),
     rows("bmm", lambda x, y: torch.bmm(x, y), block(16, 16), block(16, 32), scale=16),
     rows("matmul", lambda x, y: x @ y, block(16, 20), block(20, 16), dtypes=(f32,), scale=16),
-    rows("baddbmm", lambda c, x, y: torch.baddbmm(c, x, y, alpha=0.5), block(16, 16), block(16, 16), block(16, 16), dtypes=(f32,), scale=16),
-    rows("einsum bij,bjk", lambda x, y: torch.einsum("bij,bjk->bik", x, y), block(16, 16), block(16, 16), dtypes=(f32,), scale=16),
+    rows(
+        "baddbmm",
+        lambda c, x, y: torch.baddbmm(c, x, y, alpha=0.5),
+        block(16, 16),
+        block(16, 16),
+        block(16, 16),
+        dtypes=(f32,),
+        scale=16,
+    ),
+    rows(
+        "einsum bij,bjk",
+        lambda x, y: torch.einsum("bij,bjk->bik", x, y),
+        block(16, 16),
+        block(16, 16),
+        dtypes=(f32,),
+        scale=16,
+    ),
     rows("einsum bi,bi", lambda x, y: torch.einsum("bi,bi->b", x, y), normal, normal, dtypes=(f32,), scale=16),
-    rows("einsum bi,bj", lambda x, y: torch.einsum("bi,bj->bij", x, y), normal, normal, dtypes=(f32,), columns=9, scale=4),
+    rows(
+        "einsum bi,bj", lambda x, y: torch.einsum("bi,bj->bij", x, y), normal, normal, dtypes=(f32,), columns=9, scale=4
+    ),
     rows("linear vecdot", lambda x, y: torch.linalg.vecdot(x, y), normal, normal, dtypes=(f32,), scale=16),
-    rows("matmul transposed", lambda x, y: x @ y.transpose(1, 2), block(16, 16), block(32, 16), dtypes=(f32,), scale=16),
-    rows("matvec", lambda x, y: torch.matmul(x, y[:, :, None]).squeeze(-1), block(16, 16), block(16), dtypes=(f32,), scale=16),
+    rows(
+        "matmul transposed", lambda x, y: x @ y.transpose(1, 2), block(16, 16), block(32, 16), dtypes=(f32,), scale=16
+    ),
+    rows(
+        "matvec",
+        lambda x, y: torch.matmul(x, y[:, :, None]).squeeze(-1),
+        block(16, 16),
+        block(16),
+        dtypes=(f32,),
+        scale=16,
+    ),
 ]
 
 CREATION = [

@@ -266,7 +266,9 @@ def test_movement_within_a_partial_tile() -> None:
 # --- products
 
 
-def multiply(a: torch.Tensor, b: torch.Tensor, acc: torch.Tensor | None, out_dtype: Any, like: torch.Tensor) -> torch.Tensor:
+def multiply(
+    a: torch.Tensor, b: torch.Tensor, acc: torch.Tensor | None, out_dtype: Any, like: torch.Tensor
+) -> torch.Tensor:
     out = torch.empty_like(like)
     kernel = dot_kernel if acc is None else dot_acc_kernel
     kernel.reset()
@@ -388,5 +390,9 @@ def test_lookups() -> None:
     out, places = torch.empty(21, 11), torch.empty(21, 3, dtype=torch.int64)
     lookups(index, table, edges, x, out, places)
     torch.testing.assert_close(out, table[index] * 2)
-    expected = [torch.bucketize(x, edges), torch.searchsorted(edges, x, right=True), torch.isin(index, index[2:7]).long()]
+    expected = [
+        torch.bucketize(x, edges),
+        torch.searchsorted(edges, x, right=True),
+        torch.isin(index, index[2:7]).long(),
+    ]
     assert torch.equal(places, torch.stack(expected, 1))

@@ -1,4 +1,6 @@
-"""A sample of the operators compiled for GPUs that need not be there: what the interpreter accepts, Triton must accept too."""
+"""A sample of the operators compiled for GPUs that need not be there: what the interpreter accepts, Triton must
+accept too.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ def test_functions_of_the_language(target: str) -> None:
 @helion.kernel(config=helion.Config(block_sizes=[32, 32]))
 def scaled(a, a_scale, b, b_scale, out):
     for tile_m, tile_n in hl.tile(out.shape):
-        out[tile_m, tile_n] = hl.dot_scaled(a[tile_m, :], a_scale[tile_m, :], "e4m3", b[:, tile_n], b_scale[tile_n, :], "e4m3")
+        out[tile_m, tile_n] = hl.dot_scaled(
+            a[tile_m, :], a_scale[tile_m, :], "e4m3", b[:, tile_n], b_scale[tile_n, :], "e4m3"
+        )
 
 
 def test_scaled_products() -> None:

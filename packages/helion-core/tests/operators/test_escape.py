@@ -1,4 +1,6 @@
-"""Escape hatches and debugging: inline Triton, Triton functions, inline assembly, printing, assertions; compilation for GPUs."""
+"""Escape hatches and debugging: inline Triton, Triton functions, inline assembly, printing, assertions; compilation
+for GPUs.
+"""
 
 from __future__ import annotations
 

@@ -332,10 +332,10 @@ def float_index(x):
     ("kernel", "dtype", "error"),
     [
         (atomic_on_half_ints, torch.int16, exc.DtypeMismatch),
-        (atomic_unknown_order, torch.int32, exc.InvalidIndexing),
+        (atomic_unknown_order, torch.int32, exc.InvalidArgument),
         (boolean_index, torch.float32, exc.DataDependentShape),
         (mask_of_another_shape, torch.float32, exc.ShapeMismatch),
-        (unknown_eviction, torch.float32, exc.InvalidIndexing),
+        (unknown_eviction, torch.float32, exc.InvalidArgument),
         (float_index, torch.float32, exc.InvalidIndexing),
     ],
 )

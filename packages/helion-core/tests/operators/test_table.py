@@ -1,4 +1,6 @@
-"""Every record of the operator table through Triton's interpreter: a kernel over rows, and over tiles where it is elementwise."""
+"""Every record of the operator table through Triton's interpreter: a kernel over rows, and over tiles where it is
+elementwise.
+"""
 
 from __future__ import annotations
 
@@ -59,14 +61,18 @@ def compare(out: torch.Tensor, eager: torch.Tensor, exact: torch.Tensor, record:
     if not eager.is_floating_point():
         assert torch.equal(out, eager)
         return
-    coarser = max(TOLERANCES[dtype], TOLERANCES.get(eager.dtype, 0)) if dtype.is_floating_point else TOLERANCES[eager.dtype]
+    coarser = (
+        max(TOLERANCES[dtype], TOLERANCES.get(eager.dtype, 0)) if dtype.is_floating_point else TOLERANCES[eager.dtype]
+    )
     tolerance = coarser * record.scale
     torch.testing.assert_close(out.double(), exact.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
 def cases() -> list[Any]:
     return [
-        pytest.param(r, d, id=f"{r.name}-{str(d).removeprefix('torch.')}".replace(" ", "_")) for r in TABLE for d in r.dtypes
+        pytest.param(r, d, id=f"{r.name}-{str(d).removeprefix('torch.')}".replace(" ", "_"))
+        for r in TABLE
+        for d in r.dtypes
     ]
 
 

@@ -34,7 +34,7 @@ def host_function(
     loops = number_loops(source.node)
     replaced = {loops[phase.loop]: launch if phase.loop == last else ast.Pass() for phase in program.phases}
     # a copy in which tile loops are replaced: deepcopy takes what its memo already holds
-    node = copy.deepcopy(source.node, {id(loop): ast.copy_location(new, loop) for loop, new in replaced.items()})
+    node = copy.deepcopy(source.node, {id(loop): _placed(new, loop) for loop, new in replaced.items()})
     node.decorator_list, node.returns = [], None
     for argument in [*node.args.posonlyargs, *node.args.args]:
         argument.annotation = None
@@ -51,6 +51,16 @@ def host_function(
             node.args.kwonlyargs.append(ast.arg(name))
             node.args.kw_defaults.append(ast.Name(_DEFAULTS.get(name, name), ast.Load()))
     return ast.fix_missing_locations(node)
+
+
+def _placed(new: ast.stmt, loop: ast.For) -> ast.stmt:
+    """`new` on the line of the loop that it replaces, so that errors of a launch show that line."""
+    end = loop.iter.end_col_offset if loop.iter.end_lineno == loop.lineno else loop.col_offset + len("for")
+    for node in ast.walk(new):
+        if isinstance(node, (ast.stmt, ast.expr, ast.keyword)):
+            node.lineno = node.end_lineno = loop.lineno
+            node.col_offset, node.end_col_offset = loop.col_offset, end
+    return new
 
 
 _DEFAULTS = {TORCH: "torch"}

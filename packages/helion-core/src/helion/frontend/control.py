@@ -38,7 +38,9 @@ class Undefined:
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:
-        found = next(a for a in [*args, *(kwargs or {}).values()] if isinstance(a, Undefined))
+        from torch.utils._pytree import tree_iter
+
+        found = next(leaf for leaf in tree_iter((args, kwargs or {})) if isinstance(leaf, Undefined))
         found._use()
 
 
@@ -82,7 +84,9 @@ def for_(
     values = _current(names, thunks)
     if isinstance(iterable, DeviceLoop):
         if engine is None:
-            raise exc.NotInsideKernel(name=iterable.function, location=location.here())
+            raise exc.NotInsideKernel(
+                name=iterable.function, region="a kernel", inside="a function decorated with @helion.kernel"
+            )
         return tuple(engine.loop(iterable, body, names, values, number, targets))
     if engine is not None and engine.is_device_value(iterable):
         raise exc.DeviceValueAsPython(
@@ -136,22 +140,24 @@ def ifexp(test: Any, then: Thunk, other: Thunk) -> Any:
 
 def and_(*operands: Thunk) -> Any:
     """`a and b and ...`; device scalars combine into a device condition."""
-    return _chain(operands, operator.and_, lambda value: not value)
+    return _chain(operands, operator.and_, lambda value: not value, "and")
 
 
 def or_(*operands: Thunk) -> Any:
     """`a or b or ...`; device scalars combine into a device condition."""
-    return _chain(operands, operator.or_, bool)
+    return _chain(operands, operator.or_, bool, "or")
 
 
-def _chain(operands: Sequence[Thunk], combine: Callable[[Any, Any], Any], decides: Callable[[Any], Any]) -> Any:
+def _chain(
+    operands: Iterable[Thunk], combine: Callable[[Any, Any], Any], decides: Callable[[Any], Any], word: str
+) -> Any:
     engine = _engine.current()
     pending: Any = None
     value: Any = None
     for operand in operands:
         value = operand()
         if engine is not None and engine.is_device_value(value):
-            value = engine.as_condition(value, "and/or")
+            value = engine.as_condition(value, word)
             pending = value if pending is None else combine(pending, value)
         elif decides(value):
             # a Python value that settles the outcome, whatever the device says
@@ -181,7 +187,7 @@ def compare(symbols: tuple[str, ...], left: Any, *rights: Thunk) -> Any:
             first, value = value, right()
             yield lambda a=first, b=value, s=symbol: _COMPARISONS[s](a, b)
 
-    return _chain(steps(), operator.and_, lambda value: not value)  # type: ignore[arg-type]
+    return _chain(steps(), operator.and_, lambda value: not value, "chained comparison")
 
 
 def plain_iter(iterable: Any, word: str) -> Any:
@@ -201,7 +207,7 @@ def plain_test(value: Any, word: str) -> Any:
     engine = _engine.current()
     if engine is not None and engine.is_device_value(value):
         raise exc.DeviceControlFlow(
-            statement=f"`{word}`", location=location.here(),
+            statement=f"`{word}` under a device condition", location=location.here(),
             instead="compute both outcomes and choose with torch.where(condition, a, b), "
             "or put the rest of the body under `if not condition:`",
         )  # fmt: skip
@@ -216,6 +222,13 @@ def assert_(condition: Any, message: Thunk | None) -> None:
         return
     if not condition:
         raise AssertionError(*([] if message is None else [message()]))
+
+
+def outer_store(target: Any, name: str) -> None:
+    """Before a store to an attribute, or to a list or dict, of what lies outside the kernel: device code may not change it."""
+    engine = _engine.current()
+    if engine is not None and engine.in_device and (target is None or isinstance(target, (list, dict))):
+        raise exc.ReadOnlyCapture(name=name)
 
 
 def fn(function: Any) -> Any:

@@ -171,11 +171,35 @@ class _Rewriter(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return node
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
+        stores = [store for target in node.targets for store in self._outer_stores(target)]
         self.generic_visit(node)
         if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             node.value = _at(_call("bind", ast.Constant(node.targets[0].id), node.value), node.value)  # type: ignore[assignment]
-        return node
+        return [*stores, node] if stores else node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST | list[ast.stmt]:
+        stores = self._outer_stores(node.target)
+        self.generic_visit(node)
+        return [*stores, node] if stores else node
+
+    def _outer_stores(self, target: ast.expr) -> list[ast.stmt]:
+        """Checks that stand before a store to `target`, where it reaches a global or a variable of an outer function."""
+        found: list[ast.stmt] = []
+        for node in ast.walk(target):
+            if not isinstance(node, (ast.Attribute, ast.Subscript)) or not isinstance(node.ctx, ast.Store):
+                continue
+            root: ast.expr = node
+            while isinstance(root, (ast.Attribute, ast.Subscript)):
+                root = root.value
+            if not isinstance(root, ast.Name) or root.id in self.locals:
+                continue
+            attribute = isinstance(node, ast.Attribute)
+            if attribute or isinstance(node.value, ast.Name):
+                container = ast.Constant(None) if attribute else _load(root.id)
+                check = ast.Expr(_call("outer_store", container, ast.Constant(ast.unparse(node))))
+                found.append(_at(check, node))  # type: ignore[arg-type]
+        return found
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         self.generic_visit(node)

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from .. import exc
-from ..location import from_bytes
+from ..location import Location, from_bytes
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,18 @@ class FunctionSource:
     node: ast.FunctionDef
     filename: str
     text: str
+
+
+def parameter_place(function: FunctionType, name: str) -> Location:
+    """Where `function` declares its parameter `name`; its first line where there is no source."""
+    code = function.__code__
+    try:
+        arguments = function_source(function).node.args
+    except exc.Base:
+        return Location(code.co_filename, code.co_firstlineno)
+    found = next(a for a in ast.walk(arguments) if isinstance(a, ast.arg) and a.arg == name)
+    end = found.end_col_offset if found.end_lineno == found.lineno else -1
+    return from_bytes(code.co_filename, found.lineno, found.col_offset, -1 if end is None else end)
 
 
 def function_source(function: FunctionType) -> FunctionSource:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import exc, location
+from .. import exc
 from ..frontend import engine
+
+
+_ON_THE_HOST = frozenset({"hl.zeros", "hl.full", "hl.arange", "hl.cumsum", "hl.cumprod"})  # torch has them by the same name
 
 
 def require(name: str) -> Any:
     """The active engine, for the language function `name`."""
     found = engine.current()
     if found is None:
-        raise exc.NotInsideKernel(name=name, location=location.here())
+        raise exc.NotInsideKernel(name=name, region="a kernel", inside="a function decorated with @helion.kernel")
     return found
 
 
@@ -20,7 +23,8 @@ def require_device(name: str) -> Any:
     """The active engine, for a function that only device code may call."""
     found = require(name)
     if not found.in_device:
-        raise exc.NotInsideKernel(name=name, location=location.here())
+        host = f", or torch.{name.removeprefix('hl.')} on the host" if name in _ON_THE_HOST else ""
+        raise exc.NotInsideKernel(name=name, region="a tile loop", inside=f"`for tile in hl.tile(...)`{host}")
     return found
 
 

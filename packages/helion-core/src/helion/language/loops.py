@@ -27,12 +27,12 @@ def _lists(function: str, begin_or_end: Any, end: Any, block_size: Any) -> TileL
     if begin_or_end is None:
         begins: list[Any] = [0] * len(ends)
     else:
-        begins = [begin_or_end] if single else list(begin_or_end)
+        begins = list(begin_or_end) if isinstance(begin_or_end, (list, tuple, torch.Size)) else [begin_or_end]
     blocks = list(block_size) if isinstance(block_size, (list, tuple)) else [block_size] * len(ends)
     if not ends or len(begins) != len(ends) or len(blocks) != len(ends):
         from .. import exc, location
 
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"{function} with {len(begins)} begins, {len(ends)} ends and {len(blocks)} block sizes",
             instead="give one bound and one block size per dimension", location=location.here(),
         )  # fmt: skip

@@ -114,5 +114,7 @@ def _resource_usage(cubin: bytes) -> tuple[int, int]:
 
 def compile_error(error: Exception, kernel: str, target: str, config: object) -> exc.CompilationFailed:
     """`error` from Triton as an error of the catalogue."""
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    # Triton shows "at line:column:", the lines before it and a caret, and says only then what is wrong
+    reason = lines[-1] if re.match(r"at \d+:\d+:", lines[0]) else lines[0]
     return exc.CompilationFailed(kernel=kernel, target=target, config=config, reason=reason)

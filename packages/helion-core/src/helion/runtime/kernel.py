@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .bound import BoundKernel
 
 
+_MANY = 64  # specialisations of one kernel after which the user is told
+
+
 class Kernel:
     """A function compiled on first use; call it like the function."""
 
@@ -136,7 +139,18 @@ class Kernel:
             self._runs.clear()
             key = self.specialization_key(args)
         self._bound.setdefault(key, []).append(bound)
+        self._warn(args)
         return bound
+
+    def _warn(self, args: Sequence[Any]) -> None:
+        """What the user should know of a new specialisation."""
+        ignored = self.settings.ignore_warnings
+        for name, arg in zip(self._signature.parameters, args, strict=True):
+            if torch.is_grad_enabled() and any(t.requires_grad for t in _tensors(arg)):
+                exc.warn(exc.GradientNotTracked(name=name, kernel=self.name), ignored)
+        count = sum(map(len, self._bound.values()))
+        if count == _MANY and self.settings.static_shapes:
+            exc.warn(exc.ManySpecializations(kernel=self.name, count=count), ignored)
 
     def _retracer(self, args: Sequence[Any]) -> Callable[[Mapping[str, Any]], Traced]:
         """Traces again for other values of the user's own choices."""
@@ -189,6 +203,10 @@ class Kernel:
     def reset(self) -> None:
         """Forgets every specialisation."""
         self._bound.clear()
+        self._runs.clear()
+
+    def forget_runs(self) -> None:
+        """Has every signature ask its specialisation again what to run."""
         self._runs.clear()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:

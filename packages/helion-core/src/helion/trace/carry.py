@@ -54,8 +54,8 @@ class Carried:
         for name, old, new in zip(self.names, self.specs, after.specs, strict=True):
             if old != new:
                 raise exc.ControlFlowTensorMismatch(
-                    where="carried", name=name, before=f"built as {_shape_of(old)}", after=f"built as {_shape_of(new)}",
-                    suggestion=": keep the number of elements of lists and dicts", location=where,
+                    where="carried", name=name, before=f"{_shape_of(old)} before", after=f"{_shape_of(new)} after",
+                    suggestion=": lists and dicts keep their number of elements and their keys", location=where,
                 )  # fmt: skip
         return after.leaves
 
@@ -73,7 +73,12 @@ def write_back(original: Any, new: Any) -> Any:
 
 
 def _shape_of(spec: TreeSpec) -> str:
-    return str(spec).removeprefix("TreeSpec").replace("*", "value")
+    """A container in words."""
+    if spec.is_leaf():
+        return "one value"
+    if spec.type is dict:
+        return f"a dict with the keys {spec.context}" if spec.context else "an empty dict"
+    return f"a {spec.type.__name__} of {spec.num_children}"
 
 
 def is_number(value: Any) -> bool:
@@ -120,9 +125,10 @@ def mismatch(
         suggestion = ""
         if before.value.shape == after.value.shape:
             suggestion = f", for example with {name} = {name}.to({before.value.dtype})"
+    first, second = (" before", " after") if where == "loop-carried" else (" in one branch", " in the other")
     return exc.ControlFlowTensorMismatch(
-        where=where, name=name, before=tracer.describe(before), after=tracer.describe(after), suggestion=suggestion,
-        location=place,
+        where=where, name=name, before=tracer.describe(before) + first, after=tracer.describe(after) + second,
+        suggestion=suggestion, location=place,
     )  # fmt: skip
 
 

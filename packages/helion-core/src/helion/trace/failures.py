@@ -8,11 +8,13 @@ stay what torch raised, but for questions about data that host code cannot answe
 from __future__ import annotations
 
 import dis
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
@@ -22,6 +24,10 @@ from torch._subclasses.fake_tensor import (
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from .. import exc, location
+from ..frontend import control
+
+if TYPE_CHECKING:
+    from .tracer import Tracer
 
 _DATA = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
 _RAISING = {"RAISE_VARARGS", "RERAISE"}
@@ -30,20 +36,22 @@ _OURS = re.compile(
     r"\b(Tile|TileTensor|FakeTensor|SymInt|SymFloat|SymBool|StackTensor|Undefined|Tensors?|torch|dtypes?"
     r"|invalid combination of arguments|scalar)\b"
 )
-_NUMPY = re.compile(r"\bnumpy\b|__array")
 
 
 @contextmanager
-def device_code() -> Iterator[None]:
+def device_code(tracer: Tracer) -> Iterator[None]:
     """Turns what the body of a tile loop raises into what its author is to see."""
     try:
         yield
     except exc.Base as error:
-        raise error.at(location.of_traceback(error.__traceback__))
+        error.reworded(lambda text: _plain(tracer, text))
+        raise
     except Exception as error:
         told = _device_error(error)
         if told is error:
             raise
+        if isinstance(told, exc.Base):
+            told.reworded(lambda text: _plain(tracer, text))
         raise told.with_traceback(location.trim(error.__traceback__)) from error
 
 
@@ -56,29 +64,53 @@ def host_error(error: Exception) -> Exception:
         return exc.HostDataNeeded(op=_expression(place), location=place)
     if isinstance(error, UnsupportedOperatorException):
         return exc.TracingFailed(op=_expression(place), reason=_reason(error), location=place)
-    if _in_package(error.__traceback__):
+    if _in_package(error.__traceback__) and not _is_assertion(error):
         return exc.InternalError(text=_reason(error), location=place)
     _note(error, place)
     return error
 
 
+# Classes that only tracing has, and what the author takes them for.
+_SHOWN = {
+    "'TileTensor'": "a device value",
+    "'Tile'": "a tile",
+    "TileTensor": "Tensor",
+    "FakeTensor": "Tensor",
+    "SymInt": "int",
+}
+
+
+def _plain(tracer: Tracer, text: str) -> str:
+    """`text` in the author's words: names of tiles for symbols, tensors for the classes that stand for them."""
+    for inner, shown in _SHOWN.items():
+        text = text.replace(inner, shown)
+    return tracer.named(text)
+
+
 def _asks_for_data(error: Exception) -> bool:
     text = str(error)
-    return "Cannot access data pointer of Tensor" in text or ".tolist() is not supported for tensor subclasses" in text or (
-        ".numpy() is not supported for tensor subclasses" in text
+    return (
+        "Cannot access data pointer of Tensor" in text
+        or ".tolist() is not supported for tensor subclasses" in text
+        or (".numpy() is not supported for tensor subclasses" in text)
     )
 
 
 def _device_error(error: Exception) -> Exception:
     traceback = error.__traceback__
     place = location.of_traceback(traceback)
-    if location.raised_in_user_code(traceback) and _is_authors_own(error, traceback):
+    if _is_assertion(error) or (location.raised_in_user_code(traceback) and _is_authors_own(error, traceback)):
         _note(error, place)
         return error
     if isinstance(error, RecursionError):
         return exc.UnsupportedOperation(
             op="a recursion that does not end while tracing", reason="", location=place,
             instead="write a loop, or end the recursion by a condition on constants",
+        )  # fmt: skip
+    if _passes(traceback, "numpy"):
+        return exc.UnsupportedOperation(
+            op="a numpy function on a device value", reason="", location=place,
+            instead="use the function of torch, mostly of the same name",
         )  # fmt: skip
     if isinstance(error, AttributeError) and error.name:
         return _unknown_attribute(error, place)
@@ -130,6 +162,24 @@ def _suggestion(name: str, known: list[str]) -> str:
     if close:
         return f"did you mean `{close[0]}`?"
     return f"there are {', '.join(f'`{k}`' for k in public)}" if len(public) < 10 else "see its documentation"
+
+
+def _is_assertion(error: Exception) -> bool:
+    """Whether an `assert` statement of the author failed: rewritten code makes them through `control.assert_`."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and last.tb_frame.f_code is control.assert_.__code__
+
+
+def _passes(traceback: TracebackType | None, library: str) -> bool:
+    """Whether a frame of `traceback` runs code of `library`."""
+    part = f"packages{os.sep}{library}{os.sep}"
+    while traceback is not None:
+        if part in traceback.tb_frame.f_code.co_filename:
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _in_package(traceback: TracebackType | None) -> bool:

@@ -12,6 +12,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from .. import exc, ir, location
 from ..ir import Dim, HostTensor, NewAxis, PointIndex, SliceIndex, TileIndex, Value, ValueIndex
+from ..frontend.control import Undefined
+from ..frontend.engine import DeviceLoop
 from . import jagged, shapes
 from .symbols import expr_of, is_symbolic
 from .values import Tile, TileTensor
@@ -62,6 +64,10 @@ def host_tensor(tracer: Tracer, tensor: torch.Tensor) -> HostTensor:
     found = tracer.tensors.get(id(tensor))
     if found is None:
         source = source_of(tracer, tensor)
+        if tensor.dtype.is_complex:
+            raise exc.UnsupportedTensor(
+                name=source, what=str(tensor.dtype).removeprefix("torch."), instead="torch.view_as_real(x)"
+            )
         found = HostTensor(
             _identifier(source), source, tensor.dtype, tuple(map(expr_of, tensor.size())),
             tuple(map(expr_of, tensor.stride())), len(tracer.phases),
@@ -89,7 +95,7 @@ def host_operator(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
         return func(*args, **kwargs)
     if func.overloadpacket.__name__ not in _VIEWS:
         tensor = next(a for a in [*args, *kwargs.values()] if isinstance(a, torch.Tensor))
-        raise _direct_usage(tracer, tensor, func)
+        raise direct_usage(tracer, tensor, func)
     result = func(*args, **kwargs)
     packet, overload = func.overloadpacket.__name__, func._overloadname
 
@@ -107,11 +113,11 @@ def host_operator(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
 def load_scalar(tracer: Tracer, tensor: torch.Tensor, func: Any) -> TileTensor:
     """A 0-d host tensor among the operands of a device operator is read; any other is a mistake."""
     if tensor.dim() > 0:
-        raise _direct_usage(tracer, tensor, func)
+        raise direct_usage(tracer, tensor, func)
     return load(tracer, tensor, ())
 
 
-def _direct_usage(tracer: Tracer, tensor: torch.Tensor, func: Any) -> exc.Base:
+def direct_usage(tracer: Tracer, tensor: torch.Tensor, func: Any) -> exc.Base:
     try:
         name = source_of(tracer, tensor)
     except exc.Base:
@@ -119,7 +125,7 @@ def _direct_usage(tracer: Tracer, tensor: torch.Tensor, func: Any) -> exc.Base:
     example = ", ".join(["tile"] + [":"] * (tensor.dim() - 1)) if tensor.dim() else "()"
     return exc.HostTensorDirectUsage(
         name=name, shape=tracer.show([expr_of(s) for s in tensor.size()]), example=example,
-        op=getattr(func, "overloadpacket", func).__name__, location=location.here(),
+        op=func if isinstance(func, str) else getattr(func, "overloadpacket", func).__name__, location=location.here(),
     )  # fmt: skip
 
 
@@ -134,7 +140,9 @@ def getitem(tracer: Tracer, tensor: Any, index: Any) -> Any:
     if isinstance(tensor, TileTensor):
         from .operators.views import subscript
 
-        return subscript(tracer, tensor, index)
+        result = subscript(tracer, tensor, index)
+        tensor.share_with(result)
+        return result
     return load(tracer, tensor, index)
 
 
@@ -194,10 +202,12 @@ def stored_value(tracer: Tracer, host: HostTensor, value: Any, dims: Sequence[Di
     if not isinstance(value, TileTensor):
         if isinstance(value, torch.Tensor) and not isinstance(value, Tile):
             value = load_scalar(tracer, value, torch.Tensor.__setitem__)
-        elif isinstance(value, (int, float, bool, torch.SymInt, torch.SymFloat, torch.SymBool)):
+        elif isinstance(value, (int, float, bool, complex, torch.SymInt, torch.SymFloat, torch.SymBool)):
             value = tracer.full((), value, host.dtype)
+        elif isinstance(value, Undefined):
+            value._use()
         else:
-            raise exc.InvalidIndexing(
+            raise exc.InvalidArgument(
                 what=f"storing a {type(value).__name__}", instead="store a device value or a number",
                 location=location.here(),
             )  # fmt: skip
@@ -238,7 +248,7 @@ def _entries(tracer: Tracer, host: HostTensor, index: Any) -> list[Any]:
     rank = len(host.sizes)
     given = sum(e is not None and e is not Ellipsis for e in entries)
     if given > rank:
-        raise exc.RankMismatch(tensor=host.name, rank=rank, given=given, location=location.here())
+        raise exc.RankMismatch(tensor=host.name, rank=shapes.dimensions(rank), given=given, location=location.here())
     missing = [slice(None)] * (rank - given)
     dots = [k for k, e in enumerate(entries) if e is Ellipsis]
     if len(dots) > 1:
@@ -273,7 +283,10 @@ class _Groups:
 
     def add_vector(self, dims: tuple[Dim, ...]) -> int:
         """Index vectors broadcast where their shapes line up, else form a product."""
-        if self._joint is not None and _lines_up(self._groups[self._joint], dims):
+        together = self._joint is not None and _lines_up(self._groups[self._joint], dims)
+        if self._joint is not None:
+            self._tracer.places.products.setdefault(location.site(), []).append(not together)
+        if self._joint is not None and together:
             operands = [self._groups[self._joint], dims]
             self._groups[self._joint] = shapes.broadcast("subscript", operands, self._tracer.show_size)
             return self._joint
@@ -375,9 +388,12 @@ def _slice_entry(
 
 def _point_entry(tracer: Tracer, host: HostTensor, dimension: int, size: Any, entry: Any) -> PointIndex:
     if isinstance(entry, bool) or not isinstance(entry, (int, torch.SymInt)):
+        if isinstance(entry, (Undefined, DeviceLoop)):
+            entry.__iter__()  # raises the error of its own
+        unpack = ": unpack a tuple of tiles, `for a, b in hl.tile([m, n])`, or name one, tiles[0]"
         raise exc.InvalidIndexing(
-            what=f"a {type(entry).__name__}", location=location.here(),
-            instead="index with tiles, integers, slices, None or integer device values",
+            what=tracer.describe(entry), instead="index with tiles, integers, slices, None or integer device values"
+            + (unpack if isinstance(entry, tuple) else ""),
         )  # fmt: skip
     at = expr_of(entry)
     if isinstance(at, int) and isinstance(size, int):

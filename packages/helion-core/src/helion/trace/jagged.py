@@ -27,10 +27,10 @@ class JaggedLoop(TileLoop):
 
 
 def jagged_loop(tracer: Tracer, lengths: Any) -> JaggedLoop:
-    """The loop for `hl.jagged_tile(lengths)`. Raises `InvalidIndexing` unless `lengths` is a 1-D integer device value."""
+    """The loop for `hl.jagged_tile(lengths)`. Raises `InvalidArgument` unless `lengths` is a 1-D integer device value."""
     valid = isinstance(lengths, TileTensor) and lengths.dim() == 1 and not lengths.dtype.is_floating_point
     if not valid or lengths.dtype is torch.bool:
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what="hl.jagged_tile of " + tracer.describe(lengths), location=location.here(),
             instead="give a 1-D integer value of the device: the length of each row",
         )  # fmt: skip

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def _tile(attribute: str) -> Callable[..., Any]:
     def read(tracer: Tracer, tile: Any) -> Any:
         if not isinstance(tile, Tile):
-            raise exc.InvalidIndexing(
+            raise exc.InvalidArgument(
                 what=f"hl.tile_{attribute} of {tracer.describe(tile)}", instead="give the tile of an hl.tile loop",
                 location=location.here(),
             )  # fmt: skip
@@ -38,7 +38,7 @@ def _value(tracer: Tracer, value: Any, function: str) -> TileTensor:
     if isinstance(value, Tile):
         return tracer.tile_index(value)
     if not isinstance(value, TileTensor):
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"{function} of {tracer.describe(value)}", instead="give a device value", location=location.here()
         )
     return value
@@ -60,7 +60,7 @@ def _reduce(tracer: Tracer, function: Any, x: Any, dim: int | None, other: Any, 
     tensors = list(x) if isinstance(x, (tuple, list)) else [x]
     fills = list(other) if isinstance(other, (tuple, list)) else [other] * len(tensors)
     if len(fills) != len(tensors):
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"{len(fills)} values of `other` for {len(tensors)} inputs", location=location.here(),
             instead="give one number, or one per input",
         )  # fmt: skip

@@ -47,7 +47,7 @@ class StackTensor:
 def stacktensor_like(tracer: Tracer, example: Any, pointers: Any) -> StackTensor:
     host = isinstance(example, torch.Tensor) and not isinstance(example, TileTensor)
     if not host or not isinstance(pointers, TileTensor) or pointers.dtype not in (torch.int64, torch.uint64):
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"hl.stacktensor_like of {tracer.describe(example)} and {tracer.describe(pointers)}",
             instead="give a host tensor as the example and an int64 device value of addresses (Tensor.data_ptr())",
             location=location.here(),
@@ -74,7 +74,7 @@ def load(tracer: Tracer, tensor: Any, index: Any, mask: Any, eviction: str | Non
     if isinstance(tensor, TileTensor):
         return indexing.getitem(tracer, tensor, _index(index))  # type: ignore[no-any-return]
     if eviction is not None and eviction not in EVICTIONS:
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"the eviction policy {eviction!r}", instead=f"use one of {', '.join(map(repr, EVICTIONS))}",
             location=location.here(),
         )  # fmt: skip
@@ -94,7 +94,7 @@ def atomic(tracer: Tracer, kind: str, tensor: Any, index: Any, values: tuple[Any
     host = indexing.host_tensor(tracer, tensor)
     index = () if index is None else index
     if sem not in _SEMANTICS:
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"sem={sem!r} of {name}", instead=f"use one of {', '.join(_SEMANTICS)}", location=location.here()
         )
     if host.dtype not in _ATOMIC_DTYPES[kind]:

@@ -87,18 +87,19 @@ class DispatchMode(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         tracer = self.tracer
-        try:
-            on_device = on_host = False
-            for leaf in tree_iter((args, kwargs)):
-                on_device |= isinstance(leaf, TileTensor)
-                on_host |= isinstance(leaf, _TENSOR) and not isinstance(leaf, TileTensor)
-            if on_host and not on_device:
-                return indexing.host_operator(tracer, func, args, kwargs)
-            if on_host:
-                args, kwargs = tree_map_only(
-                    _TENSOR, lambda t: t if isinstance(t, TileTensor) else indexing.load_scalar(tracer, t, func), (args, kwargs)
-                )  # fmt: skip
-            with self:  # handlers and decompositions are themselves made of torch operators
-                return dispatch.run(tracer, func, args, kwargs)
-        except exc.Base as error:
-            raise error
+        on_device = on_host = False
+        for leaf in tree_iter((args, kwargs)):
+            on_device |= isinstance(leaf, TileTensor)
+            on_host |= isinstance(leaf, _TENSOR) and not isinstance(leaf, TileTensor)
+        if on_host and not on_device:
+            return indexing.host_operator(tracer, func, args, kwargs)
+        if on_host:
+            args, kwargs = tree_map_only(
+                _TENSOR, lambda t: t if isinstance(t, TileTensor) else indexing.load_scalar(tracer, t, func), (args, kwargs)
+            )  # fmt: skip
+        with self:  # handlers and decompositions are themselves made of torch operators
+            result = dispatch.run(tracer, func, args, kwargs)
+        if func.is_view:
+            for view in result if isinstance(result, (list, tuple)) else (result,):
+                args[0].share_with(view)
+        return result

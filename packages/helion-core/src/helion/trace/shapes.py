@@ -65,14 +65,15 @@ def _merge(op: str, a: Dim, b: Dim, operands: Sequence[tuple[Dim, ...]], k: int,
     )  # fmt: skip
 
 
+def dimensions(rank: int) -> str:
+    return "1 dimension" if rank == 1 else f"{rank} dimensions"
+
+
 def dim_number(dim: int, rank: int, op: str) -> int:
-    """`dim` counted from 0. Raises `ShapeMismatch` where it is out of range."""
+    """`dim` counted from 0. Raises `DimensionOutOfRange`."""
     limit = max(rank, 1)
     if not -limit <= dim < limit:
-        raise exc.ShapeMismatch(
-            op=op, left=f"dimension {dim}", right=f"a value of {rank} dimensions", relation="fit", detail="",
-            help=f"use a dimension from {-limit} to {limit - 1}", location=location.here(),
-        )  # fmt: skip
+        raise exc.DimensionOutOfRange(op=op, dim=dim, rank=dimensions(rank), low=-limit, high=limit - 1)
     return dim % limit
 
 

@@ -24,7 +24,8 @@ class KernelShapeEnv(ShapeEnv):
     """A ShapeEnv in which nobody learns the value of a device symbol: such questions raise instead of guessing."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        # what host code would have to read from data is refused where it is asked for
+        super().__init__(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False, **options)
         self.device_symbols: set[sympy.Symbol] = set()
         self._lenient = 0
         self._sym_ints: dict[sympy.Expr, torch.SymInt] = {}
@@ -85,7 +86,7 @@ class KernelShapeEnv(ShapeEnv):
             with self.suppress_guards():
                 return super().evaluate_expr(orig_expr, *args, **kwargs)
         raise exc.ShapeSpecializingAllocation(
-            expr=orig_expr,
+            expr=str(orig_expr),
             instead="block sizes and tile offsets are chosen later: keep them symbolic, "
             "use hl.register_block_size or a fixed block_size=, or compare them in an `if`",
             location=location.here(),

@@ -27,6 +27,7 @@ class TileTensor(_Tensor):
     home: Block | None  # where this object was made: only there may it be updated in place
     updated: bool  # whether it was
     poisoned: bool  # whether another object for the same value was
+    sharing: list[TileTensor] | None  # this object and its views, where it has any
 
     if TYPE_CHECKING:  # object's own give a bool
 
@@ -40,11 +41,21 @@ class TileTensor(_Tensor):
             TileTensor, shape, strides=[0] * len(shape), dtype=value.dtype, device=_CPU
         )
         result.value, result.home, result.updated, result.poisoned = value, value.block, False, False
+        result.sharing = None
         return result
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         raise exc.StaleValue(location=location.here())
+
+    def share_with(self, view: Any) -> None:
+        """Notes that `view` shows the elements of this value: in eager an update in place of one would change both."""
+        if isinstance(view, TileTensor) and view is not self:
+            if self.sharing is None:
+                self.sharing = [self]
+            if view.sharing is None:
+                view.sharing = self.sharing
+                self.sharing.append(view)
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"TileTensor({list(self.value.shape)}, {self.value.dtype})"

@@ -74,7 +74,6 @@ def _check_closed(block: Block) -> None:
             raise exc.UnsupportedOperation(
                 op=f"`{op.name}` in a combine function", reason=": only elementwise operations on its arguments and constants fit",
                 instead="pass what it needs as another input of the tuple, or apply it before or after",
-                location=location.Location(*op.line),
             )  # fmt: skip
 
 
@@ -85,7 +84,7 @@ def _values(tracer: Tracer, op: str, tensors: Any) -> list[Value]:
     listed = list(tensors) if isinstance(tensors, (tuple, list)) else [tensors]
     for tensor in listed:
         if not isinstance(tensor, TileTensor):
-            raise exc.InvalidIndexing(
+            raise exc.InvalidArgument(
                 what=f"{op} of a {type(tensor).__name__}", instead="give device values", location=location.here()
             )
     dims = shapes.broadcast(op, [tracer.value(t).dims for t in listed], tracer.show_size)

@@ -27,7 +27,8 @@ from .registry import HANDLERS
 if TYPE_CHECKING:
     from ..tracer import Tracer
 
-_DATA_DEPENDENT = {"nonzero", "masked_select", "unique", "_unique2", "unique_consecutive", "nonzero_numpy", "bincount"}
+_DATA_DEPENDENT = {"nonzero", "masked_select", "unique", "_unique2", "unique_consecutive", "nonzero_numpy", "bincount",
+                   "repeat_interleave"}  # fmt: skip
 _PYTHON_VALUE = {"_local_scalar_dense": "number", "item": "number", "equal": "bool", "is_nonzero": "bool"}
 
 
@@ -45,6 +46,8 @@ def run(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
     if handler is not None:
         return handler(tracer, *args, **kwargs)
     reason = ""
+    if inplace.is_inplace(func):
+        return inplace.apply(tracer, func, args, kwargs)
     if is_elementwise(func):
         try:
             return pointwise.apply(tracer, func, args, kwargs)
@@ -64,8 +67,6 @@ def run(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
             op="a torch operator that asks for sizes as numbers", reason="", location=location.here(),
             instead="write it with operators on tiles, or call it on the host before the tile loop",
         )  # fmt: skip
-    if inplace.is_inplace(func):
-        return inplace.apply(tracer, func, args, kwargs)
     result = _decompose(tracer, func, args, kwargs)
     if result is NotImplemented:
         raise exc.UnsupportedOperation(

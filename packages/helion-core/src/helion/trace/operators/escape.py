@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils._pytree import tree_iter
 
 from ... import exc, ir, location
 from ...ir import Slot, Value
@@ -32,11 +33,25 @@ def device_print(tracer: Tracer, prefix: str, values: Sequence[Any]) -> None:
 
 def python_print(tracer: Tracer, *values: Any, **options: Any) -> None:
     """`print` in device code: on the device where a device value is among the arguments, else while tracing."""
+    for value in values:
+        _check_printable(tracer, value)
     if not any(tracer.is_device_value(v) for v in values):
         print(*values, **options)
         return
     texts = [str(v) for v in values if not tracer.is_device_value(v)]
     device_print(tracer, " ".join(texts), [v for v in values if tracer.is_device_value(v)])
+
+
+def _check_printable(tracer: Tracer, value: Any) -> None:
+    """Refuses what would print stand-ins of tracing: containers of device values, whole host tensors."""
+    from ..indexing import direct_usage
+
+    if isinstance(value, torch.Tensor) and not isinstance(value, (TileTensor, Tile)):
+        raise direct_usage(tracer, value, "print")
+    if isinstance(value, (list, tuple, dict)) and any(isinstance(v, torch.Tensor) for v in tree_iter(value)):
+        raise exc.InvalidArgument(
+            what=f"a {type(value).__name__} of device values in print", instead="print the values one by one: print(*values)"
+        )
 
 
 def device_assert(tracer: Tracer, condition: Any, message: str) -> None:
@@ -56,7 +71,7 @@ def _as_value(tracer: Tracer, value: Any, what: str) -> Value:
 
         value = load_scalar(tracer, value, print)
     if not isinstance(value, TileTensor):
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"a {type(value).__name__} in {what}", instead="give device values and numbers", location=location.here()
         )
     return tracer.value(value)
@@ -91,7 +106,7 @@ def _slots(tracer: Tracer, args: Sequence[Any], function: str) -> tuple[list[Any
         elif isinstance(arg, (int, float, bool, str)):
             found.append(arg)
         else:
-            raise exc.InvalidIndexing(
+            raise exc.InvalidArgument(
                 what=f"a {type(arg).__name__} as an argument of {function}", location=location.here(),
                 instead="give device values, numbers and strings",
             )  # fmt: skip
@@ -165,7 +180,7 @@ def _source_of(function: Any) -> tuple[str, dict[str, str]]:
         return _from_text(textwrap.dedent(function).strip())
     helpers: dict[str, str] = {}
     if not hasattr(function, "fn") or not hasattr(function, "src"):
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"a {type(function).__name__} in hl.triton_kernel", location=location.here(),
             instead="give a function decorated with @triton.jit, or its source text",
         )  # fmt: skip

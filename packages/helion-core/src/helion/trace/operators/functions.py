@@ -38,10 +38,9 @@ def _python_value(wanted: str, how: str) -> Callable[..., Any]:
         hint = "keep it a 0-d device value; use it directly in expressions, indices, loop bounds and conditions"
         if isinstance(tensor, (TileTensor, Tile)):
             raise exc.DeviceValueAsPython(wanted=wanted, how=how, instead=hint, location=location.here())
-        raise exc.HostTensorDirectUsage(
-            name="tensor", shape=tracer.show([expr_of(s) for s in tensor.size()]), op=how, example="tile",
-            location=location.here(),
-        )  # fmt: skip
+        from ..indexing import direct_usage
+
+        raise direct_usage(tracer, tensor, how)
 
     return refuse
 
@@ -51,9 +50,27 @@ for _name, _wanted, _how in (
     ("__bool__", "bool", "its truth is tested outside of `if`, `while` and `and/or/not`"),
     ("__int__", "int", "int()"), ("__float__", "float", "float()"), ("__index__", "int", "used as a Python index"),
     ("__iter__", "iterable", "it is iterated or unpacked"), ("__len__", "int", "len()"),
-    ("__contains__", "bool", "`in`"),
+    ("__contains__", "bool", "`in`"), ("__format__", "string", "it is formatted into a text"),
 ):  # fmt: skip
     HANDLERS[getattr(_TENSOR, _name)] = _python_value(_wanted, _how)
+
+
+def _unavailable(name: str, instead: str) -> Callable[..., Any]:
+    def refuse(tracer: Tracer, *args: Any, **kwargs: Any) -> Any:
+        op = "a numpy function on a device value" if name == "__array__" else f"`.{name}()`"
+        raise exc.UnsupportedOperation(op=op, reason="", instead=instead)
+
+    return refuse
+
+
+_ONE_DEVICE = "drop the call: device values live where the kernel runs"
+_NO_GRADIENT = "write the backward pass as a kernel of its own and call both from a torch.autograd.Function"
+for _name, _instead in {
+    "cuda": _ONE_DEVICE, "cpu": _ONE_DEVICE, "pin_memory": _ONE_DEVICE, "backward": _NO_GRADIENT,
+    "requires_grad_": _NO_GRADIENT, "register_hook": _NO_GRADIENT, "data_ptr": "pass the address of a host tensor as an argument",
+    "__array__": "use the function of torch, mostly of the same name",
+}.items():  # fmt: skip
+    HANDLERS[getattr(_TENSOR, _name)] = _unavailable(_name, _instead)
 
 
 def _tensor(tracer: Tracer, data: Any, *, dtype: Any = None, **_: Any) -> Any:
@@ -91,7 +108,7 @@ def tile_arithmetic(tracer: Tracer, func: Any, args: Any) -> Tile | None:
                 return Tile.make(tile.range, tile.block, tracer.env, offset)
     if name in _TAKES_SIZES:
         return None
-    raise exc.InvalidIndexing(
+    raise exc.InvalidArgument(
         what=f"a tile in `{name.strip('_')}`", location=location.here(),
         instead="write tile.index for its vector of indices, tile.begin for its first index, "
         "tile.block_size for its size",

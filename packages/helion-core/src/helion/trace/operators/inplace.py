@@ -51,6 +51,9 @@ def update(tracer: Tracer, target: TileTensor, result: TileTensor) -> TileTensor
     if not target.value.hint:
         target.value.hint = old.hint
     target.updated = True
+    for other in target.sharing or ():
+        if other is not target:
+            tracer.poison(other)
     return target
 
 

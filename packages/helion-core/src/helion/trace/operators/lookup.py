@@ -1,4 +1,6 @@
-"""Looking things up: embedding rows of host tables, one_hot, isin, bucketize and searchsorted; by comparing with every entry."""
+"""Looking things up: embedding rows of host tables, one_hot, isin, bucketize and searchsorted; by comparing with
+every entry.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,10 @@ def searchsorted(
     """`torch.searchsorted` for sorted boundaries, 1-D or in rows like x: how many lie below each element."""
     if sorter is not None:
         raise exc.UnsupportedOperation(
-            op="searchsorted with a sorter", reason="", instead="sort the boundaries on the host", location=location.here()
+            op="searchsorted with a sorter",
+            reason="",
+            instead="sort the boundaries on the host",
+            location=location.here(),
         )
     edges = loaded(tracer, boundaries)
     x = x if isinstance(x, TileTensor) else tracer.full((), x, edges.dtype)
@@ -88,9 +93,7 @@ def searchsorted(
     return below.sum(-1).to(torch.int32 if out_int32 else torch.int64)
 
 
-def bucketize(
-    tracer: Tracer, x: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False
-) -> TileTensor:
+def bucketize(tracer: Tracer, x: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> TileTensor:
     """`torch.bucketize`."""
     return searchsorted(tracer, boundaries, x, out_int32=out_int32, right=right)
 

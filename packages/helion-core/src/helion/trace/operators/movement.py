@@ -131,7 +131,7 @@ def _fixed(tracer: Tracer, x: TileTensor, dim: int, what: str) -> int:
     """The size of a dim that must be a number."""
     size = tracer.value(x).shape[dim]
     if not isinstance(size, int):
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"{what} along a tiled dimension of size {tracer.show_size(size)} of a device value",
             instead="that size is chosen per config: load the part from the host tensor instead, x[tile.begin + k, ...], "
             "or select with torch.where on tile.index", location=location.here(),
@@ -214,12 +214,12 @@ def slice_(
     if whole_start and whole_end and step == 1:
         return x
     if not all(b is None or isinstance(b, int) for b in (start, end)):
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"the slice {start}:{end} of a device value", instead="slice with constants", location=location.here()
         )
     kept = range(*slice(start, end, step).indices(_fixed(tracer, x, d, f"the slice {start}:{end}")))
     if not kept:
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"the empty slice {start}:{end} of a device value", location=location.here(),
             instead="keep at least one element; Triton has no empty blocks",
         )  # fmt: skip
@@ -365,8 +365,8 @@ def _cat(tracer: Tracer, tensors: Sequence[TileTensor], dim: int = 0) -> TileTen
     parts = [cast(tracer, p, dtype) for p in parts]
     if len(parts) == 1:
         return parts[0]
-    sizes = [_fixed(tracer, p, d, "cat") for p in parts]
     _check_cat(tracer, parts, d)
+    sizes = [_fixed(tracer, p, d, "cat") for p in parts]
     if len(parts) == 2 and sizes[0] == sizes[1] and sizes[0] & (sizes[0] - 1) == 0 and not {*sizes, 2 * sizes[0]} & {*tracer.min_lanes}:
         return _cat_halves(tracer, parts[0], parts[1], d)
     positions = lanes(tracer, sum(sizes))

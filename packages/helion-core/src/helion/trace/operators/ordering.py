@@ -1,7 +1,7 @@
 """Sorting: sort, argsort, topk, kthvalue, median.
 
-Triton sorts one block of numbers, so a value and its position travel together: an int64 whose high half orders like the value
-(NaN greatest, as in torch) and whose low half is the position, which also makes the order stable.
+Triton sorts one block of numbers, so a value and its position travel together: an int64 whose high half orders like
+the value (NaN greatest, as in torch) and whose low half is the position, which also makes the order stable.
 """
 
 from __future__ import annotations
@@ -128,5 +128,7 @@ def _median(tracer: Tracer, x: TileTensor, dim: int = -1, keepdim: bool = False)
     nans = (x != x).sum(d, keepdim=True)
     at = torch.where(nans > 0, size - nans, (size - 1) // 2)
     here = along(lanes(tracer, size), x.dim(), d) == at
-    result = [torch.where(here, t, torch.zeros_like(t)).sum(d, keepdim=keepdim).to(t.dtype) for t in (values, positions)]
+    result = [
+        torch.where(here, t, torch.zeros_like(t)).sum(d, keepdim=keepdim).to(t.dtype) for t in (values, positions)
+    ]
     return result[0], result[1]

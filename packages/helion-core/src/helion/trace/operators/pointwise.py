@@ -80,6 +80,8 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
             op=name, problem=f"an operand is {dtype}", instead="use integers or bools; x.view(torch.int32) gives the bits",
             location=location.here(),
         )  # fmt: skip
+    if dtype.is_complex:
+        raise exc.DtypeMismatch(op=name, problem=f"the result is {dtype}", instead="compute on real and imaginary parts")
     text = template(func, inputs, converted, options, dtype)
     op = ir.Pointwise(target=func, args=converted, kwargs=options, template=text, inputs=tuple(values))
     return tracer.emit(op, dims, dtype)

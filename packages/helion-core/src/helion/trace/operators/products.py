@@ -33,7 +33,9 @@ def dot(tracer: Tracer, a: TileTensor, b: TileTensor, acc: Any = None, out_dtype
     if acc is not None:
         seed = tracer.value(acc if isinstance(acc, TileTensor) else tracer.full((), acc, wide))
         expanded = shapes.broadcast("dot accumulator", [dims, seed.dims], tracer.show_size)
-        if len(expanded) != len(dims) or not all(shapes.same(x.size, y.size) for x, y in zip(expanded, dims, strict=True)):
+        if len(expanded) != len(dims) or not all(
+            shapes.same(x.size, y.size) for x, y in zip(expanded, dims, strict=True)
+        ):
             raise exc.ShapeMismatch(
                 op="dot", left=tracer.show(seed.shape), right=tracer.show([d.size for d in dims]), relation="agree",
                 detail=" (the accumulator against the product)", help="give the accumulator the shape of the product",
@@ -122,7 +124,9 @@ def _mm(tracer: Tracer, a: TileTensor, b: TileTensor) -> TileTensor:
 
 
 @handles(aten.addmm.default, aten.baddbmm.default)
-def _addmm(tracer: Tracer, acc: TileTensor, a: TileTensor, b: TileTensor, *, beta: Any = 1, alpha: Any = 1) -> TileTensor:
+def _addmm(
+    tracer: Tracer, acc: TileTensor, a: TileTensor, b: TileTensor, *, beta: Any = 1, alpha: Any = 1
+) -> TileTensor:
     if beta == 1 and alpha == 1:
         return dot(tracer, a, b, acc, acc.dtype)
     product = dot(tracer, a, b) * alpha
@@ -154,20 +158,31 @@ def dot_scaled(
     left, right = tracer.value(a), tracer.value(b)
     for value, name in ((left, a_format), (right, b_format)):
         if value.dtype not in _SCALED_DTYPES.get(name, ()):
-            allowed = "; ".join(f"{f}: {', '.join(str(d).removeprefix('torch.') for d in ds)}" for f, ds in _SCALED_DTYPES.items())
+            allowed = "; ".join(
+                f"{f}: {', '.join(str(d).removeprefix('torch.') for d in ds)}" for f, ds in _SCALED_DTYPES.items()
+            )
             raise exc.DtypeMismatch(
                 op="dot_scaled", problem=f"format {name!r} with {value.dtype}", instead=f"formats and dtypes: {allowed}",
                 location=location.here(),
             )  # fmt: skip
     packing = [2 if f == "e2m1" else 1 for f in (a_format, b_format)]
-    depth = [left.shape[-1] * packing[0], right.shape[-2] * packing[1]] if len(left.dims) == len(right.dims) == 2 else [0, 1]
+    depth = (
+        [left.shape[-1] * packing[0], right.shape[-2] * packing[1]]
+        if len(left.dims) == len(right.dims) == 2
+        else [0, 1]
+    )
     if not shapes.same(*depth):
         raise exc.ShapeMismatch(
             op="dot_scaled", left=tracer.show(left.shape), right=tracer.show(right.shape), relation="multiply",
             detail=": the inner sizes differ" if depth != [0, 1] else ": both must be 2-D", location=location.here(),
             help="a is [M, K], b is [K, N]; e2m1 packs two along K",
         )  # fmt: skip
-    inputs = [left, *_scale(tracer, a_scale, left.shape[0], depth[0]), right, *_scale(tracer, b_scale, right.shape[1], depth[0])]
+    inputs = [
+        left,
+        *_scale(tracer, a_scale, left.shape[0], depth[0]),
+        right,
+        *_scale(tracer, b_scale, right.shape[1], depth[0]),
+    ]
     if acc is not None:
         inputs.append(tracer.value(cast(tracer, acc, torch.float32)))
     for size, lanes in ((left.shape[-2], 16), (right.shape[-1], 16), (left.shape[-1], 64 // packing[0])):

@@ -50,7 +50,7 @@ def seed_value(tracer: Tracer, seed: Any) -> TileTensor:
         return cast(tracer, load(tracer, seed, ()), torch.int64)
     if isinstance(seed, int) or is_symbolic(seed):
         return tracer.scalar(seed, torch.int64)
-    raise exc.InvalidIndexing(
+    raise exc.InvalidArgument(
         what=f"a seed of type {type(seed).__name__}", instead="give an int or a 0-d integer value", location=location.here()
     )
 
@@ -65,7 +65,7 @@ def _index(tracer: Tracer, dim: Dim) -> tuple[TileTensor | None, Size]:
     if not ranges:
         found = [r for r in tracer.symbols.values() if isinstance(r, Range) and r.width == dim.size]
         if len(found) != 1:
-            raise exc.InvalidIndexing(
+            raise exc.InvalidArgument(
                 what=f"the size {tracer.show_size(dim.size)} of a random tensor", location=location.here(),
                 instead="name the tile itself in the shape, so that positions are known: torch.rand([tile, 8])",
             )  # fmt: skip
@@ -117,7 +117,7 @@ def draw4(tracer: Tracer, dims: Sequence[Dim], seed: TileTensor) -> tuple[TileTe
 def integers(tracer: Tracer, dims: Sequence[Dim], low: Any, high: Any, seed: TileTensor, dtype: torch.dtype) -> TileTensor:
     """Uniform ints in [low, high)."""
     if isinstance(low, int) and isinstance(high, int) and high <= low:
-        raise exc.InvalidIndexing(
+        raise exc.InvalidArgument(
             what=f"randint from {low} to {high}", instead="give low < high", location=location.here()
         )
     bits = cast(tracer, draw(tracer, "randint", dims, seed), torch.int64) & 0xFFFFFFFF

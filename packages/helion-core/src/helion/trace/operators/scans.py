@@ -93,5 +93,3 @@ def _logcumsumexp(tracer: Tracer, x: TileTensor, dim: int) -> TileTensor:
     d = shapes.dim_number(dim, x.dim(), "logcumsumexp")
     (result,) = scan(tracer, _log_add_exp, (cast(tracer, x, wide_dtype(x.dtype)),), d, False)
     return cast(tracer, result, x.dtype)
-
-

@@ -225,7 +225,7 @@ def subscript(tracer: Tracer, x: TileTensor, index: Any) -> TileTensor:
     rank = x.dim()
     given = sum(e is not None and e is not Ellipsis for e in entries)
     if given > rank:
-        raise exc.RankMismatch(tensor="value", rank=rank, given=given, location=location.here())
+        raise exc.RankMismatch(tensor="value", rank=shapes.dimensions(rank), given=given, location=location.here())
     missing = [slice(None)] * (rank - given)
     dots = [k for k, e in enumerate(entries) if e is Ellipsis]
     entries = entries[: dots[0]] + missing + entries[dots[0] + 1 :] if dots else entries + missing
@@ -244,7 +244,7 @@ def subscript(tracer: Tracer, x: TileTensor, index: Any) -> TileTensor:
             x = select(tracer, x, at, entry)
         else:
             raise exc.InvalidIndexing(
-                what=f"`{entry}` on a device value", location=location.here(),
+                what=f"{tracer.describe(entry)} on a device value", location=location.here(),
                 instead="a device value holds one tile only: index it with :, None, ints, constant slices or an integer "
                 "value, and use tiles on host tensors",
             )  # fmt: skip
