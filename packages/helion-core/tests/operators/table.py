@@ -109,13 +109,15 @@ class Record:
 
 
 def pointwise(
-    name: str, function: Callable[..., object], *inputs: Maker, dtypes: Sequence[torch.dtype] = FLOATS, scale: float = 1.0,
+    name: str, function: Callable[..., object], *inputs: Maker,
+    dtypes: Sequence[torch.dtype] = FLOATS, scale: float = 1.0,
 ) -> Record:  # fmt: skip
     return Record(name, function, inputs or (normal,), tuple(dtypes), elementwise=True, scale=scale)
 
 
 def rows(
-    name: str, function: Callable[..., object], *inputs: Maker, dtypes: Sequence[torch.dtype] = FLOATS, scale: float = 1.0,
+    name: str, function: Callable[..., object], *inputs: Maker,
+    dtypes: Sequence[torch.dtype] = FLOATS, scale: float = 1.0,
     columns: int = 23, exact: bool = False,
 ) -> Record:  # fmt: skip
     return Record(name, function, inputs or (normal,), tuple(dtypes), scale=scale, columns=columns, exact=exact)

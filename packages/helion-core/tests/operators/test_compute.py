@@ -297,7 +297,8 @@ def dot_acc_kernel(a, b, seed, out_dtype, out):
 @pytest.mark.parametrize(
     ("dtype", "out_dtype"),
     [
-        (torch.float32, None), (torch.float16, None), (torch.bfloat16, None), (torch.int8, None), (torch.float8_e4m3fn, None),
+        (torch.float32, None), (torch.float16, None), (torch.bfloat16, None), (torch.int8, None),
+        (torch.float8_e4m3fn, None),
         (torch.float8_e5m2, None), (torch.float16, torch.float16), (torch.float32, torch.float32),
     ],
 )  # fmt: skip

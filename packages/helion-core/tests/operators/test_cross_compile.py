@@ -17,8 +17,9 @@ from .table import TABLE
 from .test_table import as_tuple, over_rows
 
 SAMPLE = (
-    "gelu", "nan_to_num", "max dim nan", "var_mean", "softmax", "layer_norm", "cummax", "sort", "topk", "gather", "cat three",
-    "stack three", "split sizes", "slice even odd", "roll", "repeat_interleave", "tril", "flatten", "bmm", "to f8e4m3", "any float",
+    "gelu", "nan_to_num", "max dim nan", "var_mean", "softmax", "layer_norm", "cummax", "sort", "topk",
+    "gather", "cat three", "stack three", "split sizes", "slice even odd", "roll", "repeat_interleave", "tril",
+    "flatten", "bmm", "to f8e4m3", "any float",
 )  # fmt: skip
 TARGETS = ("sm_90", "gfx942")
 

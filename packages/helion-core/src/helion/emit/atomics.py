@@ -23,7 +23,9 @@ def _(op: ir.Atomic, k: KernelEmitter) -> None:
 
 
 def _compare_and_swap(op: ir.Atomic, pointer: str, values: list[str], where: str | None, k: KernelEmitter) -> str:
-    """`tl.atomic_cas` takes no mask: lanes outside compare the first element with, and replace it by, the same value."""
+    """`tl.atomic_cas` takes no mask: lanes outside compare the first element with, and replace it by, the same
+    value.
+    """
     expected, new = values
     if k.kept(op.dims):
         shape = k.kept_shape(op.dims)

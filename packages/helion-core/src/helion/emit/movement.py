@@ -24,7 +24,9 @@ def _(op: ir.Gather, k: KernelEmitter) -> None:
 
 
 def _as_wide_as(source: ir.Value, index: ir.Value, dim: int, k: KernelEmitter) -> str:
-    """The source, repeated to as many lanes as are gathered: Triton 3.6 to 3.9 fail to compile a gather of more lanes."""
+    """The source, repeated to as many lanes as are gathered: Triton 3.6 to 3.9 fail to compile a gather of more
+    lanes.
+    """
     shape = k.layout.physical_shape(source)
     copies = k.layout.physical(index.dims[dim].size) // shape[dim]
     name = k.name(source)

@@ -9,11 +9,13 @@ from ._engine import run
 
 
 def reduce(fn: Callable[..., Any], x: Any, dim: int | None, other: Any = 0, keep_dims: bool = False) -> Any:
-    """Reduces a device value, or a tuple of them together, along `dim` (None: all dims) with an associative, commutative `fn`.
+    """Reduces a device value, or a tuple of them together, along `dim` (None: all dims) with an associative,
+    commutative `fn`.
 
-    `fn(a, b)` combines two scalars; for tuples it takes two tuples or all scalars of the left, then of the right side, and
-    returns a tuple. `other` is the identity (one per input, or one for all): lanes outside tiles and dims hold it. `fn` is
-    ordinary Python over elementwise operations; it may use constants but no other device values (`UnsupportedOperation`).
+    `fn(a, b)` combines two scalars; for tuples it takes two tuples or all scalars of the left, then of the right
+    side, and returns a tuple. `other` is the identity (one per input, or one for all): lanes outside tiles and dims
+    hold it. `fn` is ordinary Python over elementwise operations; it may use constants but no other device values
+    (`UnsupportedOperation`).
     """
     return run("reduce", fn, x, dim, other, keep_dims)
 

@@ -19,5 +19,7 @@ def full(shape: Sequence[Any], value: Any, dtype: Any = None) -> Any:
 
 
 def arange(*args: Any, dtype: Any = None) -> Any:
-    """`arange(end)`, `arange(begin, end)` or `arange(begin, end, step)`: int32 unless `dtype` is given; a tile is its block size."""
+    """`arange(end)`, `arange(begin, end)` or `arange(begin, end, step)`: int32 unless `dtype` is given; a tile is
+    its block size.
+    """
     return run("arange", args, dtype)

@@ -21,8 +21,8 @@ def inline_asm_elementwise(
 def inline_triton(source: str, args: Sequence[Any] | Mapping[str, Any], output_like: Any = None) -> Any:
     """Triton statements in place; `{0}` or `{name}` stand for `args` (device values and numbers).
 
-    The last line is the result, of the shape and dtype of `output_like` (a tuple: several results); None means no result. Its
-    lanes outside of tiles may hold anything. Raises `UnsupportedOperation` for text that does not parse.
+    The last line is the result, of the shape and dtype of `output_like` (a tuple: several results); None means no
+    result. Its lanes outside of tiles may hold anything. Raises `UnsupportedOperation` for text that does not parse.
     """
     return run("inline_triton", source, args, output_like)
 

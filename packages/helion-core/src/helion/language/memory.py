@@ -11,12 +11,11 @@ from typing import Any
 from ._engine import run
 
 
-def load(
-    tensor: Any, index: Sequence[Any] | Any, extra_mask: Any = None, eviction_policy: str | None = None
-) -> Any:
+def load(tensor: Any, index: Sequence[Any] | Any, extra_mask: Any = None, eviction_policy: str | None = None) -> Any:
     """`tensor[index]`; lanes where `extra_mask` (bool, broadcast to the access) is false are not read and hold 0.
 
-    `eviction_policy`: "evict_first", "evict_last" or "" for cache lines read here. Raises `InvalidIndexing`, `ShapeMismatch`.
+    `eviction_policy`: "evict_first", "evict_last" or "" for cache lines read here. Raises `InvalidIndexing`,
+    `ShapeMismatch`.
     """
     return run("load", tensor, index, extra_mask, eviction_policy)
 
@@ -63,12 +62,16 @@ def atomic_xor(tensor: Any, index: Sequence[Any] | Any, value: Any, sem: str = "
 
 
 def atomic_max(tensor: Any, index: Sequence[Any] | Any, value: Any, sem: str = "relaxed") -> Any:
-    """The larger of `tensor[index]` and `value` is stored, atomically; returns the previous values. float32 and ints."""
+    """The larger of `tensor[index]` and `value` is stored, atomically; returns the previous values. float32 and
+    ints.
+    """
     return _atomic("max", tensor, index, (value,), sem)
 
 
 def atomic_min(tensor: Any, index: Sequence[Any] | Any, value: Any, sem: str = "relaxed") -> Any:
-    """The smaller of `tensor[index]` and `value` is stored, atomically; returns the previous values. float32 and ints."""
+    """The smaller of `tensor[index]` and `value` is stored, atomically; returns the previous values. float32 and
+    ints.
+    """
     return _atomic("min", tensor, index, (value,), sem)
 
 
@@ -78,5 +81,7 @@ def atomic_xchg(tensor: Any, index: Sequence[Any] | Any, value: Any, sem: str = 
 
 
 def atomic_cas(tensor: Any, index: Sequence[Any] | Any, expected: Any, value: Any, sem: str = "relaxed") -> Any:
-    """Stores `value` where `tensor[index]` equals `expected`, atomically; returns the previous values. 32- and 64-bit types."""
+    """Stores `value` where `tensor[index]` equals `expected`, atomically; returns the previous values. 32- and
+    64-bit types.
+    """
     return _atomic("cas", tensor, index, (expected, value), sem)

@@ -18,9 +18,11 @@ def dot(a: Any, b: Any, acc: Any = None, out_dtype: Any = None) -> Any:
 def dot_scaled(
     a: Any, a_scale: Any, a_format: str, b: Any, b_scale: Any, b_format: str, acc: Any = None, out_dtype: Any = None
 ) -> Any:
-    """`(a * a_scale) @ (b * b_scale) (+ acc)` in block-scaled formats, accumulated in float32 (the default `out_dtype`).
+    """`(a * a_scale) @ (b * b_scale) (+ acc)` in block-scaled formats, accumulated in float32 (the default
+    `out_dtype`).
 
-    Formats: "e2m1" (two to a uint8, packed along K), "e4m3", "e5m2", "bf16", "fp16". Scales are uint8 exponents (e8m0), one per
-    32 elements along K: a_scale [M, K/32], b_scale [N, K/32]; None for none. Raises `DtypeMismatch` and `ShapeMismatch`.
+    Formats: "e2m1" (two to a uint8, packed along K), "e4m3", "e5m2", "bf16", "fp16". Scales are uint8 exponents
+    (e8m0), one per 32 elements along K: a_scale [M, K/32], b_scale [N, K/32]; None for none. Raises `DtypeMismatch` and
+    `ShapeMismatch`.
     """
     return run("dot_scaled", a, a_scale, a_format, b, b_scale, b_format, acc, out_dtype)

@@ -1,4 +1,5 @@
-"""Random numbers from a seed: the same element of a tensor gets the same number whatever the tile sizes (Philox, Salmon et al. 2011).
+"""Random numbers from a seed: the same element of a tensor gets the same number whatever the tile sizes (Philox,
+Salmon et al. 2011).
 
 Name tiles in the shape, `hl.rand([tile_m, tile_n], seed)`, so that positions are known.
 """

@@ -53,7 +53,12 @@ class _Gone(ir.Op):
 
 def _product_of(op: ir.Op, products: dict[Value, Dot], uses: Counter[Value]) -> Dot | None:
     """The matrix product that the sum `op` can take in."""
-    if not isinstance(op, Pointwise) or op.target not in _ADD or len(op.inputs) != 2 or dict(op.kwargs).get("alpha", 1) != 1:
+    if (
+        not isinstance(op, Pointwise)
+        or op.target not in _ADD
+        or len(op.inputs) != 2
+        or dict(op.kwargs).get("alpha", 1) != 1
+    ):
         return None
     if len(op.args) > 2 or op.inputs[0] is op.inputs[1]:
         return None

@@ -1,9 +1,9 @@
 """Runs a jitted kernel on CPU tensors through Triton's interpreter, with its known faults mended.
 
-Triton decides at import whether functions are interpreted; here any jitted function is, for the duration of one launch. Mended
-for that time: nested jitted functions, libdevice (which returns None), bfloat16 in dots and conversions (which work on raw
-bits), reductions with our combine functions (which would loop over elements in Python), and triton.language itself (which
-nested calls leave patched, so that nothing could be compiled afterwards).
+Triton decides at import whether functions are interpreted; here any jitted function is, for the duration of one
+launch. Mended for that time: nested jitted functions, libdevice (which returns None), bfloat16 in dots and
+conversions (which work on raw bits), reductions with our combine functions (which would loop over elements in
+Python), and triton.language itself (which nested calls leave patched, so that nothing could be compiled afterwards).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -132,7 +132,9 @@ def _tensor(handle: TensorHandle) -> torch.Tensor:
 
 
 def _handle(tensor: torch.Tensor, dtype: Any) -> TensorHandle:
-    bits = {torch.bfloat16: torch.int16, torch.float8_e4m3fn: torch.uint8, torch.float8_e5m2: torch.uint8}.get(tensor.dtype)
+    bits = {torch.bfloat16: torch.int16, torch.float8_e4m3fn: torch.uint8, torch.float8_e5m2: torch.uint8}.get(
+        tensor.dtype
+    )
     data = tensor.numpy() if bits is None else tensor.view(bits).numpy()
     return TensorHandle(data.view(np.uint16) if tensor.dtype is torch.bfloat16 else data, dtype)
 
@@ -186,7 +188,9 @@ _E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, 
 
 
 def _unscaled(x: Any, scale: Any, kind: str, axis: int) -> np.ndarray[Any, Any]:
-    """An operand as float32: unpacked along `axis` (its depth) and multiplied by its scales, which are [other, depth / 32]."""
+    """An operand as float32: unpacked along `axis` (its depth) and multiplied by its scales, which are [other,
+    depth / 32].
+    """
     if kind == "e2m1":
         low, high = _E2M1[x.handle.data & 15], _E2M1[x.handle.data >> 4]
         shape = list(low.shape)
@@ -203,7 +207,15 @@ def _unscaled(x: Any, scale: Any, kind: str, axis: int) -> np.ndarray[Any, Any]:
 
 
 def _dot_scaled(
-    lhs: Any, lhs_scale: Any, lhs_format: Any, rhs: Any, rhs_scale: Any, rhs_format: Any, acc: Any = None, *_: Any, **__: Any
+    lhs: Any,
+    lhs_scale: Any,
+    lhs_format: Any,
+    rhs: Any,
+    rhs_scale: Any,
+    rhs_format: Any,
+    acc: Any = None,
+    *_: Any,
+    **__: Any,
 ) -> Any:
     left_kind, right_kind = (getattr(f, "value", f) for f in (lhs_format, rhs_format))
     left, right = _unscaled(lhs, lhs_scale, left_kind, 1), _unscaled(rhs, rhs_scale, right_kind, 0)
@@ -276,7 +288,7 @@ def _scan(self: Any, inputs: Sequence[Any]) -> list[Any]:
 class Libdevice:
     """Functions of NVIDIA's libdevice on the interpreter's tensors, through torch."""
 
-    _NAMES = {"isnan": "isnan", "isinf": "isinf", "nearbyint": "round", "rint": "round", "llrint": "round",
+    _NAMES: ClassVar[dict[str, str]] = {"isnan": "isnan", "isinf": "isinf", "nearbyint": "round", "rint": "round", "llrint": "round",
               "fast_expf": "exp", "fast_logf": "log", "finitef": "isfinite", "isfinited": "isfinite",
               "cyl_bessel_i0": "i0", "cyl_bessel_i1": "i1", "j0": "bessel_j0", "j1": "bessel_j1", "y0": "bessel_y0",
               "y1": "bessel_y1", "pow": "pow", "fmod": "fmod", "erfinv": "erfinv", "normcdfinv": "ndtri",
@@ -295,7 +307,11 @@ def _elementwise(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     first = tensors[0]
     operands = []
     for a in args:
-        data = a.handle.data if isinstance(a, tl.tensor) else np.asarray(getattr(a, "value", a), dtype=first.handle.data.dtype)
+        data = (
+            a.handle.data
+            if isinstance(a, tl.tensor)
+            else np.asarray(getattr(a, "value", a), dtype=first.handle.data.dtype)
+        )
         operands.append(torch.from_numpy(np.ascontiguousarray(data)))
     result = function(*operands).numpy()
     dtype = tl.int32 if result.dtype == np.bool_ else _TRITON[result.dtype.name]

@@ -95,7 +95,8 @@ def _lanes_of(tracer: Tracer, x: TileTensor, dim: int, op: str, least: int) -> t
     size = tracer.value(x).shape[d]
     if not isinstance(size, int) or size < least:
         raise exc.ShapeMismatch(
-            op=op, left=f"k = {least}", right=tracer.show(tracer.value(x).shape), relation="fit", detail=f" in dimension {d}",
+            op=op, left=f"k = {least}", right=tracer.show(tracer.value(x).shape), relation="fit",
+            detail=f" in dimension {d}",
             help=f"take {op} along a dimension of fixed size, such as one loaded with `:`", location=location.here(),
         )  # fmt: skip
     return d, size

@@ -162,7 +162,8 @@ def dot_scaled(
                 f"{f}: {', '.join(str(d).removeprefix('torch.') for d in ds)}" for f, ds in _SCALED_DTYPES.items()
             )
             raise exc.DtypeMismatch(
-                op="dot_scaled", problem=f"format {name!r} with {value.dtype}", instead=f"formats and dtypes: {allowed}",
+                op="dot_scaled", problem=f"format {name!r} with {value.dtype}",
+                instead=f"formats and dtypes: {allowed}",
                 location=location.here(),
             )  # fmt: skip
     packing = [2 if f == "e2m1" else 1 for f in (a_format, b_format)]
