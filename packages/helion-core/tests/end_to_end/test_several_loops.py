@@ -1,5 +1,6 @@
 """Several top-level loops over one tensor, and what a loop leaves behind for the code after it."""
 
+import pytest
 import torch
 
 import helion
@@ -33,3 +34,30 @@ def last_of_each_tile(x: torch.Tensor) -> torch.Tensor:
 def test_a_scalar_index_that_is_a_sum_is_multiplied_as_a_whole():
     x = torch.randn(40, 5)
     assert torch.equal(last_of_each_tile(x), x[[15, 31, 39]])
+
+
+@helion.kernel(config={"block_sizes": [32, 64]})
+def largest_lanes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A value as wide as the loop's tiles: carried through the loop, reduced behind it."""
+    m, n = x.size()
+    high, low, total = (torch.empty([m], device=x.device) for _ in range(3))
+    block_n = hl.register_block_size(n)
+    for tile_m in hl.tile(m):
+        top = hl.full([tile_m, block_n], float("-inf"), dtype=torch.float32)
+        bottom = hl.full([tile_m, block_n], float("inf"), dtype=torch.float32)
+        exps = hl.zeros([tile_m, block_n], dtype=torch.float32)
+        for tile_n in hl.tile(n, block_size=block_n):
+            top = torch.maximum(top, x[tile_m, tile_n])
+            bottom = torch.minimum(bottom, x[tile_m, tile_n])
+            exps = exps + torch.exp(x[tile_m, tile_n])
+        high[tile_m], low[tile_m], total[tile_m] = top.amax(-1), bottom.amin(-1), exps.sum(-1)
+    return high, low, total
+
+
+@pytest.mark.parametrize("n", [50, 64, 150])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_partial_tile_leaves_the_other_lanes_of_an_accumulator(n, sign):
+    x = sign * (torch.rand(40, n) + 1)  # the zeros of masked loads would be the largest or the smallest
+    high, low, total = largest_lanes(x)
+    assert torch.equal(high, x.amax(1)) and torch.equal(low, x.amin(1))
+    torch.testing.assert_close(total, x.exp().sum(1))

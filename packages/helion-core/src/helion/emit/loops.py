@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from types import MappingProxyType
+
+import torch
 
 from .. import ir
 from ..ir import Block, Phase, Range
@@ -20,9 +23,11 @@ def _(op: ir.For, k: KernelEmitter) -> None:
     k.write(f"for {offset} in {k.loop_options.iterator(op, bounds, k.layout)}:")
     with k.indented():
         k.enter_range(r, offset)
-        _write_yields_in_place(op.body, names, k)
+        partial = _partly_replaced(op, k)
+        _write_yields_in_place(op.body, names, k, partial)
         k.block(op.body)
-        _hand_over(op.body, names, k)
+        masks = {slot: k.mask_along(r, op.body.yields[slot].dims, at) for slot, at in partial.items()}
+        _hand_over(op.body, names, k, masks)
         if not op.body.ops and not names:
             k.write("pass")
     for result, name in zip(op.results, names, strict=True):
@@ -80,11 +85,36 @@ def _carried_name(op: ir.For | ir.While, init: ir.Value, param: ir.Value, k: Ker
     return name
 
 
-def _write_yields_in_place(body: Block, names: list[str], k: KernelEmitter) -> None:
-    """Lets the operation that computes a carried value's next state assign its variable, if nobody reads the old one later."""
+def _partly_replaced(op: ir.For, k: KernelEmitter) -> dict[int, int]:
+    """Carried values of which a partial tile computes only some lanes: slot -> the dim that the tile runs along."""
+    found = {}
+    for slot, (param, value) in enumerate(zip(op.body.params, op.body.yields, strict=True)):
+        for at, (old, new) in enumerate(zip(param.dims, value.dims, strict=True)):
+            if op.range in new.ranges - old.ranges and k.layout.needs_mask(op.range) and not _adds_zero(op, slot, at, k):
+                found[slot] = at
+    return found
+
+
+def _adds_zero(op: ir.For, slot: int, dim: int, k: KernelEmitter) -> bool:
+    """Whether the carried value grows by something that is 0 beyond the end of the tile."""
+    param, value = op.body.params[slot], op.body.yields[slot]
+    (source,) = [o for o in op.body.ops if value in o.results] or [None]
+    if not isinstance(source, ir.Pointwise) or source.target is not torch.ops.aten.add.Tensor or param not in source.inputs:
+        return False
+    others = [v for v in source.inputs if v is not param]
+    at = [dim - (len(value.dims) - len(v.dims)) for v in others]
+    return len(others) == 1 and at[0] >= 0 and k.padding.content(others[0], at[0]) == 0
+
+
+def _write_yields_in_place(body: Block, names: list[str], k: KernelEmitter, but: Container[int] = ()) -> None:
+    """Lets the operation that computes a carried value's next state assign its variable, if nobody reads the old one
+    later.
+    """
     definitions = {value: at for at, op in enumerate(body.ops) for value in op.results}
     for slot, (param, value, name) in enumerate(zip(body.params, body.yields, names, strict=True)):
         at = definitions.get(value)
+        if slot in but:
+            continue
         if at is None or isinstance(body.ops[at], (ir.For, ir.While, ir.If)) or value in body.yields[:slot] + body.yields[slot + 1 :]:
             continue
         old = _views_of(param, body)
@@ -107,9 +137,15 @@ def _reads(op: ir.Op, values: set[ir.Value]) -> bool:
     )
 
 
-def _hand_over(body: Block, names: list[str], k: KernelEmitter) -> None:
-    """Assigns the values for the next iteration, all at once where one of them is still needed for another."""
+def _hand_over(body: Block, names: list[str], k: KernelEmitter, masks: Mapping[int, str | None] = MappingProxyType({})) -> None:
+    """Assigns the values for the next iteration, all at once where one of them is still needed for another.
+
+    `masks`: slots of which only some lanes are replaced.
+    """
     pairs = [(name, k.name(value)) for name, value in zip(names, body.yields, strict=True)]
+    for slot, mask in masks.items():
+        name, text = pairs[slot]
+        pairs[slot] = name, k.let(f"{name}_next", f"tl.where({mask}, {text}, {name})")
     pairs = [(name, text) for name, text in pairs if name != text]
     targets = {name for name, _ in pairs}
     if any(text in targets for _, text in pairs):
@@ -184,7 +220,9 @@ def _split(ranges: list[Range], pid: str, k: KernelEmitter) -> dict[Range, str]:
 
 
 def _grouped(ranges: list[Range], pid: str, group: int, k: KernelEmitter) -> dict[Range, str]:
-    """Tiles of the two fastest ranges in groups of `group` rows, so that programs running together share cache lines."""
+    """Tiles of the two fastest ranges in groups of `group` rows, so that programs running together share cache
+    lines.
+    """
     *outer, rows, columns = ranges
     row_count, column_count = _count_name("num_rows", rows, k), _count_name("num_columns", columns, k)
     result: dict[Range, str] = {}

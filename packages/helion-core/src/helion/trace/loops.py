@@ -6,7 +6,7 @@ runs over more ranges than it started with, it is discarded and made again with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from .. import exc, ir, location
@@ -45,7 +45,7 @@ def _nest(
     def build(inits: list[Value], inner: Block, _: Block | None) -> ir.Op:
         return ir.For(range=ranges[depth], body=inner, number=number, inputs=tuple(inits))
 
-    return _carry_through(tracer, run, None, names, values, build)
+    return _carry_through(tracer, run, None, names, values, build, ranges[depth])
 
 
 def while_loop(
@@ -63,9 +63,12 @@ def while_loop(
 def _carry_through(
     tracer: Tracer, run: Callable[[Sequence[Any]], Sequence[Any]], test: Callable[..., Any] | None,
     names: Sequence[str], values: Sequence[Any],
-    build: Callable[[list[Value], Block, Block | None], ir.Op],
+    build: Callable[[list[Value], Block, Block | None], ir.Op], own: Range | None = None,
 ) -> Sequence[Any]:  # fmt: skip
-    """Traces a loop body until what goes in and what comes out agree; records the loop and wraps its results."""
+    """Traces a loop body until what goes in and what comes out agree; records the loop and wraps its results.
+
+    What is carried does not run over the loop's `own` range: a partial last tile replaces the lanes that it has.
+    """
     where = location.here()
     carried = Carried.take_apart(names, values)
     inits = list(carried.leaves)
@@ -76,7 +79,7 @@ def _carry_through(
         condition = attempt.trace_condition(test) if test is not None else None
         finals = attempt.trace_body(run, where)
         entries = dict(zip(attempt.slots, attempt.body.params, strict=True))
-        if _settle(tracer, carried, inits, dims, attempt.params, entries, finals, where):
+        if _settle(tracer, carried, inits, dims, attempt.params, entries, finals, where, {own}):
             break
         tracer.rewind(mark)
     else:
@@ -150,7 +153,7 @@ class _Attempt:
 
 def _settle(
     tracer: Tracer, carried: Carried, inits: list[Any], dims: dict[int, tuple[Dim, ...]], params: list[Any],
-    entries: dict[int, Value], finals: list[Any], where: location.Location | None,
+    entries: dict[int, Value], finals: list[Any], where: location.Location | None, own: Set[Range | None],
 ) -> bool:  # fmt: skip
     """Whether the attempt stands. Promotes changed numbers in `inits` and widens `dims` where it does not."""
     settled = True
@@ -162,7 +165,7 @@ def _settle(
             if not carry.agree(before, after):
                 raise carry.mismatch(tracer, "loop-carried", name, inits[k], after, where)
             entry, final = entries[k].dims, tracer.value(after).dims
-            joined = tuple(Dim(p.size, p.ranges | f.ranges) for p, f in zip(entry, final, strict=True))
+            joined = tuple(Dim(p.size, p.ranges | (f.ranges - own)) for p, f in zip(entry, final, strict=True))
             if joined != entry:
                 dims[k] = joined
                 settled = False
