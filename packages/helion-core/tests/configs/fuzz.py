@@ -1,7 +1,8 @@
 """Differential fuzzing: kernels under sampled configs, run in the interpreter, against float64 references.
 
-`python packages/helion-core/tests/configs/fuzz.py --seconds 60 --seed 0` (or `hatch run fuzz -- --seconds 60 --seed 0`). A
-failing config is shrunk: keys go back to their defaults as long as the failure stays, and what remains is reported.
+`python packages/helion-core/tests/configs/fuzz.py --seconds 60 --seed 0` (or `hatch run fuzz -- --seconds 60 --seed
+0`). A failing config is shrunk: keys go back to their defaults as long as the failure stays, and what remains is
+reported.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from helion.lower.limits import largest_value
 from helion.lower.spec import ConfigSpec
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kernels import CASES, HALF_TOLERANCE, Case, as_tuple  # noqa: E402
+from kernels import CASES, HALF_TOLERANCE, Case, as_tuple
 
 MOST_PROGRAMS = 48  # a program of the interpreter takes milliseconds
 MOST_LANES = 1 << 15
@@ -74,7 +75,11 @@ def cheap(spec: ConfigSpec, config: helion.Config) -> bool:
         programs += count
     assert axes(program, layout, config) is None or programs
     inner = [tiles_of(op.range, layout) or 8 for op in program.ops() if type(op).__name__ == "For"]
-    return programs * max([1, *inner]) <= MOST_PROGRAMS * 4 and programs <= MOST_PROGRAMS and largest_value(program, layout) <= MOST_LANES
+    return (
+        programs * max([1, *inner]) <= MOST_PROGRAMS * 4
+        and programs <= MOST_PROGRAMS
+        and largest_value(program, layout) <= MOST_LANES
+    )
 
 
 def sample_trial(rng: random.Random) -> Trial:
@@ -96,7 +101,7 @@ def failure(trial: Trial) -> str | None:
     bound = trial.case.kernel.bind(args)
     try:
         found = as_tuple(bound.compile_config(trial.config).run(*args))
-    except Exception as error:  # noqa: BLE001 - a crash of any kind is a finding
+    except Exception as error:
         cause = error.__cause__ or error
         return f"{type(error).__name__}: {str(error)[:300]} <- {type(cause).__name__}: {str(cause)[:300]}"
     for k, (a, b) in enumerate(zip(found, expected, strict=True)):

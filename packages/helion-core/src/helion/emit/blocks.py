@@ -1,4 +1,6 @@
-"""Loads and stores by block pointer or tensor descriptor: no index vectors and no masks, the hardware or Triton clips."""
+"""Loads and stores by block pointer or tensor descriptor: no index vectors and no masks, the hardware or Triton
+clips.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""From program ids to tiles: one tile a program, by one or by three grid axes, or many tiles for programs that persist."""
+"""From program ids to tiles: one tile a program, by one or by three grid axes, or many tiles for programs that
+persist.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def _grid_barrier(arrivals):
 
 
 def _emit_stages(program: Program, how: Persistence, k: KernelEmitter) -> None:
-    """One loop over virtual program ids per stage; all programs meet between two of them (the launch is cooperative)."""
+    """One loop over virtual program ids per stage; all programs meet between two of them (the launch is
+    cooperative).
+    """
     k.helpers["_grid_barrier"] = BARRIER
     (arrivals,) = (name for tensor, name in k.tensors.items() if tensor.name == ARRIVALS)
     for stage in range(program.stages):

@@ -25,7 +25,6 @@ from .expressions import Printer
 from .names import Names
 from .ranges import LoopOptions
 
-
 # Kinds of operations whose emitters work on squeezed values: text in which dims of one lane are left out.
 SQUEEZED = frozenset({
     ir.Scalar, ir.Full, ir.Indices, ir.Iota, ir.Pointwise, ir.Cast, ir.Permute, ir.Reshape, ir.Expand, ir.Reduce, ir.Dot,
@@ -42,9 +41,9 @@ def emit(op: ir.Op, k: KernelEmitter) -> None:
 class KernelEmitter:
     """State of one emission: lines written so far, names of values, what is already computed in each scope.
 
-    Values are held squeezed: a dim of one lane (a batch of 1, a kept reduced dim) is not there in the text, so that products
-    stay 2-D and rows 1-D. While an operation outside `SQUEEZED` is written, `name`, `define`, `index` and `mask` speak of full
-    shapes instead and convert.
+    Values are held squeezed: a dim of one lane (a batch of 1, a kept reduced dim) is not there in the text, so that
+    products stay 2-D and rows 1-D. While an operation outside `SQUEEZED` is written, `name`, `define`, `index` and
+    `mask` speak of full shapes instead and convert.
     """
 
     def __init__(self, program: Program, config: Config, kernel_name: str, traced: Program | None = None) -> None:
@@ -177,7 +176,9 @@ class KernelEmitter:
         return self.shape([dims[at].size for at in self.kept(dims)])
 
     def align(self, text: str, dims: tuple[Dim, ...], at: int, target: tuple[Dim, ...]) -> str:
-        """`text`, a value of `dims` that stand at `at`... of `target`, with unit dims added so that it broadcasts to it."""
+        """`text`, a value of `dims` that stand at `at`... of `target`, with unit dims added so that it broadcasts to
+        it.
+        """
         if not self.squeezed:
             return spread(text, at, len(dims), len(target))
         own = {at + position for position in self.kept(dims)}
@@ -256,7 +257,9 @@ class KernelEmitter:
     # --- ranges
 
     def enter_range(self, r: Range, offset: str) -> None:
-        """Declares `offset` as the first index of the current tile of `r`; index and mask are written here when used."""
+        """Declares `offset` as the first index of the current tile of `r`; index and mask are written here when
+        used.
+        """
         self.remember(("offset", r), offset)
         self._open_header(r)
 
@@ -351,7 +354,7 @@ def _evictions(program: Program, config: Config) -> dict[tuple[str, int], str]:
     """The cache hint of every load."""
     chosen = config.get("load_eviction_policies", ())
     keys = dict.fromkeys(access_key(op) for op in program.ops() if isinstance(op, ir.Load) and op.eviction is None)
-    return {key: _EVICTION[policy] for key, policy in zip(keys, chosen)}
+    return {key: _EVICTION[policy] for key, policy in zip(keys, chosen, strict=False)}
 
 
 def _root(r: Range) -> Range:

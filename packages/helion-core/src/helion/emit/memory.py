@@ -10,7 +10,9 @@ from .kernel import KernelEmitter
 
 
 def address(op: ir.Access, k: KernelEmitter) -> str:
-    """The pointers of an access: the tensor plus the sum of index times stride, what is the same for all lanes first."""
+    """The pointers of an access: the tensor plus the sum of index times stride, what is the same for all lanes
+    first.
+    """
     wide = k.is_wide(op.tensor)
     lanes_wide = wide and _lanes_need_int64(op, k)
     base, spanned = _base(op, k)
@@ -73,7 +75,9 @@ def _lanes_need_int64(op: ir.Access, k: KernelEmitter) -> bool:
             continue
         size, stride = op.tensor.sizes[dimension], op.tensor.strides[dimension]
         dimension += 1
-        if isinstance(entry, PointIndex) or (isinstance(entry, TileIndex) and k.layout.physical(entry.range.width) == 1):
+        if isinstance(entry, PointIndex) or (
+            isinstance(entry, TileIndex) and k.layout.physical(entry.range.width) == 1
+        ):
             continue
         if not isinstance(size, int) or not isinstance(stride, int):
             return True

@@ -190,7 +190,9 @@ def _(op: ir.Reduce, k: KernelEmitter) -> None:
     if not position:
         k.define(op.result, f"tl.reduce({name}, {axis}, {helper})", op.kind)
         return
-    lanes = k.align(f"tl.arange(0, {k.size(source.shape[op.dim])})", source.dims[op.dim : op.dim + 1], op.dim, source.dims)
+    lanes = k.align(
+        f"tl.arange(0, {k.size(source.shape[op.dim])})", source.dims[op.dim : op.dim + 1], op.dim, source.dims
+    )
     positions = k.let("positions", f"tl.broadcast_to({lanes}, {k.kept_shape(source.dims)})")
     first = k.names.fresh("extreme")
     result = k.names.fresh(op.result.hint or "position")

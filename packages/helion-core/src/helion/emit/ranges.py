@@ -1,4 +1,6 @@
-"""The iterator of a device loop: `tl.range` with the options that the config asks for, or an unrolled `tl.static_range`."""
+"""The iterator of a device loop: `tl.range` with the options that the config asks for, or an unrolled
+`tl.static_range`.
+"""
 
 from __future__ import annotations
 

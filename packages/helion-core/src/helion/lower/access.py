@@ -1,9 +1,9 @@
 """Accesses that move a rectangular block of a tensor, and how each access of a program may be spelled.
 
-`pointer` serves every access. `block_ptr` and `tensor_descriptor` name a block by its first element: they clip at the bounds
-of the tensor, not of a tile, so a store needs a tile range that ends where the tensor does, and what a load holds behind the
-end of a shorter range is unknown. Descriptors (TMA) also want 16-byte aligned strides and a contiguous last dimension, along
-which blocks start at multiples of 16 bytes.
+`pointer` serves every access. `block_ptr` and `tensor_descriptor` name a block by its first element: they clip at the
+bounds of the tensor, not of a tile, so a store needs a tile range that ends where the tensor does, and what a load
+holds behind the end of a shorter range is unknown. Descriptors (TMA) also want 16-byte aligned strides and a
+contiguous last dimension, along which blocks start at multiples of 16 bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,21 @@ import sympy
 import torch
 
 from .. import ir
-from ..ir import Access, Dot, DotScaled, For, HostTensor, Load, PointIndex, Program, Range, Size, SliceIndex, Store, TileIndex
+from ..ir import (
+    Access,
+    Dot,
+    DotScaled,
+    For,
+    HostTensor,
+    Load,
+    PointIndex,
+    Program,
+    Range,
+    Size,
+    SliceIndex,
+    Store,
+    TileIndex,
+)
 from .flatten import FlatView
 from .layout import Layout
 
@@ -89,14 +103,18 @@ def block_dims(op: Access) -> tuple[BlockDim, ...] | None:
 
 
 def descriptor_order(op: Access, dims: tuple[BlockDim, ...]) -> tuple[BlockDim, ...] | None:
-    """The dimensions as a descriptor names them: those of size 1 left out, the contiguous one last. None where illegal."""
+    """The dimensions as a descriptor names them: those of size 1 left out, the contiguous one last. None where
+    illegal.
+    """
     tensor = op.tensor
     if isinstance(tensor, FlatView):
         return None  # the launch knows the tensor as it is
     if not all(isinstance(s, int) for s in (*tensor.sizes, *tensor.strides)):
         return None
     real = [d for d in dims if tensor.sizes[d.dimension] != 1]
-    contiguous = [d for d in real if tensor.strides[d.dimension] == 1 and d.at is not None and _starts_aligned(d, tensor)]
+    contiguous = [
+        d for d in real if tensor.strides[d.dimension] == 1 and d.at is not None and _starts_aligned(d, tensor)
+    ]
     if not contiguous or len(real) > _MAX_RANK:
         return None
     last = contiguous[-1]
@@ -136,13 +154,17 @@ def _needs_pointers(op: Access, program: Program) -> bool:
 
 
 def _beside_a_product(op: Access, program: Program) -> bool:
-    """Whether a loop holds `op` and a matrix product: Triton's pipeliner for Blackwell fails on descriptor stores there."""
+    """Whether a loop holds `op` and a matrix product: Triton's pipeliner for Blackwell fails on descriptor stores
+    there.
+    """
     loops = [list(loop.body.walk()) for loop in program.ops() if isinstance(loop, For)]
     return any(op in body and any(isinstance(o, (Dot, DotScaled)) for o in body) for body in loops)
 
 
 def _read_and_written(tensor: HostTensor, program: Program) -> bool:
-    """Whether the kernel both reads and writes the tensor: descriptors and pointers are not ordered against each other."""
+    """Whether the kernel both reads and writes the tensor: descriptors and pointers are not ordered against each
+    other.
+    """
     kinds = {type(op) for op in program.ops() if isinstance(op, Access) and op.tensor.source == tensor.source}
     return len(kinds) > 1
 
@@ -162,9 +184,7 @@ def spelling(op: Access, wanted: str, layout: Layout, program: Program) -> str:
         return POINTER
     if isinstance(op, Store) and any(_steps_short(d.range, layout) for d in dims):
         return POINTER
-    if wanted == DESCRIPTOR and (
-        _needs_pointers(op, program) or descriptor(op, dims, layout) is None
-    ):
+    if wanted == DESCRIPTOR and (_needs_pointers(op, program) or descriptor(op, dims, layout) is None):
         return POINTER
     if wanted == BLOCK_PTR and all(d.at is None or _lanes(op, d, layout) == 1 for d in dims):
         return POINTER

@@ -192,9 +192,9 @@ def plans(program: Program, target: Target | None) -> Iterator[Plan]:
     for plan in _candidates(Traits(program), family(target)):
         plan = replace(plan, num_warps=min(plan.num_warps, most_warps(target)))
         plan = _shrunk(program, _completed(program, plan), target)
-        if not any((p.block_sizes, p.num_warps, p.num_stages, p.indexing, p.reduction_loop) ==
-                   (plan.block_sizes, plan.num_warps, plan.num_stages, plan.indexing, plan.reduction_loop) for p in seen):  # fmt: skip
-            seen.append(plan)
+        plain = replace(plan, reason="")
+        if plain not in seen:
+            seen.append(plain)
             yield plan
 
 
@@ -252,7 +252,11 @@ def _matmul_plan(traits: Traits, product: Product, tile: Tile, swapped: bool) ->
     sizes: dict[BlockSize, int] = {}
     for p in traits.products:
         itemsize = p.itemsize
-        for size, wanted in ((p.rows, wanted_rows), (p.columns, wanted_columns), (p.depth, tile.depth_bytes // itemsize)):
+        for size, wanted in (
+            (p.rows, wanted_rows),
+            (p.columns, wanted_columns),
+            (p.depth, tile.depth_bytes // itemsize),
+        ):
             block = traits.block(size)
             if block is not None and block not in sizes:
                 sizes[block] = _cut(wanted, traits.extent(size), block.minimum)
@@ -320,7 +324,9 @@ def _elementwise_plans(traits: Traits) -> Iterator[Plan]:
         yield Plan(sizes, 4, 2, 1, POINTER, None, "square tiles, so that reads and writes both run along memory")
     for factor, warps in ((1, 4), (1, 8), (2, 8), (0.5, 4)):
         sizes = _grown(traits, int(lanes * factor), 1)
-        yield Plan(sizes, warps, 3 if traits.has_loops else 2, 1, POINTER, None, "whole vectors of 16 bytes for every thread")
+        yield Plan(
+            sizes, warps, 3 if traits.has_loops else 2, 1, POINTER, None, "whole vectors of 16 bytes for every thread"
+        )
 
 
 def _grown(traits: Traits, lanes: int, least: int) -> dict[BlockSize, int]:

@@ -1,7 +1,8 @@
 """Flattening: the tiles of a multi-dimensional loop as runs of one index over all its elements.
 
-Possible where every value is a function of the coordinates of its lane alone: loads, stores and elementwise operations. A value
-of any of the loop's dims becomes a vector over the flat index, so broadcasts, transposes and unit dims disappear.
+Possible where every value is a function of the coordinates of its lane alone: loads, stores and elementwise
+operations. A value of any of the loop's dims becomes a vector over the flat index, so broadcasts, transposes and unit
+dims disappear.
 
 Before: a traced program. After: the same, with one range in the place of the ranges of each flattened loop.
 """
@@ -16,7 +17,21 @@ from typing import Any, ClassVar
 import sympy
 
 from .. import ir
-from ..ir import Access, Block, BlockSize, Dim, HostTensor, Op, Phase, Program, Range, Size, TileIndex, Value, ValueIndex
+from ..ir import (
+    Access,
+    Block,
+    BlockSize,
+    Dim,
+    HostTensor,
+    Op,
+    Phase,
+    Program,
+    Range,
+    Size,
+    TileIndex,
+    Value,
+    ValueIndex,
+)
 
 _ELEMENTWISE = (ir.Full, ir.Pointwise, ir.Cast, ir.Bitcast)
 _RESHAPING = (ir.Reshape, ir.Expand, ir.Permute)
@@ -178,10 +193,14 @@ class _Flattener:
     def _view(self, op: Access) -> FlatView | None:
         """The tensor as one run, where the access goes through it in the order of memory."""
         tensor, entries = op.tensor, _entries(op)
-        if [e.range for e in entries if isinstance(e, TileIndex)] != list(self.phase.ranges) or len(entries) != len(self.phase.ranges):
+        if [e.range for e in entries if isinstance(e, TileIndex)] != list(self.phase.ranges) or len(entries) != len(
+            self.phase.ranges
+        ):
             return None
         expected = tensor.strides[-1]
-        for size, stride, r in zip(reversed(tensor.sizes), reversed(tensor.strides), reversed(self.phase.ranges), strict=True):
+        for size, stride, r in zip(
+            reversed(tensor.sizes), reversed(tensor.strides), reversed(self.phase.ranges), strict=True
+        ):
             if stride != expected or (size != r.end and r is not self.phase.ranges[0]):
                 return None
             expected = stride * r.end
@@ -199,6 +218,8 @@ class _Flattener:
         if found is None:
             import torch
 
-            found = self.coordinates[r] = Value(self.dims, torch.int32, f"index_{r.name.removeprefix('tile_')}", self.body)
+            found = self.coordinates[r] = Value(
+                self.dims, torch.int32, f"index_{r.name.removeprefix('tile_')}", self.body
+            )
             self.body.ops.append(dataclasses.replace(self._coordinate_op(r), results=(found,)))
         return found

@@ -39,7 +39,9 @@ def grouping(program: Program, phase: Phase, config: Config) -> tuple[tuple[int,
 
 
 def axes(program: Program, layout: Layout, config: Config) -> list[int] | None:
-    """The dim of the only phase that each axis (x, y, z) of the grid counts, or None where one axis counts all tiles."""
+    """The dim of the only phase that each axis (x, y, z) of the grid counts, or None where one axis counts all
+    tiles.
+    """
     if config.get("pid_type") != "xyz" or len(program.phases) != 1:
         return None
     (phase,) = program.phases

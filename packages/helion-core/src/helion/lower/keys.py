@@ -1,4 +1,6 @@
-"""One entry of a configuration key: its default, what is worth searching, what is legal, and the nearest legal value."""
+"""One entry of a configuration key: its default, what is worth searching, what is legal, and the nearest legal
+value.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +65,8 @@ def power_key(low: int, high: int, default: int) -> Key:
 
 def int_key(low: int, high: int, default: int, note: str = "") -> Key:
     return Key(
-        default, tuple(range(low, high + 1)), lambda v: is_int(v) and low <= v <= high, f"an int, {low} to {high}{note}",
-        ordered=True,
+        default, tuple(range(low, high + 1)), lambda v: is_int(v) and low <= v <= high,
+        f"an int, {low} to {high}{note}", ordered=True,
     )  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""Whether a config can fit a target: the largest value, shared memory of pipelined products, registers of accumulators."""
+"""Whether a config can fit a target: the largest value, shared memory of pipelined products, registers of
+accumulators.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Rolling: reductions over a whole dimension R as loops over parts of it, for rows that registers cannot hold.
 
-Works on one block by stages. A value's stage is how many reductions over R it depends on in a row. For each stage in order:
-the operations without R, then one loop over R that computes what the stage's reductions read and accumulates elementwise; each
-accumulator is folded once behind its loop. What an earlier stage computed along R is computed again, loads too. Stores along R
-stand in the last loop, so that nothing is written before it was read for the last time.
+Works on one block by stages. A value's stage is how many reductions over R it depends on in a row. For each stage in
+order: the operations without R, then one loop over R that computes what the stage's reductions read and accumulates
+elementwise; each accumulator is folded once behind its loop. What an earlier stage computed along R is computed
+again, loads too. Stores along R stand in the last loop, so that nothing is written before it was read for the last
+time.
 
 Before: a traced program. After: a program that computes the same, in which no value runs over R in whole.
 """

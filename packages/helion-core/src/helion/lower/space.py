@@ -36,7 +36,12 @@ def parameter(key: Key) -> Parameter:
     if all(isinstance(c, bool) for c in choices):
         return Boolean(default)
     numbers = sorted(c for c in choices if is_int(c))
-    if key.ordered and len(numbers) > 1 and all(map(is_power_of_two, numbers)) and numbers == list(powers(numbers[0], numbers[-1])):
+    if (
+        key.ordered
+        and len(numbers) > 1
+        and all(map(is_power_of_two, numbers))
+        and numbers == list(powers(numbers[0], numbers[-1]))
+    ):
         inner = PowerOfTwo(numbers[0], numbers[-1], default if default is not None else None)
         return OrNone(inner, default) if None in choices else inner
     if key.ordered and numbers == choices and numbers == list(range(numbers[0], numbers[-1] + 1)):

@@ -14,11 +14,18 @@ from . import access, defaults
 from .defaults import Plan, as_keys, next_smaller, plans, useful_limit
 from .flatten import can_flatten
 from .keys import (
-    Key, bool_key, choice_key, int_key, optional_power_key, permutation_key, power_key, powers,
+    Key,
+    bool_key,
+    choice_key,
+    int_key,
+    optional_power_key,
+    permutation_key,
+    power_key,
+    powers,
 )  # fmt: skip
 from .rolling import rollable
-from .subtile import PARTS, columns
 from .structure import constant_loops, device_loops, multi_dim_loops, multiplying_loops
+from .subtile import PARTS, columns
 
 LARGEST_BLOCK = 2**20
 PID_TYPES = ("flat", "xyz", "persistent_blocked", "persistent_interleaved")
@@ -31,7 +38,8 @@ SMALLEST_REDUCTION_LOOP = 16
 class ConfigSpec:
     """The configs of one program. `lists` are keys with one `Key` per entry, `scalars` keys with one value.
 
-    A list in `collective` may be given as one value for all entries; where it is illegal, an entry takes the plain choice.
+    A list in `collective` may be given as one value for all entries; where it is illegal, an entry takes the plain
+    choice.
     """
 
     program: Program
@@ -85,7 +93,9 @@ class ConfigSpec:
     # --- checking
 
     def normalize(self, config: Config) -> Config:
-        """`config` checked and completed with defaults. Raises `InvalidConfig` naming key, value and what is allowed."""
+        """`config` checked and completed with defaults. Raises `InvalidConfig` naming key, value and what is
+        allowed.
+        """
         known = {**self.lists, **self.scalars}
         for name in config:
             if name not in known:
@@ -150,7 +160,8 @@ class ConfigSpec:
             notes.append(f"{name}: {len(given)} entries given, {len(keys)} wanted")
         padded = [*given, *(key.default for key in keys[len(given) :])]
         return [
-            _noted(f"{name}[{k}]", v, key.nearest(v), notes) for k, (key, v) in enumerate(zip(keys, padded))
+            _noted(f"{name}[{k}]", v, key.nearest(v), notes)
+            for k, (key, v) in enumerate(zip(keys, padded, strict=False))
         ]
 
     def __str__(self) -> str:
@@ -255,7 +266,9 @@ def _scalar_keys(program: Program, target: Target | None) -> dict[str, Key]:
 
 
 def _specializes(target: Target | None) -> bool:
-    """Whether Triton's warp specialisation is worth searching: it never won on sm_90, and some of it fails to compile."""
+    """Whether Triton's warp specialisation is worth searching: it never won on sm_90, and some of it fails to
+    compile.
+    """
     return target is not None and target.backend == "cuda" and int(target.arch) >= 100
 
 
@@ -297,5 +310,3 @@ def _take_defaults(spec: ConfigSpec) -> None:
         spec.lists[name] = [key.with_default(v) for key, v in zip(keys, values, strict=True)]
     for name, key in spec.scalars.items():
         spec.scalars[name] = key.with_default(default[name])
-
-

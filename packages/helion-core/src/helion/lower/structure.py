@@ -23,7 +23,9 @@ def constant_loops(program: Program) -> list[For]:
 
 def multiplying_loops(program: Program) -> list[For]:
     """Loops around a matrix product: the entries of `range_multi_buffers`."""
-    return [loop for loop in device_loops(program) if any(isinstance(op, (ir.Dot, ir.DotScaled)) for op in loop.body.walk())]
+    return [
+        loop for loop in device_loops(program) if any(isinstance(op, (ir.Dot, ir.DotScaled)) for op in loop.body.walk())
+    ]
 
 
 def multi_dim_loops(program: Program) -> list[int]:

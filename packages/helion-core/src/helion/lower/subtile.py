@@ -1,7 +1,8 @@
-"""Sub-tiling the epilogue: what follows the main loop of a matrix product, done for parts of its columns one after the other.
+"""Sub-tiling the epilogue: what follows the main loop of a matrix product, done for parts of its columns one after
+the other.
 
-The accumulator is split along its last dimension, and the elementwise operations, loads and stores behind the loop are repeated
-for each part: fewer live registers, and stores of smaller blocks.
+The accumulator is split along its last dimension, and the elementwise operations, loads and stores behind the loop
+are repeated for each part: fewer live registers, and stores of smaller blocks.
 
 Before: a traced (or rolled) program. After: the same values, with the columns behind the loop in `parts` ranges.
 """
@@ -25,7 +26,9 @@ _NARROWEST = 16  # lanes of a part
 
 
 def columns(program: Program) -> Range | None:
-    """The range of the columns that may be sub-tiled, or None: a single loop nest, one accumulating loop, a plain epilogue."""
+    """The range of the columns that may be sub-tiled, or None: a single loop nest, one accumulating loop, a plain
+    epilogue.
+    """
     if len(program.phases) != 1:
         return None
     (phase,) = program.phases
@@ -78,7 +81,9 @@ def _epilogue_allows(program: Program, phase: Phase, loop: ir.For, r: Range) -> 
     own = {v for op in after for v in op.results}
     symbols = {r.base, r.width}
     for op in after:
-        mentions = [s for s in _scalar_sizes(op) if isinstance(s, sympy.Basic) and not symbols.isdisjoint(s.free_symbols)]
+        mentions = [
+            s for s in _scalar_sizes(op) if isinstance(s, sympy.Basic) and not symbols.isdisjoint(s.free_symbols)
+        ]
         if mentions:
             return False
     return all(_op_allows(op, r, own) for op in touching)
