@@ -5,7 +5,7 @@ import torch
 import helion.language as hl
 from helion import exc
 
-from .record import HALF, V, X, mistake
+from .record import HALF, V, mistake
 
 
 @mistake(

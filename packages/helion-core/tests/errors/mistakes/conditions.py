@@ -5,7 +5,7 @@ import torch
 import helion.language as hl
 from helion import exc
 
-from .record import V, X, mistake
+from .record import V, mistake
 
 
 @mistake(exc.VectorCondition, "if x[tile] > 0:", "`if`", "[BLOCK_TILE]", "torch.where", args=(V,))

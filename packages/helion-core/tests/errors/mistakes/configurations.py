@@ -8,7 +8,7 @@ import helion
 import helion.language as hl
 from helion import exc
 
-from .record import V, X, mistake
+from .record import V, mistake
 
 
 @mistake(exc.InvalidConfig, None, "`block_sizes`", "has 1 entries", "has 2", config={"block_sizes": [32]})

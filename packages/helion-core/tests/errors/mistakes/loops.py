@@ -6,7 +6,7 @@ import helion
 import helion.language as hl
 from helion import exc
 
-from .record import V, X, mistake
+from .record import V, mistake
 
 
 @helion.kernel(autotune_effort="none")
@@ -67,10 +67,10 @@ def enumerated_tiles(x):
     return out
 
 
-@mistake(exc.LoopFunctionNotInFor, "zip(hl.tile(64), hl.tile(64))", "`hl.tile`")
+@mistake(exc.LoopFunctionNotInFor, "zip(hl.tile(64), hl.tile(64), strict=True)", "`hl.tile`")
 def zipped_tiles(x):
     out = torch.empty_like(x)
-    for a, b in zip(hl.tile(64), hl.tile(64)):
+    for a, b in zip(hl.tile(64), hl.tile(64), strict=True):
         out[a, b] = x[a, b]
     return out
 

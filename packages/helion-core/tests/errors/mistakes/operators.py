@@ -88,7 +88,7 @@ def arithmetic_with_a_complex_number(x):
     return out
 
 
-@mistake(exc.DtypeMismatch, "hl.zeros([tile], dtype='float32')", "float32", "torch.float32", args=(V,))
+@mistake(exc.DtypeMismatch, 'hl.zeros([tile], dtype="float32")', "float32", "torch.float32", args=(V,))
 def dtype_given_as_a_string(x):
     out = torch.empty_like(x)
     for tile in hl.tile(x.size(0)):
@@ -96,7 +96,7 @@ def dtype_given_as_a_string(x):
     return out
 
 
-@mistake(exc.TracingFailed, "x[tile].to('float16')", "float16", args=(V,))
+@mistake(exc.TracingFailed, 'x[tile].to("float16")', "float16", args=(V,))
 def cast_to_a_string(x):
     out = torch.empty_like(x)
     for tile in hl.tile(x.size(0)):
@@ -250,7 +250,7 @@ def address_of_a_value(x):
     return out
 
 
-@mistake(exc.TracingFailed, "torch.sum(x[tile], dim='rows')", "sum", args=(V,))
+@mistake(exc.TracingFailed, 'torch.sum(x[tile], dim="rows")', "sum", args=(V,))
 def reduction_over_a_named_dim(x):
     out = x.new_empty([1])
     for tile in hl.tile(x.size(0)):

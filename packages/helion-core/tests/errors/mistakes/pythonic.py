@@ -269,7 +269,7 @@ def lambda_as_a_kernel():
     helion.kernel(lambda x: x).bind((X,))
 
 
-@mistake(exc.SourceUnavailable, "helion.kernel(namespace['f'])", "`f`", "in a file", script=True)
+@mistake(exc.SourceUnavailable, 'helion.kernel(namespace["f"])', "`f`", "in a file", script=True)
 def kernel_made_by_exec():
     namespace = {}
     exec("def f(x):\n    return x\n", namespace)

@@ -280,7 +280,7 @@ def augmented_assignment_that_grows(x):
     return out
 
 
-@mistake(exc.TracingFailed, "torch.einsum('ij,jk->ik', x[tile, :], y[:, :])", "64", "32", args=(X, torch.zeros(32, 64)))
+@mistake(exc.TracingFailed, 'torch.einsum("ij,jk->ik", x[tile, :], y[:, :])', "64", "32", args=(X, torch.zeros(32, 64)))
 def einsum_over_sizes_that_differ(x, y):
     out = torch.empty_like(x)
     for tile in hl.tile(x.size(0)):
