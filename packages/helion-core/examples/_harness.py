@@ -1,8 +1,9 @@
 """What the examples share: a case to run, the comparison with a float64 reference, and `main` for running one file.
 
-An example is a module with `cases(device, dtype)`, small and odd inputs for tests, and `typical(device, dtype)`, sizes worth a
-GPU. `DTYPES` lists the floating dtypes it is written for, where they are not float32 and bfloat16; `TOLERANCES` what it
-allows where that differs from the table below; `UNSUPPORTED` the targets that lack what it needs, with the reason.
+An example is a module with `cases(device, dtype)`, small and odd inputs for tests, and `typical(device, dtype)`,
+sizes worth a GPU. `DTYPES` lists the floating dtypes it is written for, where they are not float32 and bfloat16;
+`TOLERANCES` what it allows where that differs from the table below; `UNSUPPORTED` the targets that lack what it
+needs, with the reason.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Attention, softmax(q @ k^T * scale + bias) @ v, without ever holding the scores (Dao et al., "FlashAttention", 2022).
+"""Attention, softmax(q @ k^T * scale + bias) @ v, without ever holding the scores (Dao et al., "FlashAttention",
+2022).
 
-q is [batch, heads, m, d], k and v are [batch, kv_heads, n, d]; heads / kv_heads query heads share one pair of k and v
-(grouped-query attention). With `causal`, query i sees keys 0 to i. bias is [heads, m, n] or None. Sums are kept in base 2.
+q is [batch, heads, m, d], k and v are [batch, kv_heads, n, d]; heads / kv_heads query heads share one pair of k and
+v (grouped-query attention). With `causal`, query i sees keys 0 to i. bias is [heads, m, n] or None. Sums are kept in
+base 2.
 """
 
 from __future__ import annotations

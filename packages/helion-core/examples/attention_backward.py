@@ -1,7 +1,8 @@
 """Gradients of attention (Dao et al., "FlashAttention", 2022), for q, k, v of [batch, heads, length, d].
 
-With P = softmax(S), S = q @ k^T * scale, and D = rowsum(grad * out): dv = P^T @ grad, dS = P * (grad @ v^T - D),
-dq = dS @ k * scale, dk = dS^T @ q * scale. P is computed again from the logarithms of the sums that the forward pass kept.
+With P = softmax(S), S = q @ k^T * scale, and D = rowsum(grad * out): dv = P^T @ grad, dS = P * (grad @ v^T - D), dq
+= dS @ k * scale, dk = dS^T @ q * scale. P is computed again from the logarithms of the sums that the forward pass
+kept.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import math
 from collections.abc import Iterator
 
 import torch
-from attention import reference as forward_reference
-from attention import attention
 from _harness import Case, main
+from attention import attention
+from attention import reference as forward_reference
 
 import helion
 import helion.language as hl
@@ -20,7 +21,12 @@ import helion.language as hl
 
 @helion.kernel()
 def attention_backward(
-    grad: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor, logs: torch.Tensor,
+    grad: torch.Tensor,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    out: torch.Tensor,
+    logs: torch.Tensor,
     causal: hl.constexpr,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Two loops of one launch: one over tiles of queries for dq, one over tiles of keys for dk and dv."""
@@ -72,12 +78,14 @@ def gradients(
     return tuple(r.view(t.size()) for r, t in zip(results, (q, k, v), strict=True))
 
 
-def reference(grad: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool) -> tuple[torch.Tensor, ...]:
+def reference(
+    grad: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool
+) -> tuple[torch.Tensor, ...]:
     inputs = [t.requires_grad_() for t in (q, k, v)]
     return torch.autograd.grad(forward_reference(*inputs, causal), inputs, grad)
 
 
-# The first rows of a causal product attend to few keys: D then nearly cancels grad @ v^T, and out was rounded to bfloat16.
+# In the first rows of a causal product D nearly cancels grad @ v^T, and out was rounded to bfloat16.
 TOLERANCES = {torch.bfloat16: 5e-2}
 
 

@@ -10,7 +10,6 @@ from _harness import Case, main
 import helion
 import helion.language as hl
 
-
 DTYPES = (torch.bfloat16,)
 
 

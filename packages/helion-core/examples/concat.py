@@ -43,7 +43,10 @@ def reference(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 def cases(device: str, dtype: torch.dtype) -> Iterator[Case]:
     for rows, left, right in ((19, 33, 50), (7, 1, 64)):
-        args = (torch.randn(rows, left, device=device, dtype=dtype), torch.randn(rows, right, device=device, dtype=dtype))
+        args = (
+            torch.randn(rows, left, device=device, dtype=dtype),
+            torch.randn(rows, right, device=device, dtype=dtype),
+        )
         yield Case(f"{rows}x({left}+{right})", concat, args, reference)
         yield Case(f"copies, {rows}x({left}+{right})", concat_by_copies, args, reference)
 

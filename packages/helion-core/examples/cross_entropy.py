@@ -1,4 +1,6 @@
-"""Cross entropy of logits [tokens, vocabulary] and labels [tokens]: mean of logsumexp(logits[i, :]) - logits[i, labels[i]]."""
+"""Cross entropy of logits [tokens, vocabulary] and labels [tokens]: mean of logsumexp(logits[i, :]) - logits[i,
+labels[i]].
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ import helion.language as hl
 @helion.kernel()
 def losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The loss of every token."""
-    tokens, vocabulary = logits.size()
+    tokens = logits.size(0)
     out = torch.empty([tokens], dtype=torch.float32, device=logits.device)
     for tile in hl.tile(tokens):
         row = logits[tile, :].to(torch.float32)

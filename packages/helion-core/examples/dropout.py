@@ -35,7 +35,7 @@ def dropout_backward(grad: torch.Tensor, p: float, seed: int) -> torch.Tensor:
 
 
 def kept_fraction(x: torch.Tensor, p: float, seed: int) -> torch.Tensor:
-    """Whether forward and backward agree on every element, whether each is 0 or scaled, and roughly how many are kept."""
+    """Whether forward and backward agree, each element is 0 or scaled, and about as many are kept as should be."""
     out, grad = dropout(x, p, seed), dropout_backward(torch.ones_like(x), p, seed)
     agree = ((out == 0) == (grad == 0)).all()
     scaled = ((out == 0) | ((out - x / (1 - p)).abs() <= 0.01 * x.abs())).all()
@@ -49,7 +49,9 @@ def reference(x: torch.Tensor, p: float, seed: int) -> torch.Tensor:
 
 
 def cases(device: str, dtype: torch.dtype) -> Iterator[Case]:
-    yield Case("p = 0.25, 90x70", kept_fraction, (torch.rand(90, 70, device=device, dtype=dtype) + 1, 0.25, 123), reference)
+    yield Case(
+        "p = 0.25, 90x70", kept_fraction, (torch.rand(90, 70, device=device, dtype=dtype) + 1, 0.25, 123), reference
+    )
 
 
 def typical(device: str, dtype: torch.dtype) -> Iterator[Case]:

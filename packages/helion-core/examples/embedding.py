@@ -34,7 +34,9 @@ def cases(device: str, dtype: torch.dtype) -> Iterator[Case]:
 
 def typical(device: str, dtype: torch.dtype) -> Iterator[Case]:
     index = torch.randint(0, 50257, (8, 2048), device=device)
-    yield Case("8x2048 of 50257x1024", embedding, (index, torch.randn(50257, 1024, device=device, dtype=dtype)), reference)
+    yield Case(
+        "8x2048 of 50257x1024", embedding, (index, torch.randn(50257, 1024, device=device, dtype=dtype)), reference
+    )
 
 
 if __name__ == "__main__":

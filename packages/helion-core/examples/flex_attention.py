@@ -1,16 +1,17 @@
 """Attention with scores changed by a function of the caller, as in PyTorch's flex_attention (He et al., 2024).
 
-score(s, b, h, i, j) gives the new score of query i and key j in head h of batch b; mask(b, h, i, j) says which keys a query
-sees. Both are traced into the kernel, with whatever tensors and numbers they capture. Rows that see no key give 0.
+score(s, b, h, i, j) gives the new score of query i and key j in head h of batch b; mask(b, h, i, j) says which keys
+a query sees. Both are traced into the kernel, with whatever tensors and numbers they capture. Rows that see no key
+give 0.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
-from typing import Any
 from _harness import Case, main
 
 import helion
@@ -50,7 +51,9 @@ def reference(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, score: Callable[..., Any], mask: Callable[..., Any]
 ) -> torch.Tensor:
     sizes = [*q.size()[:3], k.size(2)]
-    b, h, i, j = (torch.arange(s, device=q.device).view([-1 if e == d else 1 for e in range(4)]) for d, s in enumerate(sizes))
+    b, h, i, j = (
+        torch.arange(s, device=q.device).view([-1 if e == d else 1 for e in range(4)]) for d, s in enumerate(sizes)
+    )
     scores = score(q @ k.transpose(-1, -2) / math.sqrt(q.size(-1)), b, h, i, j)
     scores = scores.masked_fill(~mask(b, h, i, j), float("-inf"))
     return scores.softmax(-1).nan_to_num(0.0) @ v

@@ -10,7 +10,6 @@ from _harness import Case, main
 import helion
 import helion.language as hl
 
-
 DTYPES = (torch.float16, torch.bfloat16)  # of the result
 UNSUPPORTED = {"sm_80": "has no float8 e4m3fn"}
 

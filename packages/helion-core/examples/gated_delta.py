@@ -1,7 +1,7 @@
 """Gated delta rule, the states between chunks (Yang, Kautz and Hatamizadeh, "Gated Delta Networks", 2024).
 
-For every batch and head, over chunks of L steps, with G the chunk's gates (running sums in the chunk, g its last one):
-state[c] = S, new = u - w @ S, S = exp(g) * S + k^T @ (exp(g - G) * new).
+For every batch and head, over chunks of L steps, with G the chunk's gates (running sums in the chunk, g its last
+one): state[c] = S, new = u - w @ S, S = exp(g) * S + k^T @ (exp(g - G) * new).
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import helion.language as hl
 
 
 @helion.kernel()
-def chunk_states(k: torch.Tensor, w: torch.Tensor, u: torch.Tensor, gate: torch.Tensor, chunk: hl.constexpr) -> torch.Tensor:
+def chunk_states(
+    k: torch.Tensor, w: torch.Tensor, u: torch.Tensor, gate: torch.Tensor, chunk: hl.constexpr
+) -> torch.Tensor:
     """k, w: [batch, length, heads, dk]; u: [batch, length, heads, dv]; gate: [batch, length, heads]."""
     batch, length, heads, dk = k.size()
     dv, dk = u.size(3), hl.specialize(dk)

@@ -1,4 +1,6 @@
-"""GEGLU (Shazeer, "GLU variants improve transformer", 2020): out = gelu(a) * b, with the tanh form of gelu, and its gradients."""
+"""GEGLU (Shazeer, "GLU variants improve transformer", 2020): out = gelu(a) * b, with the tanh form of gelu, and its
+gradients.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Group norm (Wu and He, 2018) and its gradients, for x of shape [batch, channels, length].
 
-The channels / groups channels of a group share mean and variance; weight and bias are per channel. The gradients are those of
-layer norm over [channels of a group, length], with sums over batch and length for weight and bias.
+The channels / groups channels of a group share mean and variance; weight and bias are per channel. The gradients are
+those of layer norm over [channels of a group, length], with sums over batch and length for weight and bias.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def group_norm(
         variance, average = torch.var_mean(values, dim=[0, 1], correction=0)
         scale = torch.rsqrt(variance + eps)
         normal = (values - average) * scale
-        out[i, :, :] = (normal * weights[group, :, None].to(torch.float32) + biases[group, :, None].to(torch.float32)).to(x.dtype)
+        out[i, :, :] = (
+            normal * weights[group, :, None].to(torch.float32) + biases[group, :, None].to(torch.float32)
+        ).to(x.dtype)
         mean[i] = average
         rstd[i] = scale
     return out.view(batch, channels, length), mean, rstd
@@ -41,7 +43,12 @@ def group_norm(
 
 @helion.kernel()
 def group_norm_backward(
-    grad: torch.Tensor, x: torch.Tensor, groups: hl.constexpr, weight: torch.Tensor, mean: torch.Tensor, rstd: torch.Tensor
+    grad: torch.Tensor,
+    x: torch.Tensor,
+    groups: hl.constexpr,
+    weight: torch.Tensor,
+    mean: torch.Tensor,
+    rstd: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     batch, channels, length = x.size()
     width = channels // groups

@@ -1,10 +1,13 @@
-"""Products of groups of rows with a matrix each: out[start:end] = x[start:end] @ y[g], for group g of rows start to end.
+"""Products of groups of rows with a matrix each: out[start:end] = x[start:end] @ y[g], for group g of rows start to
+end.
 
-The groups follow one another in x; offsets, of length groups + 1, says where. Group sizes are known on the device only.
+The groups follow one another in x; offsets, of length groups + 1, says where. Group sizes are known on the device
+only.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import torch
@@ -59,7 +62,7 @@ def grouped_gemm_persistent(x: torch.Tensor, y: torch.Tensor, offsets: torch.Ten
 
 def reference(x: torch.Tensor, y: torch.Tensor, offsets: torch.Tensor, workers: int = 0) -> torch.Tensor:
     bounds = offsets.tolist()
-    return torch.cat([x[start:end] @ y[g] for g, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False))])
+    return torch.cat([x[start:end] @ y[g] for g, (start, end) in enumerate(itertools.pairwise(bounds))])
 
 
 def _cases(device: str, dtype: torch.dtype, sizes: list[int], n: int, k: int, workers: int) -> Iterator[Case]:

@@ -1,7 +1,8 @@
 """Product of a matrix with int4 weights, two of which share a byte: out = x @ unpack(packed) * scale.
 
-packed is int8 of [k / 2, n]; its low half holds row 2i, its high half row 2i + 1, both signed. Instead of interleaving rows in
-registers, the even and the odd columns of x are multiplied with one half each. scale is per column.
+packed is int8 of [k / 2, n]; its low half holds row 2i, its high half row 2i + 1, both signed. Instead of
+interleaving rows in registers, the even and the odd columns of x are multiplied with one half each. scale is per
+column.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def reference(x: torch.Tensor, packed: torch.Tensor, scale: torch.Tensor) -> tor
 def _case(device: str, dtype: torch.dtype, m: int, n: int, k: int) -> Case:
     weights = torch.randint(-8, 8, (k, n), device=device, dtype=torch.int8)
     scale = torch.rand(n, device=device, dtype=dtype) / 8
-    return Case(f"{m}x{n}x{k}", int4_gemm, (torch.randn(m, k, device=device, dtype=dtype), pack(weights), scale), reference)
+    return Case(
+        f"{m}x{n}x{k}", int4_gemm, (torch.randn(m, k, device=device, dtype=dtype), pack(weights), scale), reference
+    )
 
 
 def cases(device: str, dtype: torch.dtype) -> Iterator[Case]:

@@ -1,4 +1,6 @@
-"""Sum of a jagged 2-D tensor and a dense one: out[i, j] = dense[i, j] + (values[offsets[i] + j] for j within row i, else 0)."""
+"""Sum of a jagged 2-D tensor and a dense one: out[i, j] = dense[i, j] + (values[offsets[i] + j] for j within row i,
+else 0).
+"""
 
 from __future__ import annotations
 

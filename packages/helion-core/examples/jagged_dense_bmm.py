@@ -1,5 +1,5 @@
-"""Products of jagged rows with a matrix and a bias each: out[s:e, :] = values[s:e, :] @ dense[i] + bias[i], with s, e the bounds
-of row i: offsets[i] and offsets[i + 1].
+"""Products of jagged rows with a matrix and a bias each: out[s:e, :] = values[s:e, :] @ dense[i] + bias[i], with s,
+e the bounds of row i: offsets[i] and offsets[i + 1].
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Softmax over the first dimension of jagged rows: row i is values[offsets[i]:offsets[i + 1], :], each of its columns sums to 1.
+"""Softmax over the first dimension of jagged rows: row i is values[offsets[i]:offsets[i + 1], :], each of its
+columns sums to 1.
 
 Maximum and sum are carried over parts of the row, as in softmax_online; lanes beyond a row's end do not count.
 """

@@ -1,4 +1,6 @@
-"""Sums of jagged rows: row i of x is values[offsets[i]:offsets[i + 1], :], and out[i, :] its sum over the first dimension."""
+"""Sums of jagged rows: row i of x is values[offsets[i]:offsets[i + 1], :], and out[i, :] its sum over the first
+dimension.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Generalised Jensen-Shannon divergence of rows of log probabilities and its gradient, as used to distil models.
 
-With P, Q the exponentials of target and input and M = beta P + (1 - beta) Q: loss = beta KL(P || M) + (1 - beta) KL(Q || M),
-averaged over rows; beta = 0 and 1 are the two KL divergences. d loss / d input = (1 - beta) Q (log Q - log M) for 0 < beta < 1.
+With P, Q the exponentials of target and input and M = beta P + (1 - beta) Q: loss = beta KL(P || M) + (1 - beta)
+KL(Q || M), averaged over rows; beta = 0 and 1 are the two KL divergences. d loss / d input = (1 - beta) Q (log Q -
+log M) for 0 < beta < 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Kullback-Leibler divergence of rows: sum over j of target * (log(target) - input), the input given as log probabilities."""
+"""Kullback-Leibler divergence of rows: sum over j of target * (log(target) - input), the input given as log
+probabilities.
+"""
 
 from __future__ import annotations
 

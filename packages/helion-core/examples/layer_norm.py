@@ -1,7 +1,8 @@
 """Layer norm of rows and its gradients.
 
-y = (x - mean) * rstd * weight + bias, with rstd = 1 / sqrt(var + eps). With g = grad * weight and n = (x - mean) * rstd,
-dx = rstd * (g - mean(g) - n * mean(g * n)), dweight = sum over rows of grad * n, dbias = sum over rows of grad.
+y = (x - mean) * rstd * weight + bias, with rstd = 1 / sqrt(var + eps). With g = grad * weight and n = (x - mean) *
+rstd, dx = rstd * (g - mean(g) - n * mean(g * n)), dweight = sum over rows of grad * n, dbias = sum over rows of
+grad.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def forward(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.
     return layer_norm(x, weight, bias)[0]
 
 
-def gradients(grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def gradients(
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
     _, mean, rstd = layer_norm(x, weight, bias)
     return layer_norm_backward(grad, x, weight, mean, rstd)
 

@@ -1,7 +1,9 @@
-"""Mamba-2, the outputs of every chunk from its inputs and the state before it (Dao and Gu, "Transformers are SSMs", 2024).
+"""Mamba-2, the outputs of every chunk from its inputs and the state before it (Dao and Gu, "Transformers are SSMs",
+2024).
 
-out[l, p] = exp(a[l]) * sum over n of C[l, n] * state[p, n] + sum over k <= l of CB[l, k] * exp(a[l] - a[k]) * dt[k] * x[k, p]
-+ D * x[l, p], for every batch, chunk and head; CB = C @ B^T is given, a is the running sum of dt * A in the chunk.
+out[l, p] = exp(a[l]) * sum over n of C[l, n] * state[p, n] + sum over k <= l of CB[l, k] * exp(a[l] - a[k]) * dt[k]
+* x[k, p] + D * x[l, p], for every batch, chunk and head; CB = C @ B^T is given, a is the running sum of dt * A in
+the chunk.
 """
 
 from __future__ import annotations
@@ -17,7 +19,12 @@ import helion.language as hl
 
 @helion.kernel()
 def chunk_scan(
-    cb: torch.Tensor, x: torch.Tensor, dt: torch.Tensor, a: torch.Tensor, c: torch.Tensor, states: torch.Tensor,
+    cb: torch.Tensor,
+    x: torch.Tensor,
+    dt: torch.Tensor,
+    a: torch.Tensor,
+    c: torch.Tensor,
+    states: torch.Tensor,
     d: torch.Tensor,
 ) -> torch.Tensor:
     """cb: [batch, chunks, groups, L, L]; x: [batch, length, heads, p]; dt, a: [batch, heads, chunks, L];

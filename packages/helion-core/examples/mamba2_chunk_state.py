@@ -18,12 +18,14 @@ import helion.language as hl
 @helion.kernel()
 def chunk_state(b: torch.Tensor, x: torch.Tensor, dt: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
     """b: [batch, length, groups, n]; x: [batch, length, heads, p]; dt, a: [batch, heads, chunks, L]."""
-    batch, length, groups, n = b.size()
+    batch, _, groups, n = b.size()
     heads, p = x.size(2), x.size(3)
     chunks, chunk = a.size(2), a.size(3)
     share = heads // groups
     states = torch.empty([batch, chunks, heads, p, n], dtype=torch.float32, device=x.device)
-    for tile_b, tile_c, tile_h, tile_p, tile_n in hl.tile([batch, chunks, heads, p, n], block_size=[1, 1, 1, None, None]):
+    for tile_b, tile_c, tile_h, tile_p, tile_n in hl.tile(
+        [batch, chunks, heads, p, n], block_size=[1, 1, 1, None, None]
+    ):
         i, c, h = tile_b.begin, tile_c.begin, tile_h.begin
         end = a[i, h, c, chunk - 1].to(torch.float32)
         acc = hl.zeros([tile_p, tile_n], dtype=torch.float32)

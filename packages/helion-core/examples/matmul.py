@@ -1,14 +1,16 @@
-"""Matrix product out = x @ y, and with an epilogue: out = epilogue(x @ y), the epilogue being any function of the accumulator.
+"""Matrix product out = x @ y, and with an epilogue: out = epilogue(x @ y), the epilogue being any function of the
+accumulator.
 
-The epilogue is called with the float32 accumulator and the two tiles; what it captures (a bias, a residual) is read on the device.
+The epilogue is called with the float32 accumulator and the two tiles; what it captures (a bias, a residual) is read
+on the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
-from typing import Any
 from _harness import Case, main
 
 import helion

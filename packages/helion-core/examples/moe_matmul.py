@@ -1,6 +1,7 @@
 """Mixture of experts: token t is multiplied by the matrix of its expert, out[t] = x[t] @ weight[expert[t]].
 
-Tokens sorted by expert make each expert's work one product: rows of x are gathered into it and results scattered back.
+Tokens sorted by expert make each expert's work one product: rows of x are gathered into it and results scattered
+back.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ def reference(x: torch.Tensor, weight: torch.Tensor, expert: torch.Tensor) -> to
 
 
 def _case(device: str, dtype: torch.dtype, tokens: int, experts: int, n: int, k: int) -> Case:
-    x, weight = torch.randn(tokens, k, device=device, dtype=dtype), torch.randn(experts, k, n, device=device, dtype=dtype)
+    x, weight = (
+        torch.randn(tokens, k, device=device, dtype=dtype),
+        torch.randn(experts, k, n, device=device, dtype=dtype),
+    )
     expert = torch.randint(0, experts - 1, (tokens,), device=device)  # the last expert has no tokens
     return Case(f"{tokens} tokens, {experts} of {k}x{n}", moe, (x, weight / k**0.5, expert), reference)
 

@@ -1,7 +1,7 @@
 """RMS norm of rows and its gradients (Zhang and Sennrich, 2019).
 
-y = x * r * weight with r = 1 / sqrt(mean(x^2) + eps). With g = grad * weight, dx = r * (g - x * r^2 * mean(g * x)) and
-dweight = sum over rows of grad * x * r.
+y = x * r * weight with r = 1 / sqrt(mean(x^2) + eps). With g = grad * weight, dx = r * (g - x * r^2 * mean(g * x))
+and dweight = sum over rows of grad * x * r.
 """
 
 from __future__ import annotations

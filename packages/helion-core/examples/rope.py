@@ -34,7 +34,7 @@ def rope(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, inverse: bool = 
 @helion.kernel()
 def rope_interleaved(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """The layout of the paper, which rotates neighbouring elements: pairs are split and joined in registers."""
-    batch, heads, length, d = x.size()
+    length, d = x.size(2), x.size(3)
     half = hl.specialize(d // 2)
     rows = x.reshape(-1, length, half, 2)
     out = torch.empty_like(rows)

@@ -1,15 +1,15 @@
 """Sums of segments: out[s, :] = sum of values[i, :] over all i with segments[i] == s, the segments sorted.
 
-Within a tile an associative scan adds what belongs to one segment; the last element of every segment in the tile, which holds
-its sum there, is added to the result atomically.
+Within a tile an associative scan adds what belongs to one segment; the last element of every segment in the tile,
+which holds its sum there, is added to the result atomically.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from typing import Any
 from _harness import Case, main
 
 import helion

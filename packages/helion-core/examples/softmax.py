@@ -71,7 +71,9 @@ def cases(device: str, dtype: torch.dtype) -> Iterator[Case]:
 
 def typical(device: str, dtype: torch.dtype) -> Iterator[Case]:
     for kernel in KERNELS:
-        yield Case(f"{kernel.name}, 8192x8192", kernel, (torch.randn(8192, 8192, device=device, dtype=dtype),), reference)
+        yield Case(
+            f"{kernel.name}, 8192x8192", kernel, (torch.randn(8192, 8192, device=device, dtype=dtype),), reference
+        )
 
 
 if __name__ == "__main__":

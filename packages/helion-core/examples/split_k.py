@@ -1,6 +1,7 @@
-"""Matrix product with the inner dimension split over programs, which add their parts to the result atomically.
+"""Matrix product with the inner dimension split over programs, whose parts are added atomically or behind a barrier.
 
-For few rows and columns and a long inner dimension, where tiles of the result alone would leave most of the GPU idle.
+For few rows and columns and a long inner dimension, where tiles of the result alone would leave most of the GPU
+idle.
 """
 
 from __future__ import annotations
@@ -28,21 +29,44 @@ def matmul_split_k(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def reference(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+@helion.kernel()
+def matmul_split_k_barrier(x: torch.Tensor, y: torch.Tensor, parts: int) -> torch.Tensor:
+    """Parts are written, and added in a fixed order once all are there: every run gives the same bits."""
+    m, n, k = x.size(0), y.size(1), x.size(1)
+    partial = torch.empty([parts, m, n], dtype=torch.float32, device=x.device)
+    out = torch.empty([m, n], dtype=x.dtype, device=x.device)
+    length = (k + parts - 1) // parts
+    for tile_m, tile_n, tile_p in hl.tile([m, n, parts], block_size=[None, None, 1]):
+        part = tile_p.begin
+        acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+        for tile_k in hl.tile(part * length, min(k, (part + 1) * length)):
+            acc = torch.addmm(acc, x[tile_m, tile_k], y[tile_k, tile_n])
+        partial[part, tile_m, tile_n] = acc
+    hl.barrier()
+    for tile_m, tile_n in hl.tile([m, n]):
+        total = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+        for part in range(parts):
+            total += partial[part, tile_m, tile_n]
+        out[tile_m, tile_n] = total.to(x.dtype)
+    return out
+
+
+def reference(x: torch.Tensor, y: torch.Tensor, parts: int = 1) -> torch.Tensor:
     return x @ y
 
 
-def _case(device: str, dtype: torch.dtype, m: int, n: int, k: int) -> Case:
+def _cases(device: str, dtype: torch.dtype, m: int, n: int, k: int) -> Iterator[Case]:
     x, y = torch.randn(m, k, device=device, dtype=dtype), torch.randn(k, n, device=device, dtype=dtype) / k**0.5
-    return Case(f"{m}x{n}x{k}", matmul_split_k, (x, y), reference)
+    yield Case(f"atomic, {m}x{n}x{k}", matmul_split_k, (x, y), reference)
+    yield Case(f"barrier, {m}x{n}x{k}", matmul_split_k_barrier, (x, y, 4), reference)
 
 
 def cases(device: str, dtype: torch.dtype) -> Iterator[Case]:
-    yield _case(device, dtype, 30, 50, 700)
+    yield from _cases(device, dtype, 30, 50, 700)
 
 
 def typical(device: str, dtype: torch.dtype) -> Iterator[Case]:
-    yield _case(device, dtype, 64, 64, 32768)
+    yield from _cases(device, dtype, 64, 64, 32768)
 
 
 if __name__ == "__main__":

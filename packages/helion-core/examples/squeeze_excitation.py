@@ -36,7 +36,10 @@ def reference(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor
 
 def _case(device: str, dtype: torch.dtype, m: int, n: int, k: int) -> Case:
     x = torch.randn(m, n, device=device, dtype=dtype)
-    a, b = torch.randn(n, k, device=device, dtype=dtype) / n**0.5, torch.randn(k, n, device=device, dtype=dtype) / k**0.5
+    a, b = (
+        torch.randn(n, k, device=device, dtype=dtype) / n**0.5,
+        torch.randn(k, n, device=device, dtype=dtype) / k**0.5,
+    )
     return Case(f"{m}x{n}x{k}", squeeze_excitation, (x, a, b), reference)
 
 

@@ -1,4 +1,5 @@
-"""SwiGLU (Shazeer, "GLU variants improve transformer", 2020): out = silu(a) * b, on halves of one tensor, and its gradients.
+"""SwiGLU (Shazeer, "GLU variants improve transformer", 2020): out = silu(a) * b, on halves of one tensor, and its
+gradients.
 
 With s = sigmoid(a): d/da = grad * b * s * (1 + a * (1 - s)), d/db = grad * a * s.
 """

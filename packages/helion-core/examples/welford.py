@@ -37,7 +37,9 @@ def welford(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: floa
         scale = torch.rsqrt(squares / n + eps)
         for tile_n in hl.tile(n, block_size=block_n):
             normal = (x[tile_m, tile_n].to(torch.float32) - mean[:, None]) * scale[:, None]
-            out[tile_m, tile_n] = (normal * weight[tile_n].to(torch.float32) + bias[tile_n].to(torch.float32)).to(x.dtype)
+            out[tile_m, tile_n] = (normal * weight[tile_n].to(torch.float32) + bias[tile_n].to(torch.float32)).to(
+                x.dtype
+            )
     return out
 
 

@@ -1,4 +1,6 @@
-"""Every example against its reference in float64, in the interpreter and on a GPU; every example compiled for four targets."""
+"""Every example against its reference in float64, in the interpreter and on a GPU; every example compiled for four
+targets.
+"""
 
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ from helion.runtime.targets import COMMON, parse_target
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
-import _harness as harness  # noqa: E402 - a file beside the examples
+import _harness as harness
 
 NAMES = harness.names()
 RUNS = [pytest.param(name, dtype, id=f"{name}-{str(dtype).removeprefix('torch.')}")
@@ -61,7 +63,7 @@ def compile_typical(name: str, target: str, dtype: torch.dtype) -> None:
     limit = parse_target(target).shared_memory
     for kernel in kernels:
         facts = kernel.compile_for(parse_target(target))
-        assert 0 < facts.code_size and facts.shared_memory <= limit
+        assert facts.code_size > 0 and facts.shared_memory <= limit
 
 
 @pytest.mark.parametrize("target", COMMON)
