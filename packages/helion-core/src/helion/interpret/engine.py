@@ -14,6 +14,7 @@ import torch
 from .. import exc, location
 from ..frontend.engine import Body, DeviceLoop
 from ..language.loops import TileLoop
+from ..trace.places import Places
 from ..trace.callees import inline, is_inlined
 from .tiles import EagerTile, real_size
 
@@ -25,17 +26,17 @@ class StepLoop(TileLoop):
 
 
 class EagerEngine:
-    """Runs device loops as Python loops. `sites` tells which of the config's `block_sizes` each place in the program uses."""
+    """Runs device loops as Python loops. `places` tells which of the config's `block_sizes` each place in the program uses."""
 
     def __init__(
-        self, block_sizes: Sequence[int], sites: Mapping[Any, Sequence[int]], device: torch.device,
+        self, block_sizes: Sequence[int], places: Places, device: torch.device,
         config: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self._config = config or {}
         self.in_device = False
         self.device = device
         self._block_sizes = list(block_sizes)
-        self._sites = sites
+        self._places = places
         self._asked: Counter[Any] = Counter()
 
     # --- Engine: ordinary Python decides everything
@@ -79,10 +80,18 @@ class EagerEngine:
         """A block size given by the kernel, or the config's for the place in the program that asks."""
         if given is not None:
             return int(given)
+        return self._block_sizes[self._next(self._places.blocks)]
+
+    def _next(self, decisions: Mapping[Any, Sequence[Any]]) -> Any:
+        """The next of the decisions that the trace made at this place; they come round again with every tile."""
         where = location.site()
-        numbers = self._sites[where]
+        made = decisions[where]
         self._asked[where] += 1
-        return self._block_sizes[numbers[(self._asked[where] - 1) % len(numbers)]]
+        return made[(self._asked[where] - 1) % len(made)]
+
+    def forms_product(self) -> bool:
+        """Whether the index vectors of the subscript at this place form a product."""
+        return bool(self._next(self._places.products))
 
     def tile_loop(self, loop: TileLoop) -> TileLoop:
         bounds = [[int(real_size(b)) for b in side] for side in (loop.begins, loop.ends)]
@@ -138,7 +147,8 @@ class EagerEngine:
         """Does what `hl.<name>(*args)` stands for."""
         from .library import FUNCTIONS
 
-        return FUNCTIONS[name](self, *args)
+        with torch._C.DisableTorchFunction():  # subscripts in there are torch's own
+            return FUNCTIONS[name](self, *args)
 
     # --- values
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ..frontend.engine import current
 from .tiles import EagerTile
 
 
@@ -81,13 +82,13 @@ def vectors(tensor: torch.Tensor, index: Any) -> tuple[tuple[torch.Tensor, ...],
 def _place(
     values: torch.Tensor, sizes: list[int], placed: list[tuple[torch.Tensor, int]], joint: int | None
 ) -> int | None:
-    """Index tensors broadcast where their shapes line up, else form a product."""
-    if joint is not None:
+    """Index tensors broadcast where their shapes line up for every block size, else form a product: as traced."""
+    engine: Any = current()
+    if joint is not None and not engine.forms_product():
         old = sizes[joint : joint + values.dim()]
-        if len(old) == values.dim() and all(a == b or 1 in (a, b) for a, b in zip(old, values.shape, strict=True)):
-            sizes[joint : joint + values.dim()] = [max(a, b) for a, b in zip(old, values.shape, strict=True)]
-            placed.append((values, joint))
-            return joint
+        sizes[joint : joint + values.dim()] = [max(a, b) for a, b in zip(old, values.shape, strict=True)]
+        placed.append((values, joint))
+        return joint
     placed.append((values, len(sizes)))
     sizes.extend(values.shape)
     return len(sizes) - values.dim() if joint is None else joint

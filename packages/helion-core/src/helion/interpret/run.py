@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
@@ -10,20 +10,18 @@ import torch
 
 from ..config import Config
 from ..frontend import engine
+from ..trace.places import Places
 from .engine import EagerEngine
 
 
 def eager_callable(
-    function: FunctionType, config: Config, sites: Mapping[Any, Sequence[int]], rows: Set[int], device: torch.device
+    function: FunctionType, config: Config, places: Places, device: torch.device
 ) -> Callable[..., Any]:
-    """A function that runs the rewritten `function` tile by tile under `config`.
-
-    `rows` are the block sizes of tiles whose rows have different lengths: those rows are run one by one.
-    """
-    sizes = [1 if k in rows else size for k, size in enumerate(config.get("block_sizes", ()))]
+    """A function that runs the rewritten `function` tile by tile under `config`; rows of different lengths one by one."""
+    sizes = [1 if k in places.rows else size for k, size in enumerate(config.get("block_sizes", ()))]
 
     def run(*args: Any) -> Any:
-        with engine.activate(EagerEngine(sizes, sites, device, config)), torch.no_grad():
+        with engine.activate(EagerEngine(sizes, places, device, config)), torch.no_grad():
             return function(*args)
 
     return run

@@ -11,6 +11,7 @@ import torch
 
 from ..config import Config, as_config
 from ..exc import CompilationFailed, InvalidConfig
+from ..internal import internal_errors
 from . import launch
 from .compile import CompileFacts, compile_error, compile_kernel, facts, signature_type
 from .descriptors import descriptor_type
@@ -127,7 +128,8 @@ class BoundKernel:
         if found is None:
             reserved = self.kernel.settings.persistent_reserved_sms
             traced = self._variant(normal)
-            found = generate(self.kernel.source, traced.program, normal, traced.replacements, reserved)
+            with internal_errors(f"generating code for {normal}"):
+                found = generate(self.kernel.source, traced.program, normal, traced.replacements, reserved)
             self._generated[normal] = found
         return found
 
@@ -168,7 +170,7 @@ class BoundKernel:
             return launch.host_callable(generated, self.device)
         from ..interpret.run import eager_callable
 
-        return eager_callable(self.kernel.rewritten, generated.config, self._traced.sites, self._traced.rows, self.device)
+        return eager_callable(self.kernel.rewritten, generated.config, self._traced.places, self.device)
 
     def compile_for(self, target: Target, config: Any = None) -> CompileFacts:
         """Compiles for `target` without needing that GPU. Raises `CompilationFailed`."""
@@ -192,6 +194,7 @@ class BoundKernel:
         compiled = self.compile_config(config)
         self._chosen_config = compiled.config
         self._chosen = compiled.run
+        self.kernel.forget_runs()
 
     def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
         """Chooses the fastest config for `args` and uses it from now on."""

@@ -11,9 +11,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from .. import exc, ir, location
-from ..ir import Dim, HostTensor, NewAxis, PointIndex, SliceIndex, TileIndex, Value, ValueIndex
 from ..frontend.control import Undefined
 from ..frontend.engine import DeviceLoop
+from ..ir import Dim, HostTensor, NewAxis, PointIndex, SliceIndex, TileIndex, Value, ValueIndex
 from . import jagged, shapes
 from .symbols import expr_of, is_symbolic
 from .values import Tile, TileTensor
@@ -80,7 +80,11 @@ def host_tensor(tracer: Tracer, tensor: torch.Tensor) -> HostTensor:
 def _identifier(source: str) -> str:
     import re
 
-    parts = [p for p in re.findall(r"[A-Za-z_]\w*|\d+", source) if p not in ("torch", "ops", "aten", "default", "cell_contents")]
+    parts = [
+        p
+        for p in re.findall(r"[A-Za-z_]\w*|\d+", source)
+        if p not in ("torch", "ops", "aten", "default", "cell_contents")
+    ]
     name = "_".join(parts).replace("__closure__", "").replace("__globals__", "").strip("_")
     return name if name and not name[0].isdigit() else f"t_{name}"
 
@@ -167,16 +171,20 @@ def load(
     return tracer.emit(op, where.dims, host.dtype, "")
 
 
-def store(
-    tracer: Tracer, tensor: torch.Tensor, index: Any, value: Any, mask: Any = None, *, base: Any = None
-) -> None:
+def store(tracer: Tracer, tensor: torch.Tensor, index: Any, value: Any, mask: Any = None, *, base: Any = None) -> None:
     """Records `tensor[index] = value`, broadcast and cast to the tensor."""
     host = host_tensor(tracer, tensor)
     where = resolve(tracer, host, index, 1, base)
     inputs = [stored_value(tracer, host, value, where.dims, "store"), *where.inputs]
     slot = _mask_slot(tracer, mask, where.dims, inputs)
     op = ir.Store(
-        tensor=host, index=where.entries, dims=where.dims, mask=slot, base=where.base, inputs=tuple(inputs), number=tracer.stores
+        tensor=host,
+        index=where.entries,
+        dims=where.dims,
+        mask=slot,
+        base=where.base,
+        inputs=tuple(inputs),
+        number=tracer.stores,
     )
     tracer.stores += 1
     tracer.record(op)
@@ -192,7 +200,14 @@ def atomic(
     inputs = [*stored, *where.inputs]
     slot = _mask_slot(tracer, None, where.dims, inputs)
     op = ir.Atomic(
-        tensor=host, index=where.entries, dims=where.dims, mask=slot, base=where.base, inputs=tuple(inputs), kind=kind, sem=sem
+        tensor=host,
+        index=where.entries,
+        dims=where.dims,
+        mask=slot,
+        base=where.base,
+        inputs=tuple(inputs),
+        kind=kind,
+        sem=sem,
     )
     return tracer.emit(op, where.dims, host.dtype, "")
 
@@ -261,7 +276,9 @@ def _entries(tracer: Tracer, host: HostTensor, index: Any) -> list[Any]:
 
 @dataclass
 class Resolved:
-    """A subscript: IR indices, the device values among them (and the slot of base addresses), the dims of the access."""
+    """A subscript: IR indices, the device values among them (and the slot of base addresses), the dims of the
+    access.
+    """
 
     entries: tuple[ir.Index, ...]
     inputs: list[Value]
@@ -374,13 +391,17 @@ def _slice_entry(
         dim = tracer.dim(size)
         return SliceIndex(tracer.full_range(size), 0, 1, at), dim
     bounds = [entry.start, entry.stop, entry.step]
-    if not all(b is None or (isinstance(b, int) and not isinstance(b, bool)) for b in bounds) or not isinstance(size, int):
+    if not all(b is None or (isinstance(b, int) and not isinstance(b, bool)) for b in bounds) or not isinstance(
+        size, int
+    ):
         raise exc.InvalidIndexing(
             what=f"the slice {entry.start}:{entry.stop}", location=location.here(),
             instead="slice with constants, or loop over hl.tile(begin, end)",
         )  # fmt: skip
     if entry.step is not None and entry.step <= 0:
-        raise exc.InvalidIndexing(what="a slice with a negative step", instead="use torch.flip", location=location.here())
+        raise exc.InvalidIndexing(
+            what="a slice with a negative step", instead="use torch.flip", location=location.here()
+        )
     start, stop, step = entry.indices(size)
     length = len(range(start, stop, step))
     return SliceIndex(tracer.full_range(length), start, step, at), tracer.dim(length)

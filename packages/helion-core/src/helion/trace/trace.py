@@ -17,10 +17,12 @@ from torch.utils._pytree import tree_map_only
 
 from .. import location
 from ..frontend import engine
+from ..internal import internal_errors
 from ..ir import Baked, HostScalar, Program
 from ..settings import Settings
 from . import failures
 from .indexing import fake_like
+from .places import Places
 from .tracer import Tracer
 
 
@@ -29,8 +31,7 @@ class Traced:
     """The result of one trace. `replacements`: host calls that only trace, by line and name, with the block numbers
     they stand for;
     `guards`: conditions on the values of number arguments under which this trace holds;
-    `functions`: user functions that were inlined; `sites`: which block sizes each place in the program asked for;
-    `rows`: those of tiles whose rows have different lengths.
+    `functions`: user functions that were inlined; `places`: what was decided where.
     """
 
     program: Program
@@ -38,8 +39,7 @@ class Traced:
     guards: tuple[sympy.Basic, ...]
     symbols: Mapping[sympy.Symbol, str]
     functions: tuple[FunctionType, ...]
-    sites: Mapping[Any, Sequence[int]]
-    rows: frozenset[int]
+    places: Places
 
 
 def trace(
@@ -62,13 +62,15 @@ def trace(
     try:
         with engine.activate(tracer), tracer.running():
             function(*stand_ins)
-        program = tracer.program()
+        with internal_errors(f"finishing the trace of `{name}`"):
+            program = tracer.program()
     except Exception as error:
         told = failures.host_error(error)
         cause = error.__cause__ if told is error else error
         raise told.with_traceback(location.trim(error.__traceback__)) from cause
+    tracer.places.rows = tracer.jagged_rows()
     guards = tuple(g.expr for g in tracer.env.guards if not tracer.env.is_device(g.expr))
-    return Traced(program, dict(tracer.replacements), guards, symbols, tuple(tracer.inlined), dict(tracer.sites), tracer.jagged_rows())
+    return Traced(program, dict(tracer.replacements), guards, symbols, tuple(tracer.inlined), tracer.places)
 
 
 def _stand_in(tracer: Tracer, name: str, value: Any, constant: bool, symbols: dict[sympy.Symbol, str]) -> Any:

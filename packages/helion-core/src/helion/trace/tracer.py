@@ -20,6 +20,7 @@ from ..lower.fuse import fuse_accumulators
 from ..settings import Settings
 from . import branches, callees, failures, jagged, loops, shapes
 from .names import HostNames
+from .places import Places
 from .symbols import KernelShapeEnv, expr_of, is_symbolic
 from .values import Tile, TileTensor
 
@@ -76,7 +77,7 @@ class Tracer:
         self.names: HostNames | None = None
         self.loads = self.stores = self.loops = 0
         self.random_uses = 0
-        self.sites: dict[Any, list[int]] = {}  # which block sizes each place in the program asked for
+        self.places = Places()
         self.inlined: list[Any] = []  # user functions that device code called
         self.jagged: dict[Range, TileTensor] = {}  # ranges over rows of different length, and those lengths
         self.stage = 0  # how many barriers came before
@@ -317,7 +318,7 @@ class Tracer:
         block = BlockSize(index, f"BLOCK_{index}", self.env.block_symbol(index), minimum, maximum, extent)
         self.blocks.append(block)
         self.symbols[block.symbol] = block
-        self.sites.setdefault(location.site(), []).append(index)
+        self.places.blocks.setdefault(location.site(), []).append(index)
         return block
 
     def tile_loop(self, loop: TileLoop) -> TileLoop:
@@ -467,7 +468,7 @@ class Tracer:
         """Forgets block sizes and numbers handed out since `mark`, because that part is traced again."""
         count, self.loads, self.stores, self.loops = mark
         del self.blocks[count:]
-        for numbers in self.sites.values():
+        for numbers in self.places.blocks.values():
             numbers[:] = [n for n in numbers if n < count]
 
     def while_loop(
