@@ -1,4 +1,6 @@
-"""Explicit accesses, atomics, forms of subscripts, unusual tensors: through Triton's interpreter against eager PyTorch."""
+"""Explicit accesses, atomics, forms of subscripts, unusual tensors: through Triton's interpreter against eager
+PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,7 @@ def test_negative_index_strided_slice_and_none() -> None:
     x = torch.randn(3, 21, 9)
     out = torch.empty(3, 21)
     with pytest.raises(exc.RankMismatch):
-        masked_copy.fn  # noqa: B018 - the kernel below indexes too deep
+        masked_copy.fn
         too_deep(x, out)
     mixed_subscript(x, out)
     torch.testing.assert_close(out, x[-1, :, 1:7:2].T)
@@ -120,7 +122,8 @@ def double_rows(x, out):
         torch.randn(7, 21).T, torch.randn(42, 14)[::2, 1::2], torch.randn(21, 1), torch.randn(1, 7), torch.randn(1, 1),
         torch.randn(0, 7), torch.randn(21, 16)[:, 3:10],
     ],
-    ids=["stride0-rows", "stride0-columns", "stride0-both", "transposed", "strided", "n1", "1n", "11", "empty", "offset"],
+    ids=["stride0-rows", "stride0-columns", "stride0-both", "transposed", "strided", "n1", "1n", "11", "empty",
+         "offset"],
 )  # fmt: skip
 def test_layouts(x: torch.Tensor) -> None:
     out = torch.full(x.shape, 5.0)

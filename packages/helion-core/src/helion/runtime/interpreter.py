@@ -288,11 +288,12 @@ def _scan(self: Any, inputs: Sequence[Any]) -> list[Any]:
 class Libdevice:
     """Functions of NVIDIA's libdevice on the interpreter's tensors, through torch."""
 
-    _NAMES: ClassVar[dict[str, str]] = {"isnan": "isnan", "isinf": "isinf", "nearbyint": "round", "rint": "round", "llrint": "round",
-              "fast_expf": "exp", "fast_logf": "log", "finitef": "isfinite", "isfinited": "isfinite",
-              "cyl_bessel_i0": "i0", "cyl_bessel_i1": "i1", "j0": "bessel_j0", "j1": "bessel_j1", "y0": "bessel_y0",
-              "y1": "bessel_y1", "pow": "pow", "fmod": "fmod", "erfinv": "erfinv", "normcdfinv": "ndtri",
-              "normcdf": "ndtr"}  # fmt: skip
+    _NAMES: ClassVar[dict[str, str]] = {
+        "isnan": "isnan", "isinf": "isinf", "nearbyint": "round", "rint": "round", "llrint": "round",
+        "fast_expf": "exp", "fast_logf": "log", "finitef": "isfinite", "isfinited": "isfinite", "cyl_bessel_i0": "i0",
+        "cyl_bessel_i1": "i1", "j0": "bessel_j0", "j1": "bessel_j1", "y0": "bessel_y0", "y1": "bessel_y1",
+        "pow": "pow", "fmod": "fmod", "erfinv": "erfinv", "normcdfinv": "ndtri", "normcdf": "ndtr",
+    }  # fmt: skip
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         wanted = self._NAMES.get(name, name)

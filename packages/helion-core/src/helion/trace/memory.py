@@ -100,6 +100,9 @@ def atomic(tracer: Tracer, kind: str, tensor: Any, index: Any, values: tuple[Any
     if host.dtype not in _ATOMIC_DTYPES[kind]:
         allowed = ", ".join(str(d).removeprefix("torch.") for d in _ATOMIC_DTYPES[kind])
         raise exc.DtypeMismatch(
-            op=name, problem=f"`{host.name}` is {host.dtype}", instead=f"use a tensor of {allowed}", location=location.here()
+            op=name,
+            problem=f"`{host.name}` is {host.dtype}",
+            instead=f"use a tensor of {allowed}",
+            location=location.here(),
         )
     return indexing.atomic(tracer, kind, tensor, _index(index), values, sem, base)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 def combine_block(tracer: Tracer, function: Callable[..., Any], inputs: Sequence[Value]) -> Block:
     """`function(left..., right...)` (or of two tuples) as a block of scalar operations."""
     block = Block()
-    sides = [[Value((), v.dtype, f"{side}{n}" if len(inputs) > 1 else side, block) for n, v in enumerate(inputs)] for side in ("left", "right")]
+    sides = [
+        [Value((), v.dtype, f"{side}{n}" if len(inputs) > 1 else side, block) for n, v in enumerate(inputs)]
+        for side in ("left", "right")
+    ]
     block.params = [*sides[0], *sides[1]]
     outer, tracer.block = tracer.block, block
     try:
@@ -72,7 +75,8 @@ def _check_closed(block: Block) -> None:
         open_sizes = any(isinstance(s, sympy.Basic) and s.free_symbols for s in ir.sizes_of(op))
         if open_sizes or not isinstance(op, _SCALAR_OPS):
             raise exc.UnsupportedOperation(
-                op=f"`{op.name}` in a combine function", reason=": only elementwise operations on its arguments and constants fit",
+                op=f"`{op.name}` in a combine function",
+                reason=": only elementwise operations on its arguments and constants fit",
                 instead="pass what it needs as another input of the tuple, or apply it before or after",
             )  # fmt: skip
 

@@ -13,7 +13,6 @@ from torch.utils._pytree import tree_iter
 
 from ... import exc, ir, location
 from ...ir import Slot, Value
-
 from ..symbols import is_symbolic
 from ..values import Tile, TileTensor
 from .combine import _values
@@ -50,7 +49,8 @@ def _check_printable(tracer: Tracer, value: Any) -> None:
         raise direct_usage(tracer, value, "print")
     if isinstance(value, (list, tuple, dict)) and any(isinstance(v, torch.Tensor) for v in tree_iter(value)):
         raise exc.InvalidArgument(
-            what=f"a {type(value).__name__} of device values in print", instead="print the values one by one: print(*values)"
+            what=f"a {type(value).__name__} of device values in print",
+            instead="print the values one by one: print(*values)",
         )
 
 
@@ -72,7 +72,9 @@ def _as_value(tracer: Tracer, value: Any, what: str) -> Value:
         value = load_scalar(tracer, value, print)
     if not isinstance(value, TileTensor):
         raise exc.InvalidArgument(
-            what=f"a {type(value).__name__} in {what}", instead="give device values and numbers", location=location.here()
+            what=f"a {type(value).__name__} in {what}",
+            instead="give device values and numbers",
+            location=location.here(),
         )
     return tracer.value(value)
 
@@ -89,7 +91,9 @@ def inline_asm(
     dims = inputs[0].dims if inputs else ()
     results = tuple(Value(dims, d) for d in dtypes)
     tracer.record(
-        ir.InlineAsm(asm=asm, constraints=constraints, is_pure=is_pure, pack=pack, inputs=tuple(inputs), results=results)
+        ir.InlineAsm(
+            asm=asm, constraints=constraints, is_pure=is_pure, pack=pack, inputs=tuple(inputs), results=results
+        )
     )
     wrapped = tuple(map(tracer.wrap, results))
     return wrapped if isinstance(dtype, (tuple, list)) else wrapped[0]
@@ -214,5 +218,3 @@ def _collect(function: Any, helpers: dict[str, str]) -> None:
             helpers[name] = f"{name} = tl.constexpr({getattr(value, 'value', value)!r})\n"
     source = textwrap.dedent(inspect.getsource(python))
     helpers[python.__name__] = "@triton.jit\n" + source[source.index("def ") :]
-
-

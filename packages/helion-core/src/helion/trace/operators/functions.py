@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ... import exc, location
-from ..symbols import expr_of
 from ..values import Tile, TileTensor
 from . import lookup, movement, products, random
 

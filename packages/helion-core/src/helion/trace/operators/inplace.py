@@ -42,7 +42,8 @@ def update(tracer: Tracer, target: TileTensor, result: TileTensor) -> TileTensor
     old, new = tracer.value(target), tracer.value(result)
     if len(old.dims) != len(new.dims) or not all(map(shapes.same, old.shape, new.shape)):
         raise exc.ShapeMismatch(
-            op="in-place update", left=tracer.show(old.shape), right=tracer.show(new.shape), relation="agree", detail="",
+            op="in-place update", left=tracer.show(old.shape), right=tracer.show(new.shape), relation="agree",
+            detail="",
             help="an in-place update keeps the shape; write `x = x + y` instead", location=location.here(),
         )  # fmt: skip
     if target.home is not tracer.block:

@@ -1,7 +1,7 @@
 """Operators that move lanes of device values: slices, gathers, concatenation, flips.
 
-Values live in registers, so a lane is reached by `ir.Gather` with computed positions; halves of a power of two are split and
-joined without one. Sizes that a config chooses (tiles) can be flipped, rolled and gathered from, but not cut.
+Values live in registers, so a lane is reached by `ir.Gather` with computed positions; halves of a power of two are
+split and joined without one. Sizes that a config chooses (tiles) can be flipped, rolled and gathered from, but not cut.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..values import TileTensor
 from .pointwise import cast
 from .reductions import dim_extent
 from .registry import aten, handles
-from .views import permute, reshape
+from .views import permute
 
 if TYPE_CHECKING:
     from ..tracer import Tracer
@@ -81,13 +81,17 @@ def _gather(tracer: Tracer, x: TileTensor, dim: int, index: TileTensor, sparse_g
     d = shapes.dim_number(dim, rank, "gather")
     source, at = tracer.value(x), tracer.value(index)
     if len(at.dims) != rank:
-        raise _mismatch(tracer, "gather", source.shape, at.shape, "have the same rank", "give the index the rank of the value")
+        raise _mismatch(
+            tracer, "gather", source.shape, at.shape, "have the same rank", "give the index the rank of the value"
+        )
     for k in range(rank):
         if k == d or shapes.same(source.shape[k], at.shape[k]):
             continue
         if not (isinstance(at.shape[k], int) and isinstance(source.shape[k], int) and at.shape[k] < source.shape[k]):  # type: ignore[operator]
             detail = f"agree in dimension {k}"
-            raise _mismatch(tracer, "gather", source.shape, at.shape, detail, "expand the index to the shape of the value")
+            raise _mismatch(
+                tracer, "gather", source.shape, at.shape, detail, "expand the index to the shape of the value"
+            )
         x = narrow(tracer, x, k, 0, at.shape[k], 1)  # type: ignore[arg-type]
     if shapes.is_one(tracer.value(x).shape[d]):
         return _replaced(tracer, x, d, at.dims[d])
@@ -100,18 +104,28 @@ def take_along_dim(tracer: Tracer, x: TileTensor, index: TileTensor, dim: int | 
         return gather(tracer, x.reshape(-1), 0, index.reshape(-1))
     d = shapes.dim_number(dim, x.dim(), "take_along_dim")
     shape, own = list(index.shape), list(x.shape)
-    return _gather(tracer, x.expand([*shape[:d], own[d], *shape[d + 1 :]]), d, index.expand([*own[:d], shape[d], *own[d + 1 :]]))
+    return _gather(
+        tracer, x.expand([*shape[:d], own[d], *shape[d + 1 :]]), d, index.expand([*own[:d], shape[d], *own[d + 1 :]])
+    )
 
 
 def _mismatch(tracer: Tracer, op: str, a: Sequence[Size], b: Sequence[Size], relation: str, hint: str) -> exc.Base:
     return exc.ShapeMismatch(
-        op=op, left=tracer.show(a), right=tracer.show(b), relation=relation, detail="", help=hint, location=location.here()
+        op=op,
+        left=tracer.show(a),
+        right=tracer.show(b),
+        relation=relation,
+        detail="",
+        help=hint,
+        location=location.here(),
     )
 
 
 @handles(aten.index_select.default)
 def index_select(tracer: Tracer, x: TileTensor, dim: int, index: TileTensor) -> TileTensor:
-    return take(tracer, x, shapes.dim_number(dim, x.dim(), "index_select"), index.reshape(-1) if index.dim() == 0 else index)
+    return take(
+        tracer, x, shapes.dim_number(dim, x.dim(), "index_select"), index.reshape(-1) if index.dim() == 0 else index
+    )
 
 
 def index_by_value(tracer: Tracer, x: TileTensor, dim: int, index: TileTensor) -> TileTensor:
@@ -133,8 +147,8 @@ def _fixed(tracer: Tracer, x: TileTensor, dim: int, what: str) -> int:
     if not isinstance(size, int):
         raise exc.InvalidArgument(
             what=f"{what} along a tiled dimension of size {tracer.show_size(size)} of a device value",
-            instead="that size is chosen per config: load the part from the host tensor instead, x[tile.begin + k, ...], "
-            "or select with torch.where on tile.index", location=location.here(),
+            instead="that size is chosen per config: load the part from the host tensor instead, "
+            "x[tile.begin + k, ...], or select with torch.where on tile.index", location=location.here(),
         )  # fmt: skip
     return size
 
@@ -145,9 +159,10 @@ def narrow(tracer: Tracer, x: TileTensor, dim: int, start: int, length: int, ste
     size = value.shape[dim]
     if start == 0 and step == 1 and size == length:
         return x
-    if isinstance(size, int) and length * 2 == size and size & (size - 1) == 0 and size not in tracer.min_lanes:
-        if (step == 1 and start in (0, length)) or (step == 2 and start in (0, 1)):
-            return halves(tracer, x, dim, interleaved=step == 2 and length > 1)[int(start != 0)]
+    is_power = isinstance(size, int) and size & (size - 1) == 0 and size not in tracer.min_lanes
+    is_half = length * 2 == size and ((step == 1 and start in (0, length)) or (step == 2 and start in (0, 1)))
+    if is_power and is_half:
+        return halves(tracer, x, dim, interleaved=step == 2 and length > 1)[int(start != 0)]
     if length == 1:
         return _one(tracer, x, dim, start)
     return take(tracer, x, dim, lanes(tracer, length, start, step))
@@ -186,7 +201,9 @@ def split(tracer: Tracer, x: TileTensor, dims: Sequence[Dim] | None = None) -> t
         left, right = split(tracer, cast(tracer, x, torch.int8), dims)
         return left != 0, right != 0
     if not value.dims or value.shape[-1] != 2:
-        raise _mismatch(tracer, "split", value.shape, [2], "end in the same size", "the last dimension must have size 2")
+        raise _mismatch(
+            tracer, "split", value.shape, [2], "end in the same size", "the last dimension must have size 2"
+        )
     parts = tuple(ir.Value(tuple(dims or value.dims[:-1]), value.dtype) for _ in range(2))
     tracer.record(ir.Split(inputs=(value,), results=parts))
     return tracer.wrap(parts[0]), tracer.wrap(parts[1])
@@ -257,7 +274,9 @@ def _split(tracer: Tracer, x: TileTensor, size: Any, dim: int = 0) -> list[TileT
 def _split_with_sizes(tracer: Tracer, x: TileTensor, sizes: Sequence[int], dim: int = 0) -> list[TileTensor]:
     d = shapes.dim_number(dim, x.dim(), "split")
     if sum(sizes) != _fixed(tracer, x, d, "a split"):
-        raise _mismatch(tracer, "split", tracer.value(x).shape, list(sizes), "add up", "the sizes must add up to the dimension")
+        raise _mismatch(
+            tracer, "split", tracer.value(x).shape, list(sizes), "add up", "the sizes must add up to the dimension"
+        )
     return _pieces(tracer, x, d, list(sizes))
 
 
@@ -367,7 +386,12 @@ def _cat(tracer: Tracer, tensors: Sequence[TileTensor], dim: int = 0) -> TileTen
         return parts[0]
     _check_cat(tracer, parts, d)
     sizes = [_fixed(tracer, p, d, "cat") for p in parts]
-    if len(parts) == 2 and sizes[0] == sizes[1] and sizes[0] & (sizes[0] - 1) == 0 and not {*sizes, 2 * sizes[0]} & {*tracer.min_lanes}:
+    if (
+        len(parts) == 2
+        and sizes[0] == sizes[1]
+        and sizes[0] & (sizes[0] - 1) == 0
+        and not {*sizes, 2 * sizes[0]} & {*tracer.min_lanes}
+    ):
         return _cat_halves(tracer, parts[0], parts[1], d)
     positions = lanes(tracer, sum(sizes))
     result: TileTensor | None = None
@@ -384,7 +408,9 @@ def _check_cat(tracer: Tracer, parts: Sequence[TileTensor], dim: int) -> None:
     first = tracer.value(parts[0]).shape
     for part in parts[1:]:
         other = tracer.value(part).shape
-        agree = len(first) == len(other) and all(k == dim or shapes.same(a, b) for k, (a, b) in enumerate(zip(first, other, strict=True)))
+        agree = len(first) == len(other) and all(
+            k == dim or shapes.same(a, b) for k, (a, b) in enumerate(zip(first, other, strict=True))
+        )
         if not agree:
             raise _mismatch(tracer, "cat", first, other, f"agree but for dimension {dim}", "make the other sizes equal")
 
@@ -444,15 +470,21 @@ def _refused(name: str, instead: str) -> Any:
     return refuse
 
 
-for _packet in ("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_put", "_unsafe_index_put", "index_fill",
+for _packet in ("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_put",
+                "_unsafe_index_put", "index_fill",
                 "masked_scatter", "put", "slice_scatter", "select_scatter", "diagonal_scatter"):  # fmt: skip
-    _instead = "store to a host tensor by index (`out[idx] = x`), add with hl.atomic_add(out, [idx], x), or choose with torch.where"
+    _instead = (
+        "store to a host tensor by index (`out[idx] = x`), add with hl.atomic_add(out, [idx], x), "
+        "or choose with torch.where"
+    )
     handles(getattr(aten, _packet))(_refused(_packet, _instead))
 for _packet, _instead in {
     "mode": "sort and compare neighbours, or do it on the host", "unfold": "load overlapping tiles: x[tile + k]",
     "as_strided": "use reshape, permute and slices", "convolution": "write it as loads of shifted tiles and hl.dot",
-    "_fft_r2c": "call torch.fft on the host", "_fft_c2c": "call torch.fft on the host", "_fft_c2r": "call torch.fft on the host",
+    "_fft_r2c": "call torch.fft on the host", "_fft_c2c": "call torch.fft on the host",
+    "_fft_c2r": "call torch.fft on the host",
     "max_pool2d_with_indices": "reduce shifted loads with torch.maximum", "avg_pool2d": "average shifted loads",
-    "histc": "count with hl.atomic_add", "linalg_inv_ex": "call it on the host", "_cdist_forward": "write the distance out",
+    "histc": "count with hl.atomic_add", "linalg_inv_ex": "call it on the host",
+    "_cdist_forward": "write the distance out",
 }.items():  # fmt: skip
     handles(getattr(aten, _packet))(_refused(_packet, _instead))

@@ -77,11 +77,14 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
         ) from None  # fmt: skip
     if name.startswith("bitwise_") and dtype.is_floating_point:
         raise exc.DtypeMismatch(
-            op=name, problem=f"an operand is {dtype}", instead="use integers or bools; x.view(torch.int32) gives the bits",
+            op=name, problem=f"an operand is {dtype}",
+            instead="use integers or bools; x.view(torch.int32) gives the bits",
             location=location.here(),
         )  # fmt: skip
     if dtype.is_complex:
-        raise exc.DtypeMismatch(op=name, problem=f"the result is {dtype}", instead="compute on real and imaginary parts")
+        raise exc.DtypeMismatch(
+            op=name, problem=f"the result is {dtype}", instead="compute on real and imaginary parts"
+        )
     text = template(func, inputs, converted, options, dtype)
     op = ir.Pointwise(target=func, args=converted, kwargs=options, template=text, inputs=tuple(values))
     return tracer.emit(op, dims, dtype)
@@ -119,7 +122,13 @@ def _masked_fill(tracer: Tracer, x: TileTensor, mask: TileTensor, value: Any) ->
 
 @handles(aten.rrelu_with_noise.default, aten.rrelu.default)
 def _rrelu(
-    tracer: Tracer, x: TileTensor, *rest: Any, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, **_: Any
+    tracer: Tracer,
+    x: TileTensor,
+    *rest: Any,
+    lower: float = 0.125,
+    upper: float = 1 / 3,
+    training: bool = False,
+    **_: Any,
 ) -> Any:
     """Outside training, a leaky ReLU with the mean slope."""
     numbers = [r for r in rest if isinstance(r, (int, float)) and not isinstance(r, bool)]
@@ -134,7 +143,9 @@ def _rrelu(
 
 @handles(aten.lerp.Scalar, aten.lerp.Tensor)
 def _lerp(tracer: Tracer, start: TileTensor, end: TileTensor, weight: Any) -> Any:
-    """start + weight * (end - start), from the nearer end (so that both ends are exact), in float32 for half precision."""
+    """start + weight * (end - start), from the nearer end (so that both ends are exact), in float32 for half
+    precision.
+    """
     half = start.dtype in (torch.float16, torch.bfloat16)
     a, b = (cast(tracer, t, torch.float32) if half else t for t in (start, end))
     span = b - a

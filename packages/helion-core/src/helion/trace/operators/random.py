@@ -1,7 +1,7 @@
 """Random numbers: Philox by logical position, so that the same element gets the same number whatever the tile sizes.
 
-Torch's own functions take a seed that the host draws from torch's generator at every call; each use in the kernel has its own
-stream. Functions of `hl` take the user's seed.
+Torch's own functions take a seed that the host draws from torch's generator at every call; each use in the kernel
+has its own stream. Functions of `hl` take the user's seed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def seed_value(tracer: Tracer, seed: Any) -> TileTensor:
     if isinstance(seed, int) or is_symbolic(seed):
         return tracer.scalar(seed, torch.int64)
     raise exc.InvalidArgument(
-        what=f"a seed of type {type(seed).__name__}", instead="give an int or a 0-d integer value", location=location.here()
+        what=f"a seed of type {type(seed).__name__}",
+        instead="give an int or a 0-d integer value",
+        location=location.here(),
     )
 
 
@@ -94,7 +96,9 @@ def positions(tracer: Tracer, dims: Sequence[Dim]) -> TileTensor:
     value = tracer.value(cast(tracer, total, torch.int32))
     if not value.dims and rank:
         return tracer.emit(ir.Full(fill=None, inputs=(value,)), dims, torch.int32)
-    return tracer.wrap(value) if value.dims == tuple(dims) else tracer.emit(ir.Expand(inputs=(value,)), dims, torch.int32)
+    return (
+        tracer.wrap(value) if value.dims == tuple(dims) else tracer.emit(ir.Expand(inputs=(value,)), dims, torch.int32)
+    )
 
 
 _DTYPES = {"rand": torch.float32, "randn": torch.float32, "randint": torch.int32}
@@ -114,7 +118,9 @@ def draw4(tracer: Tracer, dims: Sequence[Dim], seed: TileTensor) -> tuple[TileTe
     return tuple(map(tracer.wrap, results))
 
 
-def integers(tracer: Tracer, dims: Sequence[Dim], low: Any, high: Any, seed: TileTensor, dtype: torch.dtype) -> TileTensor:
+def integers(
+    tracer: Tracer, dims: Sequence[Dim], low: Any, high: Any, seed: TileTensor, dtype: torch.dtype
+) -> TileTensor:
     """Uniform ints in [low, high)."""
     if isinstance(low, int) and isinstance(high, int) and high <= low:
         raise exc.InvalidArgument(
@@ -215,4 +221,3 @@ def dropout(tracer: Tracer, x: TileTensor, p: float = 0.5, training: bool = True
         return torch.zeros_like(x)
     kept = draw(tracer, "rand", _dims(tracer, x), fresh_seed(tracer)) >= p
     return torch.where(kept, x * (1.0 / (1.0 - p)), torch.zeros_like(x))
-

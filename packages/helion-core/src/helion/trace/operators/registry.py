@@ -18,7 +18,9 @@ def handles(*targets: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         for target in targets:
-            overloads = [target] if not hasattr(target, "overloads") else [getattr(target, o) for o in target.overloads()]
+            overloads = (
+                [target] if not hasattr(target, "overloads") else [getattr(target, o) for o in target.overloads()]
+            )
             for overload in overloads:
                 HANDLERS[overload] = function
         return function

@@ -100,7 +100,9 @@ def reshape(tracer: Tracer, x: TileTensor, size: Sequence[Any]) -> TileTensor:
     source = value.shape
     wanted = [expr_of(s) for s in size]
     exact = [_exact(s) for s in source]
-    target = shapes.infer_size(list(map(_exact, wanted)), shapes.product(exact), "reshape", tracer.show(source), tracer.show_size)
+    target = shapes.infer_size(
+        list(map(_exact, wanted)), shapes.product(exact), "reshape", tracer.show(source), tracer.show_size
+    )
     groups = shapes.group_reshape(exact, target)
     target = [_whole(t) if shapes.same(w, -1) else w for w, t in zip(wanted, target, strict=True)]
     if groups is None:
@@ -177,9 +179,8 @@ def _is_legal(tracer: Tracer, group: _Group) -> bool:
     if any(_may_be_padded(tracer, size) for size in tail) or any(_tile_ranges(d) for d in group.left[1:]):
         return False
     factor, divisor, first = group.factor, group.divisor, group.left[0].size
-    if isinstance(factor, int) and isinstance(divisor, int):
-        if not isinstance(first, int):
-            tracer.need_lanes(first, max(1, divisor // factor))
+    if isinstance(factor, int) and isinstance(divisor, int) and not isinstance(first, int):
+        tracer.need_lanes(first, max(1, divisor // factor))
     return all(_may_carry(tracer, r, group) for r in _tile_ranges(group.left[0]))
 
 
@@ -206,7 +207,9 @@ def _carried_range(r: Range, group: _Group) -> Range:
         return product if group.divisor == 1 else FloorDiv(product, group.divisor)
 
     name = f"{r.name}_times_{group.factor}" if group.divisor == 1 else f"{r.name}_over_{group.divisor}"
-    return Range(name=name, begin=scaled(r.begin), end=scaled(r.end), width=group.right[0], base=scaled(r.base), parent=r)
+    return Range(
+        name=name, begin=scaled(r.begin), end=scaled(r.end), width=group.right[0], base=scaled(r.base), parent=r
+    )
 
 
 def _may_be_padded(tracer: Tracer, size: Size) -> bool:
@@ -245,8 +248,8 @@ def subscript(tracer: Tracer, x: TileTensor, index: Any) -> TileTensor:
         else:
             raise exc.InvalidIndexing(
                 what=f"{tracer.describe(entry)} on a device value", location=location.here(),
-                instead="a device value holds one tile only: index it with :, None, ints, constant slices or an integer "
-                "value, and use tiles on host tensors",
+                instead="a device value holds one tile only: index it with :, None, ints, constant slices or an "
+                "integer value, and use tiles on host tensors",
             )  # fmt: skip
     return x
 
