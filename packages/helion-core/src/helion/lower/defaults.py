@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..ir import BlockSize, Program
+from ..ir import BlockSize, Dot, Program
 from ..runtime.targets import Target
 from .layout import Layout, next_power_of_two
 from .limits import fits, largest_value, most_warps
@@ -354,12 +354,22 @@ def useful_limit(block: BlockSize) -> int:
 
 
 def _completed(program: Program, plan: Plan) -> Plan:
-    """The plan with a size for every block: those that no rule names stay small."""
-    sizes = {
-        block: min(plan.block_sizes.get(block, next_power_of_two(block.minimum)), useful_limit(block))
-        for block in program.blocks
+    """The plan with a size for every block. Batches of products stay small; other blocks that no rule names, such as
+    those of a second loop, grow until their own values fill a program.
+    """
+    sizes = {block: max(plan.block_sizes.get(block, 1), next_power_of_two(block.minimum)) for block in program.blocks}
+    sizes = {block: min(size, useful_limit(block)) for block, size in sizes.items()}
+    multiplied = {
+        size for op in program.ops() if isinstance(op, Dot) for v in (*op.inputs, op.result) for size in v.shape
     }
-    return replace(plan, block_sizes={b: max(s, next_power_of_two(b.minimum)) for b, s in sizes.items()})
+    for block in reversed(program.blocks):
+        if block not in plan.block_sizes and block.symbol not in multiplied:
+            while sizes[block] < useful_limit(block):
+                grown = {**sizes, block: sizes[block] * 2}
+                if largest_value(program, Layout(program, grown), block) > ROW_TILE:
+                    break
+                sizes = grown
+    return replace(plan, block_sizes=sizes)
 
 
 def _shrunk(program: Program, plan: Plan, target: Target | None) -> Plan:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import sympy
+
 from .. import ir
 from ..ir import BlockSize, Program
 from ..runtime.targets import Target
@@ -22,9 +24,12 @@ def most_warps(target: Target | None) -> int:
     return 1024 // (target.warp_size if target is not None else 32)
 
 
-def largest_value(program: Program, layout: Layout) -> int:
-    """Lanes of the largest value of the program."""
-    shapes = (layout.physical_shape(value) for op in program.ops() for value in op.results)
+def largest_value(program: Program, layout: Layout, block: BlockSize | None = None) -> int:
+    """Lanes of the largest value of the program (of those that are tiled by `block`, where it is given)."""
+    values = (value for op in program.ops() for value in (*op.inputs, *op.results))
+    if block is not None:
+        values = (v for v in values if any(isinstance(s, sympy.Basic) and s.has(block.symbol) for s in v.shape))
+    shapes = map(layout.physical_shape, values)
     return max((math.prod(shape) for shape in shapes), default=1)
 
 

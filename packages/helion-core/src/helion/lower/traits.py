@@ -60,12 +60,20 @@ class Traits:
 
     @cached_property
     def contiguous(self) -> tuple[BlockSize, ...]:
-        """Block sizes that tile the fastest dimension of some tensor."""
+        """Block sizes that tile the fastest dimension of some tensor: of those with several tiled dims, if there are
+        any.
+        """
+        several = self._fastest(least=2)
+        return several or self._fastest(least=1)
+
+    def _fastest(self, least: int) -> tuple[BlockSize, ...]:
         found: dict[BlockSize, None] = {}
         for op in self.program.ops():
             if not isinstance(op, ir.Access):
                 continue
             entries = [e for e in op.index if not isinstance(e, ir.NewAxis)]
+            if sum(isinstance(e, ir.TileIndex) for e in entries) < least:
+                continue
             for entry, stride in zip(entries, op.tensor.strides, strict=True):
                 if isinstance(entry, ir.TileIndex) and stride == 1:
                     block = self.block(entry.range.width)

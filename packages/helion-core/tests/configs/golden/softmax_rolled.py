@@ -12,7 +12,7 @@ def _helion_softmax(x, out):
     BLOCK_TILE: tl.constexpr = 1
     pid = tl.program_id(0)
     offset_tile = pid
-    # kernels.py:62: out[tile, :] = torch.softmax(x[tile, :].to(torch.float32), dim=1).to(x.dtype)
+    # kernels.py:63: out[tile, :] = torch.softmax(x[tile, :].to(torch.float32), dim=1).to(x.dtype)
     max_acc = tl.full([32], float('-inf'), tl.float32)
     for offset_dim_100 in tl.range(0, 100, 32):
         index_dim_100 = offset_dim_100 + tl.arange(0, 32)

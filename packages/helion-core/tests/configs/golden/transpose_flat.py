@@ -10,7 +10,7 @@ def _helion_transpose(x, out):
     offset_flat = pid * BLOCK_N * BLOCK_M
     index_flat = offset_flat + tl.arange(0, 64)
     mask_flat = index_flat < 2960
-    # kernels.py:141: out[tile_n, tile_m] = x[tile_m, tile_n].T
+    # kernels.py:142: out[tile_n, tile_m] = x[tile_m, tile_n].T
     x_tile = tl.load(x + index_flat, mask=mask_flat, other=0.0)
     index_n = index_flat % 80
     index_m = index_flat // 80
