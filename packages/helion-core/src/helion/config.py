@@ -143,7 +143,8 @@ def closest_key(name: str, known: Collection[str]) -> str:
     import difflib
 
     accepted = {*known, *SINGULAR}
-    close = difflib.get_close_matches(name.lower(), [k for k in accepted if SINGULAR.get(k, k) in known], n=1, cutoff=0.75)
+    possible = [k for k in accepted if SINGULAR.get(k, k) in known]
+    close = difflib.get_close_matches(name.lower(), possible, n=1, cutoff=0.75)
     return f"did you mean `{SINGULAR.get(close[0], close[0])}`?" if close else f"keys: {', '.join(known)}"
 
 

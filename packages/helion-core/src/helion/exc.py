@@ -1,7 +1,8 @@
 """The catalogue of errors: one class per mistake, each with a stable code, what was found and what to write instead.
 
-Every class derives from `Base`. `message` and `hint` are templates filled with the keyword arguments of the constructor.
-Errors found in device code carry a `Location`, shown with the source line and a caret.
+Every class derives from `Base`. `message` and `hint` are templates filled with the keyword arguments of the
+constructor. Every error carries a `Location`: where none is given, that of the user's code which runs. It is shown with
+the source line and a caret.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class InvalidKernelSignature(Base):
 class SourceUnavailable(Base):
     code = "HLN002"
     message = "the source of `{name}` cannot be read ({reason})"
-    hint = "define the kernel with `def` in a file, a notebook cell or a pytest module; exec and the plain REPL keep no source"
+    hint = "define the kernel with `def` in a file or a notebook cell; exec and the plain REPL keep no source"
 
 
 class UnsupportedSyntax(Base):
@@ -145,8 +146,8 @@ class HostDataNeeded(Base):
     code = "HLN016"
     message = "the host code of a kernel needs the data of a tensor here ({op})"
     hint = (
-        "the host code is traced with shapes and dtypes only: compute the number before the call and pass it as an argument, "
-        "or compute it inside the tile loop"
+        "the host code is traced with shapes and dtypes only: compute the number before the call and pass it "
+        "as an argument, or compute it inside the tile loop"
     )
 
 
@@ -222,7 +223,10 @@ class DataDependentShape(Base):
 class UnsupportedReshape(Base):
     code = "HLN109"
     message = "{op} of shape {source} to {target} would mix padded and real elements"
-    hint = "only the leading factor of a merged or split dimension may be padded: tile with a power of two, or keep the dimension apart"
+    hint = (
+        "only the leading factor of a merged or split dimension may be padded: "
+        "tile with a power of two, or keep the dimension apart"
+    )
 
 
 class ReadOnlyCapture(Base):
@@ -249,7 +253,7 @@ class MutatedAlias(Base):
     hint = "write `new = old + x` instead of an in-place operation, or make a copy first with .clone()"
 
 
-# --- control flow and Python in device code (HLN2xx) --------------------------------------------------------------------
+# --- control flow and Python in device code (HLN2xx) ------------------------------------------------------------------
 
 
 class ControlFlowTensorMismatch(Base):
@@ -306,7 +310,7 @@ class UnknownAttribute(Base, AttributeError):
     hint = "{instead}"
 
 
-# --- configs and compilation (HLN3xx) -------------------------------------------------------------------------------------
+# --- configs and compilation (HLN3xx) ---------------------------------------------------------------------------------
 
 
 class InvalidConfig(Base):
@@ -345,7 +349,7 @@ class InternalError(Base):
     hint = "this is a defect of Helion; please report it with the kernel"
 
 
-# --- warnings -----------------------------------------------------------------------------------------------------------
+# --- warnings ---------------------------------------------------------------------------------------------------------
 
 
 class BaseWarning(UserWarning):

@@ -21,7 +21,7 @@ _LIBRARIES = tuple(folder + name + os.sep for folder in _INSTALLED for name in (
 
 @functools.cache
 def is_user_file(filename: str) -> bool:
-    """Whether `filename` holds code of the kernel's author: neither ours nor torch's, nor that of a library below them."""
+    """Whether `filename` holds code of the kernel's author: neither ours, nor torch's, nor that of a library below."""
     if filename.startswith((_OWN, _TORCH, "<frozen")) or any(name in filename for name in _LIBRARIES):
         return False
     return not filename.startswith(_STANDARD) or any(folder in filename for folder in _INSTALLED)

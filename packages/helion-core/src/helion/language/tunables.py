@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .. import exc
 from ._engine import require
 
 
@@ -85,7 +86,7 @@ def _set(fragment: Fragment, **fields: Any) -> None:
 
 def _check(condition: bool, name: str, value: Any, allowed: str) -> None:
     if not condition:
-        raise ValueError(f"{name} is {value!r}, it must be {allowed}")
+        raise exc.InvalidArgument(what=f"{name}={value!r}", instead=f"it must be {allowed}")
 
 
 def register_tunable(name: str, fragment: Fragment) -> Any:

@@ -1,8 +1,9 @@
 """Whatever goes wrong while a kernel is traced, told at the user's line in words of the kernel's author.
 
-Device code: errors of the catalogue get a place; what the author raised, and what Python says of the author's own names and
-constants, stays what it is; any other exception becomes `TracingFailed` with the original as its cause. Host code: exceptions
-stay what torch raised, but for questions about data that host code cannot answer while it is traced.
+Device code: errors of the catalogue speak of the author's names; what the author raised, and what Python says of the
+author's own names and constants, stays what it is; any other exception becomes `TracingFailed`, or `InternalError`
+where it is ours, with the original as its cause. Host code: exceptions stay what torch raised, but for questions about
+data that host code cannot answer while it is traced.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .tracer import Tracer
 
 _DATA = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
+_DEFECTS = (AssertionError, AttributeError, KeyError, IndexError)  # where our own code raises them
 _RAISING = {"RAISE_VARARGS", "RERAISE"}
 # Names in the text of an exception that show that it speaks of device values or comes from torch.
 _OURS = re.compile(
@@ -112,15 +114,15 @@ def _device_error(error: Exception) -> Exception:
             op="a numpy function on a device value", reason="", location=place,
             instead="use the function of torch, mostly of the same name",
         )  # fmt: skip
+    if isinstance(error, _DEFECTS) and _in_package(traceback):
+        return exc.InternalError(text=_reason(error), location=place)
     if isinstance(error, AttributeError) and error.name:
         return _unknown_attribute(error, place)
-    if isinstance(error, AssertionError) and _in_package(traceback):
-        return exc.InternalError(text=_reason(error), location=place)
     return exc.TracingFailed(op=_expression(place), reason=_reason(error), location=place)
 
 
 def _is_authors_own(error: Exception, traceback: TracebackType | None) -> bool:
-    """Whether an exception whose innermost frame is the author's was raised by the author, or speaks of the author's things only."""
+    """Whether an exception in the author's frame was raised by the author, or speaks of the author's things only."""
     if _was_raised_by_statement(traceback) or isinstance(error, NameError):
         return True
     return type(error).__module__ == "builtins" and not _OURS.search(str(error)) and not _of_ours(error)

@@ -224,13 +224,13 @@ def dtype_that_changes_in_a_while(x):
 def name_that_does_not_exist(x):
     out = torch.empty_like(x)
     for tile in hl.tile(x.size(0)):
-        out[tile] = x[tile] * scale  # noqa: F821
+        out[tile] = x[tile] * scale
     return out
 
 
 @mistake(NameError, "x.new_empty([rows])", "rows", args=(V,))
 def host_name_that_does_not_exist(x):
-    out = x.new_empty([rows])  # noqa: F821
+    out = x.new_empty([rows])
     for tile in hl.tile(x.size(0)):
         out[tile] = x[tile]
     return out
@@ -240,6 +240,6 @@ def host_name_that_does_not_exist(x):
 def variable_used_before_its_assignment(x):
     out = torch.empty_like(x)
     for tile in hl.tile(x.size(0)):
-        out[tile] = v + x[tile]  # noqa: F821
+        out[tile] = v + x[tile]
         v = x[tile]
     return out

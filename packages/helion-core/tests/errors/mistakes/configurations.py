@@ -194,6 +194,16 @@ def environment_variable_that_is_no_flag():
             os.environ["HELION_STATIC_SHAPES"] = before
 
 
+@mistake(exc.InvalidArgument, "hl.PowerOfTwoFragment(3, 8)", "low=3", "a power of two", script=True)
+def tunable_that_is_no_power_of_two():
+    hl.PowerOfTwoFragment(3, 8)
+
+
+@mistake(exc.InvalidArgument, 'hl.EnumFragment(["a", "b"], "c")', "default='c'", "one of ('a', 'b')", script=True)
+def tunable_whose_default_is_no_choice():
+    hl.EnumFragment(["a", "b"], "c")
+
+
 @mistake(exc.UnknownTarget, 'parse_target("sm90x")', "sm90x", "sm_90", script=True)
 def unknown_target():
     from helion.runtime.targets import parse_target

@@ -24,9 +24,9 @@ MISTAKES: list[Mistake] = []
 class Mistake:
     """`function` is the wrong kernel, or with `script` a function without arguments that makes the mistake itself.
 
-    `error`: the class that must be raised. `at`: a piece of the function's source; the error's line, and its column, are
-    those of the piece. `says`: what the message must hold. `started`: whether the kernel runs before the error is found, so
-    that the traceback ends at that line too.
+    `error`: the class that must be raised. `at`: a piece of the function's source; the error's line, and its column,
+    are those of the piece. `says`: what the message must hold. `started`: whether the kernel runs before the error is
+    found, so that the traceback ends at that line too.
     """
 
     function: Callable[..., Any]
