@@ -66,8 +66,15 @@ def compile_typical(name: str, target: str, dtype: torch.dtype) -> None:
         assert facts.code_size > 0 and facts.shared_memory <= limit
 
 
-@pytest.mark.parametrize("target", COMMON)
-@pytest.mark.parametrize("name", NAMES)
+# A compilation takes up to seconds: without --slow each example is compiled for one of the targets.
+COMPILED = [
+    pytest.param(name, target, id=f"{name}-{target}", marks=[] if (k + t) % len(COMMON) == 0 else pytest.mark.slow)
+    for k, name in enumerate(NAMES)
+    for t, target in enumerate(COMMON)
+]
+
+
+@pytest.mark.parametrize(("name", "target"), COMPILED)
 def test_default_config_compiles(name, target):
     compile_typical(name, target, harness.dtypes(harness.load(name))[-1])
 
