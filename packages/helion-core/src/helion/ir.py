@@ -413,11 +413,15 @@ class CallTriton(Op):
 
 @dataclass(eq=False, kw_only=True)
 class For(Op):
-    """A loop over the tiles of `range`; inputs are the initial values of the carried ones, results the final ones."""
+    """A loop over the tiles of `range`; inputs are the initial values of the carried ones, results the final ones.
+
+    `nest`: how many loops, this one first, are the dimensions of one tile loop.
+    """
 
     range: Range
     body: Block
     number: int
+    nest: int = 1
 
     @property
     def blocks(self) -> tuple[Block, ...]:

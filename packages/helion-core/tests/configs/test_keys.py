@@ -53,6 +53,13 @@ def test_loop_orders_and_groupings(order, group):
     check("batched", block_sizes=[1, 16, 16, 16], loop_orders=[order], l2_groupings=[group])
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_orders_of_nested_loops(order):
+    source = check("nested", block_sizes=[4, 8, 16], loop_orders=[order])
+    loops = [line.split()[1] for line in source.splitlines() if line.strip().startswith("for ")]
+    assert loops == [("offset_a", "offset_b")[d] for d in order]
+
+
 @pytest.mark.parametrize("name", ["add", "transpose", "in_place"])
 @pytest.mark.parametrize("sizes", [[1, 32], [4, 16]])
 def test_flatten_loops(name, sizes):

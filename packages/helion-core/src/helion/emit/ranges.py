@@ -37,7 +37,8 @@ class LoopOptions:
 
     def iterator(self, loop: For, bounds: str, layout: Layout) -> str:
         """The expression that the `for` statement iterates; `bounds` are its begin, end and step."""
-        if self._chosen.get(("static_ranges", loop.number)) and (tiles_of(loop.range, layout) or 0) <= MOST_UNROLLED:
+        count = tiles_of(loop.range, layout)
+        if self._chosen.get(("static_ranges", loop.number)) and count is not None and count <= MOST_UNROLLED:
             return f"tl.static_range({bounds})"
         arguments = [bounds]
         for key, argument in _ARGUMENTS.items():

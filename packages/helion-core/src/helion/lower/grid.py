@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..config import Config
 from ..ir import Phase, Program
 from .layout import Layout, tiles_of
+from .structure import multi_dim_loops
 
 MAX_YZ = 65535  # programs along the y and z dimensions of a grid
 INTERPRETER_UNITS = 4  # multiprocessors of the interpreter
@@ -34,8 +35,8 @@ def grouping(program: Program, phase: Phase, config: Config) -> tuple[tuple[int,
     grids = [p for p in program.phases if len(p.ranges) > 1]
     if phase not in grids:
         return (0,), 1
-    at = grids.index(phase)
-    return config["loop_orders"][at], config["l2_groupings"][at]
+    order = config["loop_orders"][multi_dim_loops(program).index(phase)]
+    return order, config["l2_groupings"][grids.index(phase)]
 
 
 def axes(program: Program, layout: Layout, config: Config) -> list[int] | None:

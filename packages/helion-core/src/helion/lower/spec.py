@@ -24,7 +24,7 @@ from .keys import (
     powers,
 )  # fmt: skip
 from .rolling import rollable
-from .structure import constant_loops, device_loops, multi_dim_loops, multiplying_loops
+from .structure import constant_loops, device_loops, dims_of, multi_dim_loops, multiplying_loops
 from .subtile import PARTS, columns
 
 LARGEST_BLOCK = 2**20
@@ -229,7 +229,7 @@ def _list_keys(program: Program, target: Target | None) -> dict[str, list[Key]]:
     specialize = (None, False, True) if _specializes(target) else (None,)
     return {
         "block_sizes": [_block_key(block) for block in program.blocks],
-        "loop_orders": [permutation_key(n) for n in multi_dim_loops(program)],
+        "loop_orders": [permutation_key(dims_of(loop)) for loop in multi_dim_loops(program)],
         "flatten_loops": _flatten_keys(program),
         "l2_groupings": [power_key(1, 64, default=1) for _ in grids],
         "reduction_loops": [_reduction_key(r) for r in rollable(program)],

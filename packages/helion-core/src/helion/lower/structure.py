@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .. import ir
-from ..ir import For, Program
+from ..ir import For, Phase, Program
+from .interchange import can_interchange
 
 
 def device_loops(program: Program) -> list[For]:
@@ -28,6 +29,18 @@ def multiplying_loops(program: Program) -> list[For]:
     ]
 
 
-def multi_dim_loops(program: Program) -> list[int]:
-    """How many dims each multi-dimensional tile loop has: the entries of `loop_orders`."""
-    return [len(phase.ranges) for phase in program.phases if len(phase.ranges) > 1]
+def multi_dim_loops(program: Program) -> list[Phase | For]:
+    """Multi-dimensional tile loops in program order, those of the grid and nested ones: the entries of
+    `loop_orders`.
+    """
+    found: list[Phase | For] = []
+    for phase in program.phases:
+        if len(phase.ranges) > 1:
+            found.append(phase)
+        found += [op for op in phase.body.walk() if isinstance(op, For) and op.nest > 1 and can_interchange(op)]
+    return found
+
+
+def dims_of(loop: Phase | For) -> int:
+    """How many dimensions a tile loop has."""
+    return len(loop.ranges) if isinstance(loop, Phase) else loop.nest

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from ..config import Config
-from ..ir import Program
+from ..ir import For, Program
 from .flatten import can_flatten, flatten
+from .interchange import interchanged
 from .layout import Layout
 from .rolling import roll_all, rollable
+from .structure import multi_dim_loops
 from .subtile import subtile
 
 
 def transformed(program: Program, config: Config) -> tuple[Program, Config]:
     """`program` as `config` wants it computed, and what of `config` is then left to say about its grids."""
     loops = config.get("reduction_loops", ())
-    lowered = program
+    entries = zip(multi_dim_loops(program), config.get("loop_orders", ()), strict=True)
+    lowered = interchanged(program, {loop: order for loop, order in entries if isinstance(loop, For)})
     if any(width is not None for width in loops):
         lowered = roll_all(lowered, dict(zip(rollable(program), loops, strict=True)))
     if config.get("epilogue_subtile"):
@@ -27,11 +30,10 @@ def transformed(program: Program, config: Config) -> tuple[Program, Config]:
 def _flattened(program: Program, config: Config) -> tuple[Program, Config]:
     """Loops flattened where that is asked for; the lists that count multi-dimensional grids lose their entries."""
     grids = [phase for phase in program.phases if len(phase.ranges) > 1]
-    kept = []
-    for at, (phase, wanted) in enumerate(zip(grids, config["flatten_loops"], strict=True)):
+    entries = multi_dim_loops(program)
+    orders, groupings = list(config["loop_orders"]), list(config["l2_groupings"])
+    for at, (phase, wanted) in reversed(list(enumerate(zip(grids, config["flatten_loops"], strict=True)))):
         if wanted and can_flatten(program, phase):
             program = flatten(program, phase)
-        else:
-            kept.append(at)
-    lists = {key: [config[key][at] for at in kept] for key in ("loop_orders", "l2_groupings")}
-    return program, config.replace(**lists)
+            del orders[entries.index(phase)], groupings[at]
+    return program, config.replace(loop_orders=orders, l2_groupings=groupings)

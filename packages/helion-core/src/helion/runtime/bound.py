@@ -227,7 +227,7 @@ def _outline(program: Program) -> tuple[Any, ...]:
     """What the lists of a config count."""
     from ..lower.access import access_key, accesses
     from ..lower.rolling import rollable
-    from ..lower.structure import constant_loops, device_loops, multi_dim_loops
+    from ..lower.structure import constant_loops, device_loops, dims_of, multi_dim_loops
 
     counted = (program.blocks, device_loops(program), constant_loops(program), rollable(program))
-    return (*map(len, counted), multi_dim_loops(program), list(map(access_key, accesses(program))))
+    return (*map(len, counted), list(map(dims_of, multi_dim_loops(program))), list(map(access_key, accesses(program))))

@@ -43,7 +43,8 @@ def _nest(
         return _nest(tracer, loop, ranges, depth + 1, body, names, params)
 
     def build(inits: list[Value], inner: Block, _: Block | None) -> ir.Op:
-        return ir.For(range=ranges[depth], body=inner, number=number, inputs=tuple(inits))
+        nest = len(ranges) if depth == 0 else 1
+        return ir.For(range=ranges[depth], body=inner, number=number, nest=nest, inputs=tuple(inits))
 
     return _carry_through(tracer, run, None, names, values, build, ranges[depth])
 
