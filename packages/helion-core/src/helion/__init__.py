@@ -7,31 +7,55 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import exc
-from .config import Config
-from .runtime.kernel import Kernel, kernel
-from .settings import Settings
-
 if TYPE_CHECKING:
-    from .runtime.bound import BoundKernel
+    from . import exc as exc
+    from .config import Config as Config
+    from .runtime.bound import BoundKernel as BoundKernel
+    from .runtime.kernel import Kernel as Kernel
+    from .runtime.kernel import kernel as kernel
+    from .settings import Settings as Settings
 
-try:
-    __version__ = version("helion-core")
-except PackageNotFoundError:  # running from a source tree that is not installed
-    __version__ = "0.0.0"
+    jit = kernel
+    __version__: str
 
-jit = kernel
+_HOMES = {
+    "BoundKernel": ("runtime.bound", "BoundKernel"),
+    "Config": ("config", "Config"),
+    "Kernel": ("runtime.kernel", "Kernel"),
+    "Settings": ("settings", "Settings"),
+    "jit": ("runtime.kernel", "kernel"),
+    "kernel": ("runtime.kernel", "kernel"),
+}
 
 __all__ = ["BoundKernel", "Config", "Kernel", "Settings", "__version__", "exc", "jit", "kernel"]
 
 
 def __getattr__(name: str) -> Any:
-    """`BoundKernel` needs sympy and Triton, which nobody pays for before a kernel is bound."""
-    if name == "BoundKernel":
-        from .runtime.bound import BoundKernel
+    """Names are imported when first used: worker processes of the tuner need Triton, but neither torch nor sympy."""
+    if name == "__version__":
+        value: Any = _version()
+    elif name == "exc":
+        value = importlib.import_module(".exc", __name__)
+    elif name in _HOMES:
+        module, attribute = _HOMES[name]
+        value = getattr(importlib.import_module(f".{module}", __name__), attribute)
+    else:
+        raise AttributeError(f"module 'helion' has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
-        return BoundKernel
-    raise AttributeError(f"module 'helion' has no attribute {name!r}")
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("helion-core")
+    except PackageNotFoundError:  # running from a source tree that is not installed
+        return "0.0.0"
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

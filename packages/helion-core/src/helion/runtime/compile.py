@@ -9,19 +9,21 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from .. import exc
 from .load import load_kernel
 from .targets import Target
 
+if TYPE_CHECKING:
+    import torch
+
+    from .. import exc
+
+# by name: processes that only compile need no torch
 _TYPES = {
-    torch.float32: "fp32", torch.float64: "fp64", torch.float16: "fp16", torch.bfloat16: "bf16", torch.bool: "i1",
-    torch.int8: "i8", torch.int16: "i16", torch.int32: "i32", torch.int64: "i64", torch.uint8: "u8",
-    torch.uint16: "u16", torch.uint32: "u32", torch.uint64: "u64", torch.float8_e4m3fn: "fp8e4nv",
-    torch.float8_e5m2: "fp8e5",
+    "float32": "fp32", "float64": "fp64", "float16": "fp16", "bfloat16": "bf16", "bool": "i1", "int8": "i8",
+    "int16": "i16", "int32": "i32", "int64": "i64", "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64",
+    "float8_e4m3fn": "fp8e4nv", "float8_e5m2": "fp8e5",
 }  # fmt: skip
 
 
@@ -42,7 +44,7 @@ class CompileFacts:
 
 def signature_type(dtype: torch.dtype) -> str:
     """Triton's name of a pointer to elements of `dtype`."""
-    return "*" + _TYPES[dtype]
+    return "*" + _TYPES[str(dtype).removeprefix("torch.")]
 
 
 def compile_kernel(
@@ -114,6 +116,8 @@ def _resource_usage(cubin: bytes) -> tuple[int, int]:
 
 def compile_error(error: Exception, kernel: str, target: str, config: object) -> exc.CompilationFailed:
     """`error` from Triton as an error of the catalogue."""
+    from .. import exc
+
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     # Triton shows "at line:column:", the lines before it and a caret, and says only then what is wrong
     reason = lines[-1] if re.match(r"at \d+:\d+:", lines[0]) else lines[0]

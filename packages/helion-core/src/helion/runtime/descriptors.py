@@ -31,14 +31,14 @@ class Maker:
         self._made = [(program.tensors.index(d.tensor), d.dims, list(d.block)) for d in descriptors]
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
-        return [_make(self._class, args[at], dims, block) for at, dims, block in self._made]
+        return [make_descriptor(self._class, args[at], dims, block) for at, dims, block in self._made]
 
     def fits(self, args: Sequence[Any]) -> bool:
         """Whether every tensor with a descriptor starts where descriptors may."""
         return all(args[at].data_ptr() % ALIGNMENT == 0 and args[at].numel() for at, _, _ in self._made)
 
 
-def _make(cls: Any, tensor: torch.Tensor, dims: Sequence[int], block: list[int]) -> Any:
+def make_descriptor(cls: Any, tensor: torch.Tensor, dims: Sequence[int], block: list[int]) -> Any:
     """A descriptor without Triton's checks, which were made when the access was found legal."""
     result = cls.__new__(cls)
     sizes, strides = tensor.shape, tensor.stride()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from .. import exc
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ def parse_target(name: str) -> Target:
         return Target(f"sm_{capability}", "cuda", capability, 32, _CUDA_SHARED.get(capability, 101376))
     if re.fullmatch(r"gfx[0-9a-f]+", name):
         return Target(name, "hip", name, 64 if name.startswith("gfx9") else 32, 65536)
+    from .. import exc  # here and below: processes that only compile need no torch
+
     raise exc.UnknownTarget(target=name)
 
 
@@ -49,6 +50,10 @@ def device_target(device: torch.device) -> Target | None:
     """The target of a device; None for the CPU, where kernels are interpreted. Raises `UnsupportedDevice`."""
     if device.type == "cpu":
         return None
+    import torch
+
+    from .. import exc
+
     if device.type != "cuda":
         raise exc.UnsupportedDevice(device=device)
     if torch.version.hip:
