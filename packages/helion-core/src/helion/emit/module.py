@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from types import ModuleType
 from typing import Any
 
@@ -20,26 +20,34 @@ from ..frontend.source import FunctionSource
 from ..ir import Baked, HostScalar, Program
 from ..lower.access import Descriptor
 from ..lower.grid import INTERPRETER_UNITS, persistence
-from . import atomics, combine, escape, loops, memory, movement, operations, rolled, transfers  # noqa: F401 - they register how operations are written
 from ..lower.transform import transformed
+from . import atomics, combine, escape, loops, memory, movement, operations, rolled, transfers  # noqa: F401 - they register how operations are written
 from .grid import emit_programs
 from .kernel import KernelEmitter
-from .wrapper import KERNEL, LAUNCH, UNITS, host_function
+from .wrapper import KERNEL, LAUNCH, UNITS, grid_text, host_function
 
 
 @dataclass(frozen=True)
 class Generated:
-    """One kernel under one config. `kernel_source` alone holds the jitted function, `host` is the host definition."""
+    """One kernel under one config. `kernel_source` alone holds the jitted function, `grid` is the host text of its
+    grid.
+    """
 
     kernel_name: str
     kernel_source: str
-    host: ast.FunctionDef
+    make_host: Callable[[], ast.FunctionDef]
+    grid: str
     options: Mapping[str, Any]
     config: Config
     program: Program
     source: FunctionSource
     descriptors: tuple[Descriptor, ...] = ()
     regenerate: Callable[[Config], Generated] | None = None
+
+    @cached_property
+    def host(self) -> ast.FunctionDef:
+        """The definition of the host function: made when it is first needed, since compiling alone does not."""
+        return self.make_host()
 
     def with_pointers(self) -> Generated:
         """The same kernel without descriptors, for tensors that do not start at a multiple of 16 bytes."""
@@ -52,8 +60,8 @@ class Generated:
         options = dict(self.options)
         if "for " not in self.kernel_source.rpartition("@triton.jit")[2]:
             options.pop("num_stages", None)  # only loops are pipelined
-        host = ast.unparse(self.host).replace(f"num_stages={self.options['num_stages']}", "")
-        text = "\0".join([self.kernel_source, repr(sorted(options.items())), host])
+        chosen = [self.config[name] for name in self.program.tunables]  # constants in the host code
+        text = "\0".join([self.kernel_source, repr(sorted(options.items())), self.grid, repr(chosen)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def module_text(self) -> str:
@@ -92,13 +100,16 @@ def generate(
         options["maxnreg"] = config["maxnreg"]
     if program.stages > 1:
         options["launch_cooperative_grid"] = True
-    host = host_function(source, lowered, k.layout, left, options, replacements, persistent)
+    make_host = partial(host_function, source, lowered, k.layout, left, options, replacements, persistent)
+    grid = grid_text(lowered, k.layout, left, {scalar: scalar.source for scalar in lowered.scalars}, persistent)
     descriptors = tuple(k.descriptors)
 
     def regenerate(changed: Config) -> Generated:
         return generate(source, program, changed, replacements, reserved_sms)
 
-    return Generated(kernel_name, kernel_source, host, options, config, program, source, descriptors, regenerate)
+    return Generated(
+        kernel_name, kernel_source, make_host, grid, options, config, program, source, descriptors, regenerate
+    )
 
 
 _UNITS_TEXT = f"""def {UNITS}(tensor):
@@ -146,7 +157,9 @@ def _with_default(host: ast.FunctionDef, kernel_name: str) -> ast.FunctionDef:
 def _globals_text(host: ast.FunctionDef, source: FunctionSource) -> str:
     """Definitions of the global and closure names that the host code reads."""
     function = source.function
-    stored = {n.id for n in ast.walk(host) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} | binds(host.body)
+    stored = {n.id for n in ast.walk(host) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} | binds(
+        host.body
+    )
     arguments = {a.arg for a in [*host.args.posonlyargs, *host.args.args, *host.args.kwonlyargs]}
     closure = {
         name: cell.cell_contents
