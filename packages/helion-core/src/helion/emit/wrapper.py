@@ -7,10 +7,10 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..config import Config
 from ..frontend.rewrite import number_loops
 from ..frontend.source import FunctionSource
 from ..ir import Baked, BlockSize, HostScalar, Program, Range
-from ..config import Config
 from ..lower.grid import Persistence, axes
 from ..lower.layout import Layout
 from .expressions import Printer
