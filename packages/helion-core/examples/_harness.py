@@ -120,7 +120,7 @@ def tolerance(module: ModuleType, args: Any, out: Any) -> float:
     table = TOLERANCES | getattr(module, "TOLERANCES", {})
     allowed = max(table.get(t.dtype, 0.0) for t in tensors)
     if any(t.is_cuda for t in tensors) and any(map(_has_dot, bound_kernels(module))):
-        return max(allowed, TF32)
+        return max(allowed, getattr(module, "TF32", TF32))
     return allowed
 
 

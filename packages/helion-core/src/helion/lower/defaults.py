@@ -17,6 +17,7 @@ from .rolling import roll_all, rollable
 from .traits import Product, Traits
 
 POINTER, DESCRIPTOR = "pointer", "tensor_descriptor"
+FLAT, PERSISTENT = "flat", "persistent_interleaved"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Plan:
     indexing: str = POINTER
     reduction_loop: int | None = None
     reason: str = ""
+    pid_type: str = FLAT
 
     def halved(self, block: BlockSize) -> Plan:
         return replace(self, block_sizes={**self.block_sizes, block: self.block_sizes[block] // 2})
@@ -65,12 +67,15 @@ class Tile:
     l2_grouping: int
     indexing: str
     reason: str
+    pid_type: str = FLAT
 
 
 # Largest first: a tile is taken if it leaves at least three quarters of the multiprocessors with work.
 MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
     "sm_90": (
-        Tile(128, 256, 128, 8, 4, 8, DESCRIPTOR, "two warp groups of wgmma 64x256; four stages fill 196 of 227 KiB"),
+        Tile(128, 256, 128, 8, 3, 16, DESCRIPTOR, "two warp groups of wgmma 64x256, three stages of 48 KiB and room for the "
+             "epilogue of the tile before; measured on an H100: 0.99 of cuBLAS, 0.96 where each program does one tile",
+             PERSISTENT),
         Tile(128, 128, 128, 8, 4, 8, DESCRIPTOR, "half the tile where the large one leaves multiprocessors idle"),
         Tile(64, 128, 128, 4, 5, 8, DESCRIPTOR, "one warp group, more programs"),
         Tile(64, 64, 128, 4, 5, 4, DESCRIPTOR, "small problems: latency counts, so many stages"),
@@ -171,7 +176,8 @@ ROW_RULES = (
     RowRule(8192, 8, None, "32 elements a thread"),
     RowRule(16384, 16, None, "32 elements a thread"),
     RowRule(32768, 32, None, "32 elements a thread; a row still fits the registers of one multiprocessor"),
-    RowRule(2**62, 16, 8192, "more than the registers hold: the row is read again, from the L2 cache"),
+    RowRule(2**62, 32, 32768, "more than the registers hold: the row is read again, from the L2 cache; longer steps keep more "
+            "bytes in flight (H100, rows of 65536: 2715 GB/s, in steps of 8192 1926, at once 2077)"),
 )
 ROW_TILE = 2048  # lanes of one program where rows are short
 
@@ -260,7 +266,9 @@ def _matmul_plan(traits: Traits, product: Product, tile: Tile, swapped: bool) ->
             block = traits.block(size)
             if block is not None and block not in sizes:
                 sizes[block] = _cut(wanted, traits.extent(size), block.minimum)
-    return Plan(sizes, tile.num_warps, tile.num_stages, tile.l2_grouping, tile.indexing, None, tile.reason)
+    return Plan(
+        sizes, tile.num_warps, tile.num_stages, tile.l2_grouping, tile.indexing, None, tile.reason, tile.pid_type
+    )
 
 
 def _attention(traits: Traits) -> tuple[BlockSize, BlockSize, int] | None:
@@ -403,4 +411,5 @@ def as_keys(plan: Plan, program: Program) -> dict[str, Any]:
         "l2_groupings": plan.l2_grouping,
         "indexing": plan.indexing,
         "reduction_loops": plan.reduction_loop,
+        "pid_type": plan.pid_type,
     }

@@ -79,7 +79,7 @@ class ConfigSpec:
                 result[name] = [
                     v if key.legal(v) else key.default for key, v in zip(self.lists[name], entries, strict=True)
                 ]
-            elif name in self.scalars:
+            elif name in self.scalars and self.scalars[name].legal(value):
                 result[name] = value
         return self._fill(result)
 
