@@ -49,7 +49,7 @@ FORMS = {
     "first line of the log": {"config": FROM_THE_LOG},
     "y and z grid": {"config": {"block_sizes": [32, 64, 32], "use_yz_grid": True}},
     "grouped": {"config": {"block_sizes": [16, 16, 32], "l2_groupings": [4]}},
-    "several configs": {"configs": [helion.Config(block_sizes=[64, 64, 32]), helion.Config(block_sizes=[128, 64, 64])]},
+    "several configs": {"configs": [helion.Config(block_sizes=[64, 64, 32], num_stages=n) for n in (1, 2)]},
 }
 
 

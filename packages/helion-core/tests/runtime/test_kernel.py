@@ -15,7 +15,7 @@ def make(**options):
 
     @helion.kernel(**options)
     def axpy(x, y, scale=2, shift=0.0):
-        out = torch.empty(x.shape, dtype=x.dtype)
+        out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         flat_x, flat_y, flat_out = x.reshape(-1), y.reshape(-1), out.view(-1)
         for tile in hl.tile(x.numel()):
             flat_out[tile] = flat_x[tile] * scale + flat_y[tile] + shift
@@ -259,6 +259,20 @@ def test_devices_must_agree():
         make()(X.to("meta"), Y.to("meta"))
     with pytest.raises((exc.DeviceMismatch, exc.UnsupportedDevice)):
         make()(X, Y.to("meta"))
+
+
+def test_tensors_made_on_another_device_are_refused():
+    @helion.kernel(use_default_config=True)
+    def elsewhere(x):
+        out = torch.empty(x.shape, dtype=x.dtype, device="meta")
+        for tile in hl.tile(x.size(0)):
+            out[tile, :] = x[tile, :]
+        return out
+
+    with pytest.raises(exc.DeviceMismatch) as caught:
+        elsewhere(X)
+    assert "`x` on cpu" in str(caught.value) and "`out` on meta" in str(caught.value)
+    assert "out[tile, :] = x[tile, :]" in str(caught.value)
 
 
 @pytest.mark.gpu

@@ -64,6 +64,7 @@ def host_tensor(tracer: Tracer, tensor: torch.Tensor) -> HostTensor:
     found = tracer.tensors.get(id(tensor))
     if found is None:
         source = source_of(tracer, tensor)
+        _check_device(tracer, tensor.device, source)
         if tensor.dtype.is_complex:
             raise exc.UnsupportedTensor(
                 name=source, what=str(tensor.dtype).removeprefix("torch."), instead="torch.view_as_real(x)"
@@ -75,6 +76,14 @@ def host_tensor(tracer: Tracer, tensor: torch.Tensor) -> HostTensor:
         tracer.tensors[id(tensor)] = found
         tracer.real_tensors.setdefault(id(tensor), (tensor, tensor))  # type: ignore[arg-type]
     return found
+
+
+def _check_device(tracer: Tracer, device: torch.device, source: str) -> None:
+    """A kernel reads and writes memory of one device: a pointer into another's is wrong without any error."""
+    tracer.devices.setdefault(device, source)
+    if len({(d.type, d.index or 0) for d in tracer.devices}) > 1:
+        found = ", ".join(f"`{name}` on {d}" for d, name in tracer.devices.items())
+        raise exc.DeviceMismatch(name=tracer.name, devices=found)
 
 
 def _identifier(source: str) -> str:

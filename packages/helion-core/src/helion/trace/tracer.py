@@ -69,6 +69,7 @@ class Tracer:
         self.symbols: dict[sympy.Symbol, Any] = {}
         self.phases: list[Phase] = []
         self.tensors: dict[int, HostTensor] = {}
+        self.devices: dict[torch.device, str] = {}  # of the tensors used on the device, with the name of one on each
         self.host_scalars: dict[sympy.Symbol, HostScalar] = {}
         self.replacements: dict[tuple[int, str], list[int | ir.Baked | None]] = {}
         self.real_tensors: dict[int, tuple[torch.Tensor, FakeTensor]] = {}
