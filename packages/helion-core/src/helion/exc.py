@@ -61,7 +61,7 @@ class InvalidKernelSignature(Base):
 class SourceUnavailable(Base):
     code = "HLN002"
     message = "the source of `{name}` cannot be read ({reason})"
-    hint = "define the kernel with `def` in a file or a notebook cell; exec and the plain REPL keep no source"
+    hint = "define the kernel with `def` in a file, a notebook cell or a pytest module; exec and the REPL keep no source"
 
 
 class UnsupportedSyntax(Base):
@@ -341,6 +341,18 @@ class UnknownTarget(Base):
     code = "HLN305"
     message = "unknown target `{target}`"
     hint = "targets look like sm_80, sm_90, sm_100 or gfx942"
+
+
+class NoWorkingConfig(Base):
+    code = "HLN306"
+    message = "none of the configs given to `{kernel}` works: {reason}"
+    hint = "leave `configs` out to have one found"
+
+
+class CacheMissed(Base):
+    code = "HLN307"
+    message = "no config of `{kernel}` is cached, but HELION_ASSERT_CACHE_HIT is set; {explanation}"
+    hint = "tune it once without HELION_ASSERT_CACHE_HIT, or pass config=..."
 
 
 class InternalError(Base):

@@ -13,8 +13,8 @@ from ..config import Config, as_config
 from ..exc import CompilationFailed, InvalidConfig
 from ..internal import internal_errors
 from . import launch
-from .compile import CompileFacts, compile_error, compile_kernel, facts, signature_type
-from .descriptors import descriptor_type
+from .compile import CompileFacts, compile_error, compile_kernel, facts
+from .signature import signature
 from .targets import Target, device_target
 
 if TYPE_CHECKING:
@@ -177,12 +177,10 @@ class BoundKernel:
         return facts(self._compile(self.generate(config, target), target), target)
 
     def _compile(self, generated: Generated, target: Target) -> Any:
-        signature = [signature_type(t.dtype) for t in generated.program.tensors]
-        signature += ["fp32" if s.is_float else "i64" if s.is_wide else "i32" for s in generated.program.scalars]
-        signature += map(descriptor_type, generated.descriptors)
+        types = signature(generated)
         try:
             return compile_kernel(
-                generated.kernel_source, generated.kernel_name, signature, target, generated.options
+                generated.kernel_source, generated.kernel_name, types, target, generated.options
             )
         except Exception as error:
             raise compile_error(error, self.kernel.name, target.name, generated.config) from error
@@ -198,21 +196,15 @@ class BoundKernel:
 
     def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
         """Chooses the fastest config for `args` and uses it from now on."""
-        from ..tuning import choose
+        from ..tuning.choose import choose
 
         config = choose(self, args, force=force)
         self.set_config(config)
         return config
 
     def _choose(self, args: Sequence[Any]) -> Callable[..., Any]:
-        """What the first call does: given config, default, fastest of the given, or tuning."""
-        settings, configs = self.kernel.settings, self.kernel.configs
-        if len(configs) == 1 and not settings.force_autotune:
-            self.set_config(configs[0])
-        elif settings.use_default_config or settings.autotune_effort == "none":
-            self.set_config(self.default_config())
-        else:
-            self.autotune(args)
+        """What the first call does: given config, default, fastest of the given, cache, or tuning."""
+        self.autotune(args)
         assert self._chosen is not None
         return self._chosen
 

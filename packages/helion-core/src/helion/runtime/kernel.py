@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .. import exc, location
+from .. import exc, location, logs
 from ..config import Config, as_config
 from ..frontend import engine
 from ..frontend.source import FunctionSource, function_source, parameter_place
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .bound import BoundKernel
 
 
+logs.set_up()
 _MANY = 64  # specialisations of one kernel after which the user is told
 
 

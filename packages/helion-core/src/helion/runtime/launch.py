@@ -10,9 +10,10 @@ import torch
 
 from .. import exc
 from ..lower.grid import INTERPRETER_UNITS
-from .compile import compile_error, compile_kernel, signature_type
-from .descriptors import Maker, descriptor_type
+from .compile import compile_error, compile_kernel
+from .descriptors import Maker
 from .load import load_kernel
+from .signature import fits_32_bits, signature
 from .targets import device_target
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class GpuLauncher:
             values += self._maker(args)
         key: Any = index
         if bits & 15 or self._ints:
-            key = (index, *(v & 15 == 0 for v in values[: self._tensors]), *(_fits(values[k]) for k in self._ints))
+            key = (index, *(v & 15 == 0 for v in values[: self._tensors]), *(fits_32_bits(values[k]) for k in self._ints))
         variant = self._variants.get(key)
         if variant is None or index != current_device():
             with torch.cuda.device(index):
@@ -109,17 +110,13 @@ class GpuLauncher:
         generated = self._generated
         program = generated.program
         pointers = values[: self._tensors]
-        signature = [signature_type(t.dtype) for t in program.tensors]
-        numbers = values[self._tensors : self._tensors + len(program.scalars)]
-        for scalar, value in zip(program.scalars, numbers, strict=True):
-            signature.append("fp32" if scalar.is_float else "i32" if _fits(value) else "i64")
-        signature += map(descriptor_type, generated.descriptors)
+        types = signature(generated, values[self._tensors : self._tensors + len(program.scalars)])
         target = device_target(torch.device("cuda", torch.cuda.current_device()))
         assert target is not None
         aligned = [p % 16 == 0 for p in pointers]
         try:
             compiled = compile_kernel(
-                generated.kernel_source, generated.kernel_name, signature, target, options, aligned
+                generated.kernel_source, generated.kernel_name, types, target, options, aligned
             )
             run = compiled.run  # loads the binary
         except Exception as error:
@@ -135,10 +132,6 @@ def multiprocessors(tensor: torch.Tensor) -> int:
 @functools.cache
 def _multiprocessors(index: int) -> int:
     return int(torch.cuda.get_device_properties(index).multi_processor_count)
-
-
-def _fits(value: int) -> bool:
-    return -(2**31) <= value < 2**31
 
 
 def current_device() -> int:
