@@ -61,7 +61,7 @@ class InvalidKernelSignature(Base):
 class SourceUnavailable(Base):
     code = "HLN002"
     message = "the source of `{name}` cannot be read ({reason})"
-    hint = "define the kernel with `def` in a file, a notebook cell or a pytest module; exec and the REPL keep no source"
+    hint = "define the kernel with `def` in a file or a notebook cell; exec and the plain REPL keep no source"
 
 
 class UnsupportedSyntax(Base):

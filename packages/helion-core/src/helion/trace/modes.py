@@ -45,7 +45,7 @@ class FunctionMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in _METADATA:
-            return func(*args, **kwargs)
+            return _metadata(func, args, kwargs)
         tracer = self.tracer
         if func is _TENSOR.__getitem__:
             return indexing.getitem(tracer, *args)
@@ -75,6 +75,17 @@ class FunctionMode(TorchFunctionMode):
         if isinstance(tensor, (TileTensor, FakeTensor)):
             return tensor
         return indexing.fake_of(self.tracer, tensor)
+
+
+def _metadata(func: Any, args: Any, kwargs: Any) -> Any:
+    if func is _TENSOR.stride and isinstance(args[0], TileTensor):
+        raise exc.UnsupportedOperation(
+            op="`.stride()` of a device value", reason="", instead="take the strides of the host tensor that it was loaded from"
+        )
+    try:
+        return func(*args, **kwargs)
+    except (IndexError, TypeError) as error:
+        raise exc.TracingFailed(op=f"`.{func.__name__.strip('_')}`", reason=str(error)) from error
 
 
 class DispatchMode(TorchDispatchMode):

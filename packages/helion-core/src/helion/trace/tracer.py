@@ -120,6 +120,8 @@ class Tracer:
 
     def value(self, tensor: Any) -> Value:
         """The value behind a device tensor."""
+        if not isinstance(tensor, TileTensor):
+            raise exc.InvalidArgument(what=self.describe(tensor), instead="give a device value, such as a tile of a tensor")
         if tensor.poisoned:
             raise exc.MutatedAlias(location=location.here())
         return tensor.value  # type: ignore[no-any-return]
@@ -130,6 +132,10 @@ class Tracer:
 
     def scalar(self, number: Any, dtype: torch.dtype | None = None) -> TileTensor:
         """A 0-d value from a symbolic (or plain) number."""
+        if isinstance(number, torch.Tensor):
+            from .indexing import direct_usage
+
+            raise direct_usage(self, number, "an operation on numbers")
         expr = expr_of(number)
         if dtype is None:
             dtype = torch.float32 if isinstance(number, (float, torch.SymFloat)) else torch.int64
@@ -292,7 +298,7 @@ class Tracer:
     def _specialized(self, value: Any) -> Any:
         if isinstance(value, (list, tuple, torch.Size)):
             return tuple(map(self._specialized, value))
-        if is_symbolic(value):
+        if is_symbolic(value) or self.is_device_value(value):
             return self.constant(value, "hl.specialize")
         return value
 

@@ -246,6 +246,14 @@ def explicit_store_to_a_value(x):
     return out
 
 
+@mistake(exc.InvalidArgument, "hl.load(x, [tile], extra_mask=[True])", "a list as a mask", args=(V,))
+def list_as_a_mask(x):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile] = hl.load(x, [tile], extra_mask=[True])
+    return out
+
+
 @mistake(exc.ReadOnlyCapture, "hl.atomic_add(x[tile], [0], 1.0)", "hl.atomic_add", args=(V,))
 def atomic_on_a_value(x):
     for tile in hl.tile(x.size(0)):

@@ -322,6 +322,46 @@ def combine_function_of_one_argument(x):
     return out
 
 
+@mistake(exc.ShapeMismatch, "hl.dot(x[tile], x[tile])", "[BLOCK_TILE]", "two dimensions", args=(V,))
+def dot_of_vectors(x):
+    out = x.new_empty([1])
+    for tile in hl.tile(x.size(0)):
+        out[0] = hl.dot(x[tile], x[tile])
+    return out
+
+
+@mistake(exc.InvalidArgument, "hl.dot(x[tile, :], 2.0)", "the Python float 2.0", "a device value")
+def dot_with_a_number(x):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile, :] = hl.dot(x[tile, :], 2.0)
+    return out
+
+
+@mistake(exc.TracingFailed, "x[tile].size(1)", "Dimension out of range", args=(V,))
+def size_of_a_missing_dim(x):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile] / x[tile].size(1)
+    return out
+
+
+@mistake(exc.UnsupportedOperation, "x[tile].stride(0)", "`.stride()`", "host tensor", args=(V,))
+def stride_of_a_value(x):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile] * x[tile].stride(0)
+    return out
+
+
+@mistake(exc.HostTensorDirectUsage, "max(x[tile], w)", "`w`", "w[tile]", args=(V, V))
+def builtin_max_with_a_whole_tensor(x, w):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile] = max(x[tile], w)
+    return out
+
+
 @mistake(exc.DtypeMismatch, 'hl.dot_scaled(a, None, "e9m9", b, None, "bf16")', "e9m9", args=(X,))
 def unknown_scaled_format(x):
     out = torch.empty_like(x)

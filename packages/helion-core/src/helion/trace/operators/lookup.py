@@ -27,6 +27,12 @@ def loaded(tracer: Tracer, x: Any) -> TileTensor:
 
 def embedding(tracer: Tracer, index: TileTensor, weight: Any, *args: Any, **kwargs: Any) -> TileTensor:
     """`torch.nn.functional.embedding`: rows of a table on the host (a gather from memory) or on the device."""
+    if weight.dim() != 2:
+        shape = tracer.show([expr_of(s) for s in weight.size()])
+        raise exc.ShapeMismatch(
+            op="embedding", left=shape, right="[rows, width]", relation="agree", detail=" (the table)",
+            help="give a table of two dimensions",
+        )  # fmt: skip
     if isinstance(weight, TileTensor):
         rows = index_select(tracer, weight, 0, index.reshape([-1]))
         return rows.reshape([*index.shape, weight.shape[1]])

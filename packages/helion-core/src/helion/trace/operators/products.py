@@ -74,10 +74,13 @@ def _operands(tracer: Tracer, a: TileTensor, b: TileTensor) -> tuple[Value, Valu
 def _result_dims(tracer: Tracer, left: Value, right: Value) -> tuple[Dim, ...]:
     if len(left.dims) < 2 or len(right.dims) < 2 or not shapes.same(left.shape[-1], right.shape[-2]):
         at = len(left.dims) >= 2 and len(right.dims) >= 2
-        detail = f": the inner sizes {tracer.show_size(left.shape[-1])} and {tracer.show_size(right.shape[-2])} differ"
+        detail = ": both need two dimensions"
+        if at:
+            inner = left.shape[-1], right.shape[-2]
+            detail = f": the inner sizes {tracer.show_size(inner[0])} and {tracer.show_size(inner[1])} differ"
         raise exc.ShapeMismatch(
             op="matmul", left=tracer.show(left.shape), right=tracer.show(right.shape), relation="multiply",
-            detail=detail if at else "", help="the last size of the left must be the second last of the right",
+            detail=detail, help="the last size of the left must be the second last of the right",
             location=location.here(),
         )  # fmt: skip
     batch = shapes.broadcast("matmul", [left.dims[:-2], right.dims[:-2]], tracer.show_size)
