@@ -1,8 +1,8 @@
 """The arguments of a launch as a file: described in one process, rebuilt in another.
 
-Tensors are described by the storage that they lie in, so that what overlaps here overlaps there. Storages travel by value
-once, except those that the kernel writes without reading, those of zeros, and floating-point ones past a size limit, which
-are drawn anew with the same mean and deviation.
+Tensors are described by the storage that they lie in, so that what overlaps here overlaps there. Storages travel by
+value once, except those that the kernel writes without reading, those of zeros, and floating-point ones past a size
+limit, which are drawn anew with the same mean and deviation.
 """
 
 from __future__ import annotations

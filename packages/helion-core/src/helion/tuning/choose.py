@@ -1,7 +1,7 @@
 """Where the config of a first call comes from.
 
-The only one given; the default where nobody wants tuning; the fastest of several given; the cache; a search. `force` bypasses
-what was given and what is cached.
+The only one given; the default where nobody wants tuning; the fastest of several given; the cache; a search. `force`
+bypasses what was given and what is cached.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from helion_autotune import Budget, Cache, CacheKey, Entry, Observer, Result, po
 
 from .. import exc
 from ..config import Config, as_config
+from ..lower.space import to_point
 from ..settings import assert_cache_hit, skip_cache
 from . import effort, plugins
 from .inline import fastest_called
@@ -28,6 +29,8 @@ from .search import Plan, run
 from .workers import compilers
 
 if TYPE_CHECKING:
+    from helion_autotune import WorkerPool
+
     from ..runtime.bound import BoundKernel
     from ..runtime.targets import Target
 
@@ -101,28 +104,27 @@ class Tuner:
 
     def times_of(self, configs: Sequence[Any]) -> list[float | None]:
         """Milliseconds of each config, None for one that does not work."""
-        problem = Problem(self.bound, self.args, self.target)
-        try:
-            space, points = problem.given(configs)
-            key = self._key({"configs": "given"})
-            record = self._cache.get(key) if self._cache is not None else None
-            known = [e.to_trial() for e in record.entries if e.milliseconds is not None] if record is not None else []
-            times = {t.key: t.milliseconds for t in known}
-            wanted = [point_key(problem.point(as_config(c))) for c in configs]
-            if not set(wanted) <= set(times):
+        spec = self.bound.spec_for(self.target)
+        wanted = [point_key(to_point(spec, as_config(c))) for c in configs]
+        key = self._key({"configs": "given"})
+        record = self._cache.get(key) if self._cache is not None else None
+        known = [e.to_trial() for e in record.entries if e.milliseconds is not None] if record is not None else []
+        times = {t.key: t.milliseconds for t in known}
+        if not set(wanted) <= set(times):
+            known = [t for t in known if t.key in set(wanted)]
+            with self._running() as (problem, pool, measurer):
+                space, points = problem.given(configs)
                 strategy = plugins.strategy("finite")(space, points=points)  # type: ignore[call-arg]
-                known = [t for t in known if t.key in set(wanted)]
-                result = self._run(problem, Plan(space, strategy, Budget(), known, observers=self._observers))
-                times = _final_times(result)
-                self._keep(key, result)
-            return [times.get(k) for k in wanted]
-        finally:
-            problem.close()
+                plan = Plan(space, strategy, Budget(), known, observers=self._observers)
+                self.result = run(problem, plan, pool, measurer, self.settings)
+            times = _final_times(self.result)
+            self._keep(key, self.result)
+        return [times.get(k) for k in wanted]
 
     # --- cache
 
     def _search_parts(self, effort_name: str | None = None) -> dict[str, Any]:
-        pinned = {k: v for k, v in Config(**self.settings.autotune_config_overrides).to_dict().items()}
+        pinned = Config(**self.settings.autotune_config_overrides).to_dict()
         return {"configs": "all", "effort": effort_name or self._effort, "pinned": pinned}
 
     @property
@@ -178,8 +180,7 @@ class Tuner:
     # --- searching
 
     def _searched(self, key: CacheKey, force: bool) -> Config:
-        problem = Problem(self.bound, self.args, self.target)
-        try:
+        with self._running() as (problem, pool, measurer):  # processes start while the search is prepared
             space = problem.space(self.settings.autotune_config_overrides, self.settings.autotune_seed_configs)
             if self._cache is not None:
                 starts = warm_starts(
@@ -193,20 +194,23 @@ class Tuner:
                 space, strategy, spent, journal=journal, identity={"key": key.digest, "force": force},
                 observers=self._observers,
             )  # fmt: skip
-            result = self._run(problem, plan)
+            self.result = result = run(problem, plan, pool, measurer, self.settings)
             if result.milliseconds is None:
                 log.warning("%s: no config could be measured; the default is used", self.bound.kernel.name)
                 return self.bound.default_config(self.target)
             self._keep(key, result)
             return problem.config(result.point)
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[tuple[Problem, WorkerPool, Measurer]]:
+        """The problem, and the processes that compile and measure its candidates."""
+        timeout, jobs = self.settings.autotune_compile_timeout, self.settings.autotune_precompile_jobs
+        problem = Problem(self.bound, self.args, self.target)
+        try:
+            with compilers(jobs, timeout) as pool, self._measuring(problem) as measurer:
+                yield problem, pool, measurer
         finally:
             problem.close()
-
-    def _run(self, problem: Problem, plan: Plan) -> Result:
-        timeout, jobs = self.settings.autotune_compile_timeout, self.settings.autotune_precompile_jobs
-        with compilers(jobs, timeout) as pool, self._measuring(problem) as measurer:
-            self.result = run(problem, plan, pool, measurer, self.settings)
-            return self.result
 
     @contextlib.contextmanager
     def _measuring(self, problem: Problem) -> Iterator[Measurer]:

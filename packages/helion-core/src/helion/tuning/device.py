@@ -1,4 +1,5 @@
-"""The process that measures: it holds the arguments on the GPU and runs candidates, which may hang, fault or write anywhere.
+"""The process that measures: it holds the arguments on the GPU and runs candidates, which may hang, fault or write
+anywhere.
 
 Its functions are called by import path with JSON. One set of arguments is held at a time.
 """

@@ -31,9 +31,9 @@ SETTINGS = (
 def cache_key(bound: BoundKernel, args: Sequence[Any], target: Target, search: dict[str, Any]) -> CacheKey:
     """The key of a search described by `search` (effort, pinned keys) for `bound` with `args`.
 
-    Parts: `source` (kernel and the functions it calls), `values` (plain ones that they capture), `code` (what is generated
-    for the default config, so whatever else decides the code counts, too), `settings`, `versions`, `target`, `device`,
-    `arguments` (exact, or in buckets with static_shapes=False).
+    Parts: `source` (kernel and the functions it calls), `values` (plain ones that they capture), `code` (what is
+    generated for the default config, so whatever else decides the code counts, too), `settings`, `versions`, `target`,
+    `device`, `arguments` (exact, or in buckets with static_shapes=False).
     """
     functions = _functions(bound)
     generated = bound.generate(bound.spec_for(target).default(), target)

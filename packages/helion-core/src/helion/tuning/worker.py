@@ -1,7 +1,7 @@
 """Compiling one candidate in a worker process. Imports Triton and a few small modules: no torch, no user script.
 
-Triton keeps what it compiles in its directory on disk under a hash of source, types, target and options. The process that
-measures and the one that finally calls the kernel compile by the same function, so they find it there.
+Triton keeps what it compiles in its directory on disk under a hash of source, types, target and options. The process
+that measures and the one that finally calls the kernel compile by the same function, so they find it there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _LONGEST_REASON = 500
 _DEBUG_LINE = re.compile(r"^\s*(\.loc|\.file|\$L__tmp\d+:|//).*$", re.MULTILINE)
 _COMMENT = re.compile(r"\s*//.*$", re.MULTILINE)
 _LAUNCH_METADATA = (
-    "num_warps", "num_ctas", "shared", "maxnreg", "launch_cooperative_grid", "launch_pdl", "global_scratch_size", "tmem_size",
+    "num_warps", "num_ctas", "shared", "maxnreg", "launch_cooperative_grid", "launch_pdl", "global_scratch_size",
+    "tmem_size",
 )  # fmt: skip
 
 
