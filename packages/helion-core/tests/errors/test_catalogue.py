@@ -28,9 +28,11 @@ def catalogue(root=exc.Base):
 
 ERRORS = sorted(set(catalogue()), key=lambda cls: cls.code)
 ONLY_BY_DEFECT = {exc.InternalError}
+WHERE_KERNELS_ARE_TUNED = {exc.CacheMissed, exc.NoWorkingConfig}  # on a GPU, so no mistake of the table gets there
+WITH_A_MISTAKE = [cls for cls in ERRORS if cls not in ONLY_BY_DEFECT | WHERE_KERNELS_ARE_TUNED]
 
 
-@pytest.mark.parametrize("cls", [c for c in ERRORS if c not in ONLY_BY_DEFECT], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", WITH_A_MISTAKE, ids=lambda cls: cls.__name__)
 def test_each_class_has_a_mistake(cls):
     case = next((m for m in MISTAKES if m.error is cls), None)
     assert case is not None, f"no mistake raises {cls.__name__}: give it one, or remove it"
