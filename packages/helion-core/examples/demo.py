@@ -113,7 +113,7 @@ def compile_table() -> None:
     console.rule("Compiled for four GPUs that are not here")
     x = torch.empty([4096, 4096], dtype=torch.bfloat16)
     bound = matmul.bind((x, x))
-    result = table("bfloat16, 4096×4096×4096", "target", "registers", "spills", "shared", "matrix", "code")
+    result = table("bfloat16, 4096×4096×4096", "target", "regs", "spills", "shared", "matrix", "code")
     with console.status("compiling"):
         for config in CONFIGS:
             for target in COMMON:
@@ -129,7 +129,9 @@ def facts(bound: helion.BoundKernel, target: str, config: helion.Config) -> list
         found = bound.compile_for(parse_target(target), config)
     except helion.exc.CompilationFailed as error:
         return ["", "", "", escape(str(error.fields["reason"])), ""]
-    matrix = ", ".join(f"{count} {name}" for name, count in found.matrix_instructions.items())
+    counts = dict(found.matrix_instructions)
+    loads = " + tma" if counts.pop("tma", 0) else ""
+    matrix = ", ".join(f"{count} {name}" for name, count in counts.items()) + loads
     shared, code = f"{found.shared_memory / 1024:.0f} KiB", f"{found.code_size / 1024:.0f} KiB"
     return [str(found.registers), str(found.spills), shared, matrix, code]
 
