@@ -16,7 +16,7 @@ from ..frontend.engine import Body, DeviceLoop
 from ..language.loops import TileLoop
 from ..trace.places import Places
 from ..trace.callees import inline, is_inlined
-from .tiles import EagerTile, real_size
+from .tiles import EagerTile, RegisteredBlock, TileSize, real_size
 
 
 class StepLoop(TileLoop):
@@ -79,7 +79,7 @@ class EagerEngine:
     def _block_size(self, given: Any) -> int:
         """A block size given by the kernel, or the config's for the place in the program that asks."""
         if given is not None:
-            return int(given)
+            return given if isinstance(given, TileSize) else int(given)
         return self._block_sizes[self._next(self._places.blocks)]
 
     def _next(self, decisions: Mapping[Any, Sequence[Any]]) -> Any:
@@ -124,7 +124,7 @@ class EagerEngine:
         return values
 
     def register_block_size(self, minimum: int, maximum: int) -> int:
-        return self._block_size(None)
+        return TileSize(RegisteredBlock(self._block_size(None)))
 
     def register_tunable(self, name: str, fragment: Any) -> Any:
         return self._config.get(name, fragment.default)
@@ -179,5 +179,9 @@ def _items(loop: TileLoop) -> Iterator[Any]:
             [EagerTile.make(start, b, e, w) for start in range(b, e, w)]
             for b, e, w in zip(loop.begins, loop.ends, loop.blocks, strict=True)
         ]
+    registered = [(k, b.owner) for k, b in enumerate(loop.blocks) if isinstance(b, TileSize) and b.factor == 1]
     for combination in itertools.product(*axes):
+        for k, owner in registered:
+            if isinstance(owner, RegisteredBlock):
+                owner.tile = combination[k]
         yield combination[0] if len(combination) == 1 else combination

@@ -38,7 +38,7 @@ class EagerTile(torch.Tensor):
 
     @property
     def block_size(self) -> int:
-        return TileSize(self.width, self)
+        return TileSize(self)
 
     @property
     def length(self) -> int:
@@ -64,19 +64,43 @@ class EagerTile(torch.Tensor):
         return f"Tile({self.begin}:{self.end})"
 
 
-class TileSize(int):
-    """The block size of a tile: a plain int in arithmetic, but as a size of a new value the tile's real length."""
+class RegisteredBlock:
+    """A block size that several loops share: its real length is that of the tile that the innermost such loop is at."""
 
-    tile: EagerTile
-
-    def __new__(cls, width: int, tile: EagerTile) -> TileSize:
-        result = super().__new__(cls, width)
-        result.tile = tile
-        return result
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.tile: EagerTile | None = None
 
     @property
     def length(self) -> int:
-        return self.tile.length
+        return self.width if self.tile is None else self.tile.length
+
+
+class TileSize(int):
+    """The block size of a tile, or a multiple of it: a plain int in arithmetic, but as a size the tile's real length."""
+
+    owner: EagerTile | RegisteredBlock
+    factor: int
+
+    def __new__(cls, owner: EagerTile | RegisteredBlock, factor: int = 1) -> TileSize:
+        result = super().__new__(cls, owner.width * factor)
+        result.owner, result.factor = owner, factor
+        return result
+
+    @property
+    def tile(self) -> EagerTile | None:
+        """The tile whose size this is, unless it is a multiple or no loop has reached it."""
+        found = self.owner.tile if isinstance(self.owner, RegisteredBlock) else self.owner
+        return found if self.factor == 1 else None
+
+    @property
+    def length(self) -> int:
+        return self.owner.length * self.factor
+
+    def __mul__(self, other: Any) -> Any:
+        return TileSize(self.owner, self.factor * other) if type(other) is int else int(self) * other
+
+    __rmul__ = __mul__
 
 
 def real_size(size: Any) -> Any:
