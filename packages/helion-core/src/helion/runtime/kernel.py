@@ -21,6 +21,7 @@ from .captures import Captures, is_readable, object_key
 
 if TYPE_CHECKING:
     from ..trace.trace import Traced
+    from ..tuning.shapes import ShapeTable
     from .bound import BoundKernel
 
 
@@ -200,6 +201,18 @@ class Kernel:
         """Chooses the fastest config for `args`; `force` tunes even where configs are given or cached."""
         args = self.normalize_args(*args)
         return self.bind(args).autotune(args, force=force)
+
+    def autotune_shapes(
+        self, shapes: Sequence[Sequence[Any]], key: Callable[..., Hashable] | None = None, force: bool = False
+    ) -> ShapeTable:
+        """Tunes for each of `shapes`, which are arguments of calls, then has similar shapes share one config.
+
+        Those share whose `key(*args)` is equal; by default, whose sizes round up to the same powers of two. The result
+        says what sharing costs. Raises `UnsupportedDevice` for tensors that are not on a GPU.
+        """
+        from ..tuning.shapes import tune_shapes
+
+        return tune_shapes(self, shapes, key, force)
 
     def reset(self) -> None:
         """Forgets every specialisation."""

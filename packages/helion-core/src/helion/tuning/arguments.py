@@ -37,11 +37,11 @@ class _Region:
 
 def extent(tensor: torch.Tensor) -> tuple[int, int]:
     """First byte and the one behind the last that `tensor` covers in its storage."""
-    begin = tensor.storage_offset() * tensor.element_size()
+    begin = int(tensor.storage_offset()) * tensor.element_size()
     if tensor.numel() == 0:
         return begin, begin
     last = sum((size - 1) * stride for size, stride in zip(tensor.size(), tensor.stride(), strict=True))
-    return begin, begin + (last + 1) * tensor.element_size()
+    return begin, begin + (int(last) + 1) * tensor.element_size()
 
 
 def bytes_of(storage: torch.UntypedStorage, begin: int, end: int) -> torch.Tensor:

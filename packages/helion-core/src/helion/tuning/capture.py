@@ -75,13 +75,14 @@ def launch_call(host: ast.FunctionDef) -> ast.Call:
 
 def host_shape(generated: Generated) -> str:
     """The host code without grid and options: configs with equal ones capture the same values."""
-    call = launch_call(generated.host)
-    grid, keywords = call.args[1], call.keywords
+    host, call = generated.host, launch_call(generated.host)
+    grid, keywords, arguments = call.args[1], call.keywords, host.args
     call.args[1], call.keywords = ast.Constant(None), []
+    host.args = ast.arguments([*arguments.posonlyargs, *arguments.args], [], None, [], [], None, arguments.defaults)
     try:
-        return ast.unparse(generated.host)
+        return ast.unparse(host)
     finally:
-        call.args[1], call.keywords = grid, keywords
+        call.args[1], call.keywords, host.args = grid, keywords, arguments
 
 
 class Grids:

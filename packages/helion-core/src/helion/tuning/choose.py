@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +174,7 @@ class Tuner:
                 trial, winner=trial.key == best, provenance=provenance if trial.key == best else {}
             )
             if trial.ok and trial.key in times:
-                entry = Entry(**{**vars(entry), "milliseconds": times[trial.key]})
+                entry = replace(entry, milliseconds=times[trial.key])
             entries.append(entry)
         self._cache.put(key, entries)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Sequence
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..runtime.bound import BoundKernel
     from ..runtime.targets import Target
 
+_COMMENT = re.compile(r"^\s*#.*\n", re.MULTILINE)  # these name the user's file and line
 _PLAIN = (bool, int, float, str)
 SETTINGS = (
     "static_shapes", "index_dtype", "dot_precision", "fast_math", "allow_warp_specialize", "persistent_reserved_sms",
@@ -41,7 +43,7 @@ def cache_key(bound: BoundKernel, args: Sequence[Any], target: Target, search: d
     parts = {
         "source": digest([_source_text(f) for f in functions]),
         "values": _captured_values(functions),
-        "code": digest([generated.kernel_source, ast.unparse(generated.host)]),
+        "code": digest([_COMMENT.sub("", generated.kernel_source), ast.unparse(generated.host)]),
         "settings": {name: settings[name] for name in SETTINGS},
         "versions": versions(),
         "target": target.name,

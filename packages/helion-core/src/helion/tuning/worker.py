@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from typing import Any
 
 from helion_autotune.errors import CompileError
@@ -77,3 +78,8 @@ def _binary(compiled: Any, payload: dict[str, Any]) -> str:
 def _plain_code(assembly: str) -> str:
     code = re.split(r"^\s*\.section\s+\.debug", assembly, maxsplit=1, flags=re.MULTILINE)[0]
     return _COMMENT.sub("", _DEBUG_LINE.sub("", code))
+
+
+def loaded_modules() -> list[str]:
+    """The names of the modules that this process has imported."""
+    return sorted(sys.modules)
