@@ -27,12 +27,12 @@ def _compare_and_swap(op: ir.Atomic, pointer: str, values: list[str], where: str
     value.
     """
     expected, new = values
-    if k.kept(op.dims):
-        shape = k.kept_shape(op.dims)
+    shape = k.kept_shape(op.dims) if k.kept(op.dims) else None
+    if shape is not None:
         expected, new = (f"tl.broadcast_to({text}, {shape})" for text in (expected, new))
     if where is not None:
         expected = k.let("expected", expected)
-        inside = k.let("inside", f"tl.broadcast_to({where}, {shape})" if k.kept(op.dims) else where)
+        inside = k.let("inside", f"tl.broadcast_to({where}, {shape})" if shape is not None else where)
         pointer = k.let("pointers", f"tl.where({inside}, {pointer}, {k.tensors[op.tensor]})")
         new = k.let("wanted", f"tl.where({inside}, {new}, {expected})")
     return f"tl.atomic_cas({pointer}, {expected}, {new}, sem={op.sem!r})"

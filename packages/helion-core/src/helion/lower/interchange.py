@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
-from ..ir import Block, For, Program
+from ..ir import Block, For, Op, Program
 
 
 def chain(loop: For) -> list[For]:
@@ -50,7 +51,7 @@ def interchanged(program: Program, orders: dict[For, Sequence[int]]) -> Program:
 def _block(block: Block, orders: dict[For, Sequence[int]]) -> Block:
     if not any(op in orders for op in block.walk()):
         return block
-    ops = []
+    ops: list[Op] = []
     for op in block.ops:
         if isinstance(op, For) and op in orders:
             loops = chain(op)
@@ -59,7 +60,7 @@ def _block(block: Block, orders: dict[For, Sequence[int]]) -> Block:
             ops.append(_rebuilt(loops, ranges, innermost))
             continue
         fields = {f.name: getattr(op, f.name) for f in dataclasses.fields(op)}
-        changed = {name: _block(b, orders) for name, b in fields.items() if isinstance(b, Block)}
+        changed: dict[str, Any] = {name: _block(b, orders) for name, b in fields.items() if isinstance(b, Block)}
         ops.append(dataclasses.replace(op, **changed) if changed else op)
     return Block(block.parent, block.params, ops, block.yields)
 
