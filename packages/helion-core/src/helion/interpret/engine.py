@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from .. import exc, location
+from .. import location
 from ..frontend.engine import Body, DeviceLoop
 from ..language.loops import TileLoop
-from ..trace.places import Places
 from ..trace.callees import inline, is_inlined
+from ..trace.places import Places
 from .tiles import EagerTile, RegisteredBlock, TileSize, real_size
 
 
@@ -26,7 +26,9 @@ class StepLoop(TileLoop):
 
 
 class EagerEngine:
-    """Runs device loops as Python loops. `places` tells which of the config's `block_sizes` each place in the program uses."""
+    """Runs device loops as Python loops. `places` tells which of the config's `block_sizes` each place in the program
+    uses.
+    """
 
     def __init__(
         self, block_sizes: Sequence[int], places: Places, device: torch.device,

@@ -1,4 +1,7 @@
-"""Values that a loop or branch carries: trees of lists, tuples and dicts whose leaves are device values or Python objects."""
+"""Values that a loop or branch carries.
+
+They are trees of lists, tuples and dicts whose leaves are device values or Python objects.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ class Carried:
 
 
 def write_back(original: Any, new: Any) -> Any:
-    """`original`, a list or dict (or a tuple of them), changed to hold what `new` holds: other names for it see the change."""
+    """`original`, a list or dict (or a tuple of them), changed in place to hold what `new` holds."""
     if isinstance(original, list):
         original[:] = [write_back(a, b) for a, b in zip(original, new, strict=True)]
         return original
@@ -103,7 +106,7 @@ def same(tracer: Tracer, a: Any, b: Any) -> bool:
 def _equal(a: Any, b: Any) -> bool:
     try:
         return bool(a == b)
-    except Exception:  # noqa: BLE001 - comparing foreign objects may raise anything; then they are not equal
+    except Exception:  # comparing foreign objects may raise anything; then they are not equal
         return False
 
 

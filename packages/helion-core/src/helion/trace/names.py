@@ -87,7 +87,7 @@ def _is_user_object(value: Any) -> bool:
 
 def _filled(cell: Any) -> bool:
     try:
-        cell.cell_contents
+        _ = cell.cell_contents
     except ValueError:
         return False
     return True

@@ -66,7 +66,8 @@ _ONE_DEVICE = "drop the call: device values live where the kernel runs"
 _NO_GRADIENT = "write the backward pass as a kernel of its own and call both from a torch.autograd.Function"
 for _name, _instead in {
     "cuda": _ONE_DEVICE, "cpu": _ONE_DEVICE, "pin_memory": _ONE_DEVICE, "backward": _NO_GRADIENT,
-    "requires_grad_": _NO_GRADIENT, "register_hook": _NO_GRADIENT, "data_ptr": "pass the address of a host tensor as an argument",
+    "requires_grad_": _NO_GRADIENT, "register_hook": _NO_GRADIENT,
+    "data_ptr": "pass the address of a host tensor as an argument",
     "__array__": "use the function of torch, mostly of the same name",
 }.items():  # fmt: skip
     HANDLERS[getattr(_TENSOR, _name)] = _unavailable(_name, _instead)
@@ -101,10 +102,10 @@ def tile_arithmetic(tracer: Tracer, func: Any, args: Any) -> Tile | None:
     name = getattr(func, "__name__", str(func))
     if name in _SHIFTS and len(args) == 2:
         tile, other = (args[1], args[0]) if name == "__radd__" or not isinstance(args[0], Tile) else args
-        if isinstance(tile, Tile) and not isinstance(other, Tile):
-            if isinstance(other, (int, torch.SymInt)) or (isinstance(other, TileTensor) and other.dim() == 0):
-                offset = tile.offset + _SHIFTS[name] * tracer.size_of(other)
-                return Tile.make(tile.range, tile.block, tracer.env, offset)
+        scalar = isinstance(other, (int, torch.SymInt)) or (isinstance(other, TileTensor) and other.dim() == 0)
+        if isinstance(tile, Tile) and scalar and not isinstance(other, Tile):
+            offset = tile.offset + _SHIFTS[name] * tracer.size_of(other)
+            return Tile.make(tile.range, tile.block, tracer.env, offset)
     if name in _TAKES_SIZES:
         return None
     raise exc.InvalidArgument(
