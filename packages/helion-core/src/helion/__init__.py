@@ -2,7 +2,8 @@
 
     import torch, helion, helion.language as hl
 
-`helion.kernel` makes a function a kernel; `helion.Config` fixes its tuning choices; `helion.exc` is the catalogue of errors.
+`helion.kernel` makes a function a kernel; `helion.Config` fixes its tuning choices; `helion.exc` is the catalogue of
+errors.
 """
 
 from __future__ import annotations

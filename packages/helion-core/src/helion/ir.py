@@ -1,9 +1,9 @@
 """The intermediate representation: what a kernel computes, before any configuration is chosen.
 
-A `Program` holds host tensors and scalars that the device reads, block sizes, and phases (top-level tile loops). A phase is
-a `Block` of `Op`s over `Value`s; loops and branches hold blocks of their own, and outer values are visible in inner blocks.
-Sizes are Python ints or sympy expressions over block sizes, host sizes and device scalars. Everything is immutable once
-traced: what a config may change is decided later.
+A `Program` holds host tensors and scalars that the device reads, block sizes, and phases (top-level tile loops). A
+phase is a `Block` of `Op`s over `Value`s; loops and branches hold blocks of their own, and outer values are visible in
+inner blocks. Sizes are Python ints or sympy expressions over block sizes, host sizes and device scalars. Everything is
+immutable once traced: what a config may change is decided later.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ARRIVALS = "arrivals"  # the host tensor in which programs count themselves at g
 _range_ids = itertools.count()
 
 
-# --- dimensions ---------------------------------------------------------------------------------------------------------
+# --- dimensions -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -71,7 +71,7 @@ class Dim(NamedTuple):
     ranges: frozenset[Range] = frozenset()
 
 
-# --- values and operations ------------------------------------------------------------------------------------------------
+# --- values and operations --------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -182,7 +182,7 @@ class Permute(Op):
 
 @dataclass(eq=False, kw_only=True)
 class Reshape(Op):
-    """The input in another shape; at most the leading dim of a merged or split group is padded (checked when traced)."""
+    """The input in another shape; at most the leading dim of a merged or split group is padded (tracing checks it)."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -200,7 +200,7 @@ class Reduce(Op):
 
 @dataclass(eq=False, kw_only=True)
 class Dot(Op):
-    """a @ b (+ acc, the third input) over the last two dims, leading dims batched; accumulated in the result's dtype."""
+    """a @ b (+ acc, the third input) over the last two dims, the others batched; accumulated in the result's dtype."""
 
     precision: str | None
 
@@ -212,7 +212,10 @@ class Bitcast(Op):
 
 @dataclass(eq=False, kw_only=True)
 class Gather(Op):
-    """result[.., i, ..] = source[.., index[.., i, ..], ..] along `dim`; inputs are source and index, whose other dims agree."""
+    """result[.., i, ..] = source[.., index[.., i, ..], ..] along `dim`.
+
+    Inputs are source and index, whose other dims agree.
+    """
 
     dim: int
 
@@ -234,8 +237,9 @@ class Sort(Op):
 
 @dataclass(eq=False, kw_only=True)
 class Scan(Op):
-    """Running results along `dim`, which stays. `kind`: sum or prod of one input; None combines by `body`, whose params are
-    the left values, then the right ones.
+    """Running results along `dim`, which stays.
+
+    `kind`: sum or prod of one input; None combines by `body`, whose params are the left values, then the right ones.
     """
 
     dim: int
@@ -250,7 +254,10 @@ class Scan(Op):
 
 @dataclass(eq=False, kw_only=True)
 class Combine(Op):
-    """A reduction of all inputs at once over `dim` by `body` (params: left values, then right ones); `fills` are identities."""
+    """A reduction of all inputs at once over `dim` by `body`.
+
+    Params of the body: left values, then right ones; `fills` are identities.
+    """
 
     dim: int
     fills: tuple[Any, ...]
@@ -263,20 +270,23 @@ class Combine(Op):
 
 @dataclass(eq=False, kw_only=True)
 class Random(Op):
-    """`count` blocks of Philox output; inputs are a 0-d int64 seed and positions. Kinds: rand, randn, randint (32 random bits)."""
+    """`count` blocks of Philox output; inputs are a 0-d int64 seed and positions.
+
+    Kinds: rand, randn, randint (32 random bits).
+    """
 
     kind: str
 
 
 @dataclass(eq=False, kw_only=True)
 class DotScaled(Op):
-    """Block-scaled a @ b: inputs a, its scales, b, its scales (where `scaled` says so), and an optional f32 accumulator."""
+    """Block-scaled a @ b: inputs a, its scales, b, its scales (where `scaled` says so), perhaps an f32 accumulator."""
 
     formats: tuple[str, str]
     scaled: tuple[bool, bool]
 
 
-# --- memory -----------------------------------------------------------------------------------------------------------------
+# --- memory -----------------------------------------------------------------------------------------------------------
 
 
 class TileIndex(NamedTuple):
@@ -356,7 +366,7 @@ class Atomic(Access):
     sem: str
 
 
-# --- debugging and text of the user's own -----------------------------------------------------------------------------------------
+# --- debugging and text of the user's own -----------------------------------------------------------------------------
 
 
 @dataclass(eq=False, kw_only=True)
@@ -400,7 +410,10 @@ class InlineTriton(Op):
 
 @dataclass(eq=False, kw_only=True)
 class CallTriton(Op):
-    """A call of a Triton function; `args` are its arguments with `Slot(k)` for input k, `helpers` its source and what it needs."""
+    """A call of a Triton function.
+
+    `args` are its arguments with `Slot(k)` for input k, `helpers` its source and what it needs.
+    """
 
     effect: ClassVar[bool] = True
     function: str
@@ -408,7 +421,7 @@ class CallTriton(Op):
     helpers: tuple[tuple[str, str], ...]
 
 
-# --- control flow -------------------------------------------------------------------------------------------------------------
+# --- control flow -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False, kw_only=True)
@@ -434,7 +447,7 @@ class For(Op):
 
 @dataclass(eq=False, kw_only=True)
 class While(Op):
-    """A loop while `condition` (a block of its own over the carried values) yields true; inputs and results as for `For`."""
+    """A loop while `condition` (its own block over the carried values) yields true; inputs and results as for `For`."""
 
     condition: Block
     body: Block
@@ -492,7 +505,7 @@ class Block:
         return any(op.effect for op in self.ops)
 
 
-# --- the program ----------------------------------------------------------------------------------------------------------------
+# --- the program ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -564,7 +577,7 @@ class Program:
         return "\n".join(_print_program(self))
 
 
-# --- printer ----------------------------------------------------------------------------------------------------------------------
+# --- printer ----------------------------------------------------------------------------------------------------------
 
 _SHORT = {
     torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16", torch.bool: "bool",
@@ -730,7 +743,7 @@ def _sweep(block: Block, live: set[int]) -> None:
     block.ops[:] = reversed(kept)
 
 
-# --- verifier ---------------------------------------------------------------------------------------------------------------------
+# --- verifier ---------------------------------------------------------------------------------------------------------
 
 
 def verify(program: Program) -> None:

@@ -75,7 +75,10 @@ def test_plain_agrees_with_compiled(name, count):
             torch.manual_seed(2)
             plain = run(module, case, configs, plain=True)
             allowed = 4 * _harness.tolerance(module, case.args, compiled)
-            assert _harness.difference(plain, tree_map_only(torch.Tensor, lambda t: t, compiled)) <= allowed, (case.name, configs)
+            assert _harness.difference(plain, tree_map_only(torch.Tensor, lambda t: t, compiled)) <= allowed, (
+                case.name,
+                configs,
+            )
             compared += 1
         for kernel in _harness.kernels(module).values():
             kernel.settings = dataclasses.replace(kernel.settings, interpret=False)

@@ -12,7 +12,12 @@ _FUNCTIONS = {
     "FloorDiv": "({0} // {1})", "PythonMod": "({0} % {1})", "Mod": "({0} % {1})", "CleanDiv": "({0} // {1})",
     "IntTrueDiv": "({0} / {1})", "FloatTrueDiv": "({0} / {1})",
 }  # fmt: skip
-_DEVICE = {"Min": "tl.minimum", "Max": "tl.maximum", "CeilDiv": "tl.cdiv({0}, {1})", "ToFloat": "tl.cast({0}, tl.float32)"}
+_DEVICE = {
+    "Min": "tl.minimum",
+    "Max": "tl.maximum",
+    "CeilDiv": "tl.cdiv({0}, {1})",
+    "ToFloat": "tl.cast({0}, tl.float32)",
+}
 _HOST = {"Min": "min", "Max": "max", "CeilDiv": "-(-{0} // {1})", "ToFloat": "float({0})"}
 _RELATIONS = {"Equality": "==", "Unequality": "!=", "StrictLessThan": "<", "LessThan": "<=",
               "StrictGreaterThan": ">", "GreaterThan": ">="}  # fmt: skip

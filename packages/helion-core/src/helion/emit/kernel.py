@@ -27,8 +27,8 @@ from .ranges import LoopOptions
 
 # Kinds of operations whose emitters work on squeezed values: text in which dims of one lane are left out.
 SQUEEZED = frozenset({
-    ir.Scalar, ir.Full, ir.Indices, ir.Iota, ir.Pointwise, ir.Cast, ir.Permute, ir.Reshape, ir.Expand, ir.Reduce, ir.Dot,
-    ir.Load, ir.Store, ir.Atomic, ir.For, ir.While, ir.If, Accumulate, FoldPosition, Coordinate,
+    ir.Scalar, ir.Full, ir.Indices, ir.Iota, ir.Pointwise, ir.Cast, ir.Permute, ir.Reshape, ir.Expand, ir.Reduce,
+    ir.Dot, ir.Load, ir.Store, ir.Atomic, ir.For, ir.While, ir.If, Accumulate, FoldPosition, Coordinate,
 })  # fmt: skip
 
 
@@ -72,7 +72,8 @@ class KernelEmitter:
         self.scalars: dict[HostScalar, str] = {s: self.names.fresh(s.name) for s in program.scalars}
         self.blocks: dict[BlockSize, str] = {b: self.names.fresh(b.name) for b in program.blocks}
         self._wide = {t: _needs_int64(t) for t in program.tensors}
-        for view in {op.tensor for op in program.ops() if isinstance(op, ir.Access) and isinstance(op.tensor, FlatView)}:
+        accessed = {op.tensor for op in program.ops() if isinstance(op, ir.Access)}
+        for view in [tensor for tensor in accessed if isinstance(tensor, FlatView)]:
             assert view.origin is not None
             self.tensors[view], self._wide[view] = self.tensors[view.origin], self._wide[view.origin]
         self.descriptors: dict[Descriptor, str] = {}

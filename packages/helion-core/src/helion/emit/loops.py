@@ -90,7 +90,11 @@ def _partly_replaced(op: ir.For, k: KernelEmitter) -> dict[int, int]:
     found = {}
     for slot, (param, value) in enumerate(zip(op.body.params, op.body.yields, strict=True)):
         for at, (old, new) in enumerate(zip(param.dims, value.dims, strict=True)):
-            if op.range in new.ranges - old.ranges and k.layout.needs_mask(op.range) and not _adds_zero(op, slot, at, k):
+            if (
+                op.range in new.ranges - old.ranges
+                and k.layout.needs_mask(op.range)
+                and not _adds_zero(op, slot, at, k)
+            ):
                 found[slot] = at
     return found
 
@@ -99,7 +103,11 @@ def _adds_zero(op: ir.For, slot: int, dim: int, k: KernelEmitter) -> bool:
     """Whether the carried value grows by something that is 0 beyond the end of the tile."""
     param, value = op.body.params[slot], op.body.yields[slot]
     (source,) = [o for o in op.body.ops if value in o.results] or [None]
-    if not isinstance(source, ir.Pointwise) or source.target is not torch.ops.aten.add.Tensor or param not in source.inputs:
+    if (
+        not isinstance(source, ir.Pointwise)
+        or source.target is not torch.ops.aten.add.Tensor
+        or param not in source.inputs
+    ):
         return False
     others = [v for v in source.inputs if v is not param]
     at = [dim - (len(value.dims) - len(v.dims)) for v in others]
@@ -115,7 +123,11 @@ def _write_yields_in_place(body: Block, names: list[str], k: KernelEmitter, but:
         at = definitions.get(value)
         if slot in but:
             continue
-        if at is None or isinstance(body.ops[at], (ir.For, ir.While, ir.If)) or value in body.yields[:slot] + body.yields[slot + 1 :]:
+        if (
+            at is None
+            or isinstance(body.ops[at], (ir.For, ir.While, ir.If))
+            or value in body.yields[:slot] + body.yields[slot + 1 :]
+        ):
             continue
         old = _views_of(param, body)
         if old.isdisjoint(body.yields) and not any(_reads(op, old) for op in body.ops[at + 1 :]):
@@ -137,7 +149,9 @@ def _reads(op: ir.Op, values: set[ir.Value]) -> bool:
     )
 
 
-def _hand_over(body: Block, names: list[str], k: KernelEmitter, masks: Mapping[int, str | None] = MappingProxyType({})) -> None:
+def _hand_over(
+    body: Block, names: list[str], k: KernelEmitter, masks: Mapping[int, str | None] = MappingProxyType({})
+) -> None:
     """Assigns the values for the next iteration, all at once where one of them is still needed for another.
 
     `masks`: slots of which only some lanes are replaced.

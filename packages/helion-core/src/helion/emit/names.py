@@ -6,7 +6,9 @@ import builtins
 import keyword
 import re
 
-RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "tl", "triton", "torch", "libdevice", "self"})
+RESERVED = frozenset(
+    {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "tl", "triton", "torch", "libdevice", "self"}
+)
 
 
 class Names:

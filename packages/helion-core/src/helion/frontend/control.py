@@ -225,7 +225,7 @@ def assert_(condition: Any, message: Thunk | None) -> None:
 
 
 def outer_store(target: Any, name: str) -> None:
-    """Before a store to an attribute, or to a list or dict, of what lies outside the kernel: device code may not change it."""
+    """Before a store to an attribute, list or dict of what lies outside the kernel: device code may not change it."""
     engine = _engine.current()
     if engine is not None and engine.in_device and (target is None or isinstance(target, (list, dict))):
         raise exc.ReadOnlyCapture(name=name)

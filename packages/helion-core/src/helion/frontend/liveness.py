@@ -35,7 +35,9 @@ def binds(nodes: Iterable[ast.AST]) -> Names:
     return frozenset(found)
 
 
-_MUTATORS = frozenset({"append", "extend", "insert", "pop", "remove", "clear", "update", "setdefault", "reverse", "sort"})
+_MUTATORS = frozenset(
+    {"append", "extend", "insert", "pop", "remove", "clear", "update", "setdefault", "reverse", "sort"}
+)
 
 
 def _mutated_container(node: ast.AST) -> str | None:

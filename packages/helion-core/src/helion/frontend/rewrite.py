@@ -1,8 +1,9 @@
 """Rewrites the control flow of a function into calls of `control`; all other statements stay as they are.
 
-`for T in I: B` becomes a nested function of the carried variables and `(carried) = rt.for_(I, body, names, thunks, loop)`;
-`while` and `if` likewise. A loop with `break` or `return`, and an `if` with any jump, stays a Python statement: its
-condition or iterable goes through a check that refuses device values. Line and column numbers are kept.
+`for T in I: B` becomes a nested function of the carried variables and
+`(carried) = rt.for_(I, body, names, thunks, loop)`; `while` and `if` likewise. A loop with `break` or `return`, and an
+`if` with any jump, stays a Python statement: its condition or iterable goes through a check that refuses device values.
+Line and column numbers are kept.
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ class _Rewriter(ast.NodeTransformer):
         return [*stores, node] if stores else node
 
     def _outer_stores(self, target: ast.expr) -> list[ast.stmt]:
-        """Checks that stand before a store to `target`, where it reaches a global or a variable of an outer function."""
+        """Checks that stand before a store to `target`, where it reaches a global or an outer function's variable."""
         found: list[ast.stmt] = []
         for node in ast.walk(target):
             if not isinstance(node, (ast.Attribute, ast.Subscript)) or not isinstance(node.ctx, ast.Store):
@@ -272,7 +273,9 @@ class _Rewriter(ast.NodeTransformer):
         test, span = self.visit(node.test), node.test
         jumps = _own_jumps([*node.body, *node.orelse])
         if jumps:
-            word = next(w for k, w in ((ast.Return, "return"), (ast.Break, "break"), (ast.Continue, "continue")) if k in jumps)
+            word = next(
+                w for k, w in ((ast.Return, "return"), (ast.Break, "break"), (ast.Continue, "continue")) if k in jumps
+            )
             node.test = _at(_call("plain_test", test, ast.Constant(word)), node, span)  # type: ignore[assignment]
             node.body, node.orelse = self.block(node.body), self.block(node.orelse)
             return node

@@ -54,7 +54,9 @@ def function_source(function: FunctionType) -> FunctionSource:
     body = tree.body[0].body if nested else tree.body  # type: ignore[attr-defined]
     node = body[0]
     if isinstance(node, ast.AsyncFunctionDef):
-        where = from_bytes(function.__code__.co_filename, start + node.lineno - (2 if nested else 1), node.col_offset, -1)
+        where = from_bytes(
+            function.__code__.co_filename, start + node.lineno - (2 if nested else 1), node.col_offset, -1
+        )
         raise exc.UnsupportedSyntax(what="`async def`", instead="write a plain `def`", location=where)
     if not isinstance(node, ast.FunctionDef):
         raise exc.SourceUnavailable(name=name, reason="its source is not a `def` statement")

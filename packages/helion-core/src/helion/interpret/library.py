@@ -197,7 +197,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "associative_scan": _scan, "cumsum": _cumulative(torch.cumsum), "cumprod": _cumulative(torch.cumprod),
     "join": _join, "split": _split, "subscript": lambda engine, x, index: x[_index(index)], "arange": _arange,
     "rand": _rand, "randint": _randint, "rand4x": _rand4x, "device_print": _print,
-    **{name: _refuse(name) for name in ("stacktensor_like", "inline_asm_elementwise", "inline_triton", "triton_kernel")},
+    **{name: _refuse(name)
+       for name in ("stacktensor_like", "inline_asm_elementwise", "inline_triton", "triton_kernel")},
     **{f"tile_{name}": lambda engine, tile, name=name: getattr(tile, name)
        for name in ("index", "begin", "end", "block_size", "id", "count")},
 }  # fmt: skip

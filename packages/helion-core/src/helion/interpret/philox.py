@@ -1,4 +1,7 @@
-"""Random numbers as the compiled kernel draws them: Philox 4x32 with 10 rounds (Salmon et al., SC 2011), in torch integers."""
+"""Random numbers as the compiled kernel draws them, in torch integers.
+
+Philox 4x32 with 10 rounds (Salmon et al., SC 2011).
+"""
 
 from __future__ import annotations
 

@@ -14,10 +14,11 @@ from ..trace.places import Places
 from .engine import EagerEngine
 
 
-def eager_callable(
-    function: FunctionType, config: Config, places: Places, device: torch.device
-) -> Callable[..., Any]:
-    """A function that runs the rewritten `function` tile by tile under `config`; rows of different lengths one by one."""
+def eager_callable(function: FunctionType, config: Config, places: Places, device: torch.device) -> Callable[..., Any]:
+    """A function that runs the rewritten `function` tile by tile under `config`.
+
+    Rows of different lengths run one by one.
+    """
     sizes = [1 if k in places.rows else size for k, size in enumerate(config.get("block_sizes", ()))]
 
     def run(*args: Any) -> Any:

@@ -19,7 +19,8 @@ class EagerTile(torch.Tensor):
 
     @staticmethod
     def make(start: int, first: int, limit: int, width: int, shift: int = 0) -> EagerTile:
-        result: EagerTile = torch.Tensor._make_wrapper_subclass(EagerTile, [], dtype=torch.int64, device=torch.device("cpu"))
+        device = torch.device("cpu")
+        result: EagerTile = torch.Tensor._make_wrapper_subclass(EagerTile, [], dtype=torch.int64, device=device)
         result.start, result.stop, result.first, result.limit = start, min(start + width, limit), first, limit
         result.width, result.shift = width, shift
         return result
@@ -77,7 +78,7 @@ class RegisteredBlock:
 
 
 class TileSize(int):
-    """The block size of a tile, or a multiple of it: a plain int in arithmetic, but as a size the tile's real length."""
+    """The block size of a tile, or a multiple of it: a plain int in arithmetic, as a size the tile's real length."""
 
     owner: EagerTile | RegisteredBlock
     factor: int

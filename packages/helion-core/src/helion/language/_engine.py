@@ -7,8 +7,8 @@ from typing import Any
 from .. import exc
 from ..frontend import engine
 
-
-_ON_THE_HOST = frozenset({"hl.zeros", "hl.full", "hl.arange", "hl.cumsum", "hl.cumprod"})  # torch has them by the same name
+# torch has these by the same name.
+_ON_THE_HOST = frozenset({"hl.zeros", "hl.full", "hl.arange", "hl.cumsum", "hl.cumprod"})
 
 
 def require(name: str) -> Any:

@@ -18,5 +18,5 @@ class constexpr:
 
 
 def specialize(value: Any) -> Any:
-    """Bakes a size or stride (or a list of them) into the compiled code and returns it as plain ints. Host code only."""
+    """Bakes a size or stride (or a list of them) into the compiled code; returns it as plain ints. Host code only."""
     return require("hl.specialize").specialize(value)

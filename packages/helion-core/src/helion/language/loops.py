@@ -42,8 +42,8 @@ def _lists(function: str, begin_or_end: Any, end: Any, block_size: Any) -> TileL
 def tile(begin_or_end: Any, end: Any = None, block_size: Any = None) -> Iterator[Any]:
     """Splits `[begin, end)` (or `[0, end)`) into tiles, to be iterated by a `for` statement.
 
-    The outermost loop becomes the grid of the kernel, a nested one a loop in it. A list of bounds gives a tuple of tiles,
-    a one-element list one tile. Bounds: ints, size expressions, or scalars on the device (nested loops only).
+    The outermost loop becomes the grid of the kernel, a nested one a loop in it. A list of bounds gives a tuple of
+    tiles, a one-element list one tile. Bounds: ints, size expressions, or scalars on the device (nested loops only).
     `block_size`: None (tuned), an int (fixed), a registered block size, or a list of these.
     """
     engine = require("hl.tile")
@@ -68,8 +68,8 @@ def static_range(*bounds: Any) -> range:
 def jagged_tile(lengths: Any) -> Iterator[Any]:
     """Tiles from 0 to the longest of `lengths`, a 1-D device vector of ints; every lane is masked by its own length.
 
-    What is loaded with such a tile and the tile that `lengths` was loaded with is 0 beyond each row's length, and reductions
-    over the tile see only what lies inside.
+    What is loaded with such a tile and the tile that `lengths` was loaded with is 0 beyond each row's length, and
+    reductions over the tile see only what lies inside.
     """
     return require("hl.jagged_tile").jagged_loop(lengths)  # type: ignore[no-any-return]
 

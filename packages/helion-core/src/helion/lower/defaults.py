@@ -73,8 +73,9 @@ class Tile:
 # Largest first: a tile is taken if it leaves at least three quarters of the multiprocessors with work.
 MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
     "sm_90": (
-        Tile(128, 256, 128, 8, 3, 16, DESCRIPTOR, "two warp groups of wgmma 64x256, three stages of 48 KiB and room for the "
-             "epilogue of the tile before; measured on an H100: 0.99 of cuBLAS, 0.96 where each program does one tile",
+        Tile(128, 256, 128, 8, 3, 16, DESCRIPTOR,
+             "two warp groups of wgmma 64x256, three stages of 48 KiB and room for the epilogue of the tile before; "
+             "measured on an H100: 0.99 of cuBLAS, 0.96 where each program does one tile",
              PERSISTENT),
         Tile(128, 128, 128, 8, 4, 8, DESCRIPTOR, "half the tile where the large one leaves multiprocessors idle"),
         Tile(64, 128, 128, 4, 5, 8, DESCRIPTOR, "one warp group, more programs"),
@@ -176,8 +177,13 @@ ROW_RULES = (
     RowRule(8192, 8, None, "32 elements a thread"),
     RowRule(16384, 16, None, "32 elements a thread"),
     RowRule(32768, 32, None, "32 elements a thread; a row still fits the registers of one multiprocessor"),
-    RowRule(2**62, 32, 32768, "more than the registers hold: the row is read again, from the L2 cache; longer steps keep more "
-            "bytes in flight (H100, rows of 65536: 2715 GB/s, in steps of 8192 1926, at once 2077)"),
+    RowRule(
+        2**62,
+        32,
+        32768,
+        "more than the registers hold: the row is read again, from the L2 cache; longer steps keep more "
+        "bytes in flight (H100, rows of 65536: 2715 GB/s, in steps of 8192 1926, at once 2077)",
+    ),
 )
 ROW_TILE = 2048  # lanes of one program where rows are short
 

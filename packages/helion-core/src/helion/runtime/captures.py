@@ -1,6 +1,7 @@
 """What a kernel reads besides its arguments, and attributes of objects among them, as part of the specialisation key.
 
-Plain numbers and strings are baked into the generated code, so their values count; of tensors dtype, sizes and strides do.
+Plain numbers and strings are baked into the generated code, so their values count; of tensors dtype, sizes and strides
+do.
 """
 
 from __future__ import annotations

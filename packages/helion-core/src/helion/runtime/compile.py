@@ -1,4 +1,4 @@
-"""Compiles generated kernels for a named target, with or without that GPU, and reports what the compiler made of them."""
+"""Compiles generated kernels for a named target, with or without that GPU; reports what the compiler made of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class CompileFacts:
-    """What is known of a compiled kernel. Registers per thread, spills and shared memory in bytes, code size in bytes."""
+    """What is known of a compiled kernel: registers per thread; spills, shared memory and code size in bytes."""
 
     target: str
     registers: int
@@ -53,8 +53,8 @@ def compile_kernel(
 ) -> Any:  # fmt: skip
     """Triton's compiled kernel for `target`.
 
-    `signature`: Triton types of the parameters in order, such as `*bf16` or `i32`; `aligned`: which pointers are multiples
-    of 16 bytes (default: all). Raises what Triton raises.
+    `signature`: Triton types of the parameters in order, such as `*bf16` or `i32`; `aligned`: which pointers are
+    multiples of 16 bytes (default: all). Raises what Triton raises.
     """
     import triton
     from triton.compiler import ASTSource

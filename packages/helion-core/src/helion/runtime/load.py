@@ -8,7 +8,7 @@ from typing import Any
 
 
 def load_kernel(text: str, name: str) -> Any:
-    """Executes module text and returns its jitted function `name`; tracebacks and Triton find the text by `linecache`."""
+    """Executes module text; returns its jitted function `name`. Tracebacks and Triton find the text by `linecache`."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     filename = f"<helion {name} {digest}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)

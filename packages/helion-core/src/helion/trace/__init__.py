@@ -1,5 +1,5 @@
 """From a rewritten function and example arguments to a `Program`.
 
-Enters: the function and its arguments. The function runs once: host statements on fake tensors, tile loops on `TileTensor`s
-whose operations are recorded. Leaves: an immutable `ir.Program` and what the wrapper needs to launch it.
+Enters: the function and its arguments. The function runs once: host statements on fake tensors, tile loops on
+`TileTensor`s whose operations are recorded. Leaves: an immutable `ir.Program` and what the wrapper needs to launch it.
 """

@@ -47,7 +47,8 @@ def branch(
     for block, leaves in zip(blocks, (left, right), strict=True):
         block.yields = [tracer.value(leaves[k]) for k in merged]
     op = ir.If(then=blocks[0], orelse=blocks[1], inputs=(condition,))
-    op.results = tuple(_joined(a, b, shape.owners[k]) for k, a, b in zip(merged, blocks[0].yields, blocks[1].yields, strict=True))
+    sides = zip(merged, blocks[0].yields, blocks[1].yields, strict=True)
+    op.results = tuple(_joined(a, b, shape.owners[k]) for k, a, b in sides)
     tracer.record(op)
     for k, result in zip(merged, op.results, strict=True):
         results[k] = tracer.wrap(result)
@@ -58,9 +59,7 @@ def branch(
     ]
 
 
-def _trace(
-    tracer: Tracer, block: Block, body: Body, carried: Carried
-) -> tuple[Sequence[Any], list[bool]]:
+def _trace(tracer: Tracer, block: Block, body: Body, carried: Carried) -> tuple[Sequence[Any], list[bool]]:
     """One side: what its variables hold at its end, and which of them are still the same object.
 
     Device values are wrapped anew and containers copied, so that in-place changes stay on that side.

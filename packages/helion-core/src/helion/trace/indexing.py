@@ -254,7 +254,9 @@ def _mask_slot(tracer: Tracer, mask: Any, dims: Sequence[Dim], inputs: list[Valu
         return None
     if not isinstance(mask, TileTensor):
         if not isinstance(mask, (bool, int)) and not is_symbolic(mask):
-            raise exc.InvalidArgument(what=f"{tracer.describe(mask)} as a mask", instead="give a bool value of the device")
+            raise exc.InvalidArgument(
+                what=f"{tracer.describe(mask)} as a mask", instead="give a bool value of the device"
+            )
         mask = tracer.scalar(mask, torch.bool) if is_symbolic(mask) else tracer.full((), bool(mask), torch.bool)
     value = tracer.value(mask if mask.dtype is torch.bool else mask != 0)
     merged = shapes.broadcast("mask", [tuple(dims), value.dims], tracer.show_size)

@@ -1,7 +1,7 @@
-"""Tiles over rows of different length: the loop runs to the longest, and every lane is masked by the length of its own row.
+"""Tiles over rows of different length: the loop runs to the longest, every lane is masked by the length of its own row.
 
-A range's own mask is one vector; here the mask depends on two dimensions, so it is made of ordinary operations: loads and stores
-get it as an extra mask, reductions over the jagged dimension see the identity where it is false.
+A range's own mask is one vector; here the mask depends on two dimensions, so it is made of ordinary operations: loads
+and stores get it as an extra mask, reductions over the jagged dimension see the identity where it is false.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class JaggedLoop(TileLoop):
 
 
 def jagged_loop(tracer: Tracer, lengths: Any) -> JaggedLoop:
-    """The loop for `hl.jagged_tile(lengths)`. Raises `InvalidArgument` unless `lengths` is a 1-D integer device value."""
+    """The loop for `hl.jagged_tile(lengths)`. Raises `InvalidArgument` unless that is a 1-D integer device value."""
     valid = isinstance(lengths, TileTensor) and lengths.dim() == 1 and not lengths.dtype.is_floating_point
     if not valid or lengths.dtype is torch.bool:
         raise exc.InvalidArgument(

@@ -1,7 +1,7 @@
 """Device loops: one `ir.For` per dimension of a tile loop, and `ir.While`.
 
-The body is traced with parameters for what it carries. Where the trace shows that a Python number changes, or that a carried value
-runs over more ranges than it started with, it is discarded and made again with that known.
+The body is traced with parameters for what it carries. Where the trace shows that a Python number changes, or that a
+carried value runs over more ranges than it started with, it is discarded and made again with that known.
 """
 
 from __future__ import annotations
@@ -133,9 +133,7 @@ class _Attempt:
             self.tracer.block = self.outer
         return block
 
-    def trace_body(
-        self, run: Callable[[Sequence[Any]], Sequence[Any]], where: location.Location | None
-    ) -> list[Any]:
+    def trace_body(self, run: Callable[[Sequence[Any]], Sequence[Any]], where: location.Location | None) -> list[Any]:
         """Runs the body; returns the leaves it leaves behind, cast to what their slots carry."""
         self.params = self._parameters(self.body)
         try:

@@ -80,7 +80,9 @@ class FunctionMode(TorchFunctionMode):
 def _metadata(func: Any, args: Any, kwargs: Any) -> Any:
     if func is _TENSOR.stride and isinstance(args[0], TileTensor):
         raise exc.UnsupportedOperation(
-            op="`.stride()` of a device value", reason="", instead="take the strides of the host tensor that it was loaded from"
+            op="`.stride()` of a device value",
+            reason="",
+            instead="take the strides of the host tensor that it was loaded from",
         )
     try:
         return func(*args, **kwargs)
@@ -106,8 +108,10 @@ class DispatchMode(TorchDispatchMode):
             return indexing.host_operator(tracer, func, args, kwargs)
         if on_host:
             args, kwargs = tree_map_only(
-                _TENSOR, lambda t: t if isinstance(t, TileTensor) else indexing.load_scalar(tracer, t, func), (args, kwargs)
-            )  # fmt: skip
+                _TENSOR,
+                lambda t: t if isinstance(t, TileTensor) else indexing.load_scalar(tracer, t, func),
+                (args, kwargs),
+            )
         with self:  # handlers and decompositions are themselves made of torch operators
             result = dispatch.run(tracer, func, args, kwargs)
         if func.is_view:

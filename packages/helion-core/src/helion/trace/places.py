@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 class Places:
     """Decisions by place (`location.site()`), in the order in which they were made there.
 
-    `blocks`: block size numbers that a loop got. `products`: whether index vectors of one subscript form a product (else they
-    broadcast). `rows`: block sizes of tiles whose rows have different lengths.
+    `blocks`: block size numbers that a loop got. `products`: whether index vectors of one subscript form a product
+    (else they broadcast). `rows`: block sizes of tiles whose rows have different lengths.
     """
 
     blocks: dict[Hashable, list[int]] = field(default_factory=dict)

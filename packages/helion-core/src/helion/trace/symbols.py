@@ -1,4 +1,4 @@
-"""Symbols for what is unknown while tracing: block sizes, tile offsets, device scalars, host sizes of dynamic kernels."""
+"""Symbols for what tracing does not know: block sizes, tile offsets, device scalars, host sizes of dynamic kernels."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from .. import exc, location
 from ..ir import Size
 
 # Distinct primes make accidental equalities false; the power of two makes questions of divisibility true.
-_PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061, 1063, 1069, 1087, 1091, 1093, 1097, 1103, 1109,
-           1117, 1123, 1129, 1151, 1153, 1163, 1171, 1181, 1187, 1193, 1201, 1213, 1217, 1223, 1229, 1231, 1237)  # fmt: skip
+_PRIMES = (
+    1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061, 1063, 1069, 1087, 1091, 1093, 1097, 1103, 1109,
+    1117, 1123, 1129, 1151, 1153, 1163, 1171, 1181, 1187, 1193, 1201, 1213, 1217, 1223, 1229, 1231, 1237,
+)  # fmt: skip
 _HINT_FACTOR = 1024
 
 

@@ -46,8 +46,9 @@ def trace(
     function: FunctionType, name: str, args: Sequence[Any], settings: Settings, constants: set[str],
     tunables: Mapping[str, Any] | None = None,
 ) -> Traced:  # fmt: skip
-    """Runs the rewritten `function` on stand-ins for `args`. `constants` names parameters that are baked in; `tunables` are
-    values of the user's own choices.
+    """Runs the rewritten `function` on stand-ins for `args`.
+
+    `constants` names parameters that are baked in; `tunables` are values of the user's own choices.
 
     Raises errors of the catalogue, placed at the user's line; exceptions of the user's own code pass through.
     """
@@ -56,9 +57,7 @@ def trace(
     parameters = list(inspect.signature(function).parameters)
     symbols: dict[sympy.Symbol, str] = {}
     with tracer.fake_mode:
-        stand_ins = [
-            _stand_in(tracer, p, a, p in constants, symbols) for p, a in zip(parameters, args, strict=True)
-        ]
+        stand_ins = [_stand_in(tracer, p, a, p in constants, symbols) for p, a in zip(parameters, args, strict=True)]
     try:
         with engine.activate(tracer), tracer.running():
             function(*stand_ins)

@@ -24,7 +24,6 @@ from .places import Places
 from .symbols import KernelShapeEnv, expr_of, is_symbolic
 from .values import Tile, TileTensor
 
-
 _INSTEAD = {
     "and": "combine element by element with `&`, each side in parentheses: (a > 0) & (b > 0)",
     "or": "combine element by element with `|`, each side in parentheses: (a > 0) | (b > 0)",
@@ -39,7 +38,9 @@ class GridLoop(TileLoop):
     steps: list[Any]
 
 
-_NO_COMPLEX = "compute on real and imaginary parts: torch.view_as_real(x) on the host gives them as a last dimension of 2"
+_NO_COMPLEX = (
+    "compute on real and imaginary parts: torch.view_as_real(x) on the host gives them as a last dimension of 2"
+)
 _SYMBOL = re.compile(r"\b(?:s|u|zf|zuf)\d+\b")  # how torch calls its symbols
 
 
@@ -121,13 +122,15 @@ class Tracer:
     def value(self, tensor: Any) -> Value:
         """The value behind a device tensor."""
         if not isinstance(tensor, TileTensor):
-            raise exc.InvalidArgument(what=self.describe(tensor), instead="give a device value, such as a tile of a tensor")
+            raise exc.InvalidArgument(
+                what=self.describe(tensor), instead="give a device value, such as a tile of a tensor"
+            )
         if tensor.poisoned:
             raise exc.MutatedAlias(location=location.here())
         return tensor.value  # type: ignore[no-any-return]
 
     def poison(self, tensor: Any) -> None:
-        """After an in-place update under another name, `tensor` no longer holds what eager would; its use is an error."""
+        """After an in-place update under another name, `tensor` does not hold what eager would; its use is an error."""
         tensor.poisoned = True
 
     def scalar(self, number: Any, dtype: torch.dtype | None = None) -> TileTensor:
@@ -141,7 +144,11 @@ class Tracer:
             dtype = torch.float32 if isinstance(number, (float, torch.SymFloat)) else torch.int64
             if isinstance(number, (bool, torch.SymBool)):
                 dtype = torch.bool
-            elif dtype is torch.int64 and isinstance(expr, sympy.Expr) and expr.free_symbols.isdisjoint(self.host_scalars):
+            elif (
+                dtype is torch.int64
+                and isinstance(expr, sympy.Expr)
+                and expr.free_symbols.isdisjoint(self.host_scalars)
+            ):
                 dtype = torch.int32  # offsets and sizes of tiles; a number of the caller's may be larger
         return self.emit(ir.Scalar(expr=expr), (), dtype)
 
@@ -171,10 +178,10 @@ class Tracer:
         if isinstance(number, torch.SymInt) or (isinstance(number, int) and not isinstance(number, bool)):
             return expr_of(number)
         host = isinstance(number, torch.Tensor)
-        raise exc.InvalidArgument(
-            what=f"{self.describe(number)} as a size or bound",
-            instead="give one of its sizes, such as x.size(0)" if host else "give an int, a size or a scalar on the device",
+        instead = (
+            "give one of its sizes, such as x.size(0)" if host else "give an int, a size or a scalar on the device"
         )
+        raise exc.InvalidArgument(what=f"{self.describe(number)} as a size or bound", instead=instead)
 
     def full_range(self, size: Size) -> Range:
         """The range of a dimension that is taken in full; dims of equal size share it."""
@@ -191,7 +198,7 @@ class Tracer:
         return Dim(size, frozenset({self.full_range(size)}))
 
     def need_lanes(self, size: Size, lanes: int) -> None:
-        """Makes a dimension at least `lanes` wide on the device: a block size by its minimum, a fixed one by padding."""
+        """Makes a dimension at least `lanes` wide on the device: a block size by its minimum, others by padding."""
         if isinstance(size, int):
             if size < lanes:
                 self.min_lanes[size] = max(lanes, self.min_lanes.get(size, 0))
@@ -280,7 +287,7 @@ class Tracer:
         return self.env.sym(block.symbol)  # type: ignore[return-value]
 
     def _replace_call(self, name: str, block: int | ir.Baked | None) -> None:
-        """Notes a call that only matters while tracing: the wrapper writes a block size (or the argument) in its place."""
+        """Notes a call that matters only in tracing: the wrapper writes a block size (or the argument) in its place."""
         if not self.in_device:
             self.replacements.setdefault((location.line_here()[1], name), []).append(block)
 
@@ -303,7 +310,7 @@ class Tracer:
         return value
 
     def constant(self, value: Any, name: str) -> int:
-        """`value` as a Python int; a host size gets a guard. Raises `DeviceValueAsPython` for what only the device knows."""
+        """`value` as a Python int; a host size gets a guard. Raises `DeviceValueAsPython` for a value of the device."""
         if self.is_device_value(value):
             raise exc.DeviceValueAsPython(
                 wanted="int", how=f"by {name}", location=location.here(),
@@ -412,7 +419,8 @@ class Tracer:
                 count = len(loop.ends)
                 raise exc.InvalidArgument(
                     what=f"unpacking {count} {'tile' if count == 1 else 'tiles'} into {len(targets)} names",
-                    instead=f"{loop.function}([a, b, ...]) gives one tile per bound: give {len(targets)} bounds, or name {count}",
+                    instead=f"{loop.function}([a, b, ...]) gives one tile per bound: "
+                    f"give {len(targets)} bounds, or name {count}",
                 )
             targets = [f"{targets[0] if targets else 'tile'}_{k}" for k in range(len(loop.ends))]
         for block, name in zip(loop.blocks, targets, strict=True):
@@ -461,7 +469,8 @@ class Tracer:
         """A later tile loop may not read what an earlier one wrote: their programs run at the same time."""
         *earlier, last = self.phases
         together = [phase for phase in earlier if phase.stage == last.stage]
-        written = {op.tensor.source for phase in together for op in phase.body.walk() if isinstance(op, ir.Access) and op.effect}
+        accesses = [op for phase in together for op in phase.body.walk() if isinstance(op, ir.Access)]
+        written = {op.tensor.source for op in accesses if op.effect}
         for op in last.body.walk():
             reads = isinstance(op, ir.Access) and not isinstance(op, ir.Store)
             if reads and op.tensor.source in written:
@@ -533,7 +542,9 @@ class Tracer:
 
     def _check_fill(self, fill: Any, dtype: Any) -> None:
         if dtype is not None and not isinstance(dtype, torch.dtype):
-            raise exc.DtypeMismatch(op="dtype", problem=f"{dtype!r} is not a dtype", instead="give one, such as torch.float32")
+            raise exc.DtypeMismatch(
+                op="dtype", problem=f"{dtype!r} is not a dtype", instead="give one, such as torch.float32"
+            )
         if isinstance(fill, complex):
             raise exc.DtypeMismatch(op="fill", problem=f"{fill} is complex", instead=_NO_COMPLEX)
         if not isinstance(fill, (int, float, TileTensor)) and not is_symbolic(fill):
@@ -578,7 +589,13 @@ class Tracer:
         if not self.phases:
             raise exc.NoDeviceLoop(name=self.name, location=self.defined)
         result = Program(
-            self.name, self.phases, self._used_tensors(), self._used_scalars(), self.blocks, dict(self.symbols), self.min_lanes
+            self.name,
+            self.phases,
+            self._used_tensors(),
+            self._used_scalars(),
+            self.blocks,
+            dict(self.symbols),
+            self.min_lanes,
         )
         fuse_accumulators(result)
         result.tunables.update(self.tunables)
@@ -592,4 +609,3 @@ class Tracer:
         with ExitStack() as stack:
             stack.enter_context(self.fake_mode)
             yield
-

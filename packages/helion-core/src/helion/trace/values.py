@@ -62,7 +62,7 @@ class TileTensor(_Tensor):
 
 
 class Tile(_Tensor):
-    """The current tile of a loop. In a subscript it stands for its indices, where a size is expected for its block size.
+    """The current tile of a loop. In a subscript it stands for its indices, in place of a size for its block size.
 
     `tile.index` is the vector of indices, `begin`, `end` (clamped), `block_size`, `id` and `count` are integers.
     `tile + k` is the same tile shifted by k elements.
@@ -86,7 +86,8 @@ class Tile(_Tensor):
     def __iter__(self) -> NoReturn:  # type: ignore[override]
         raise exc.DeviceValueAsPython(
             wanted="iterable", how="a tile is iterated or unpacked",
-            instead="loop over its indices with `for i in hl.grid(tile.begin, tile.end):`, or take them as a vector, tile.index",
+            instead="loop over its indices with `for i in hl.grid(tile.begin, tile.end):`, or take them as a vector, "
+            "tile.index",
         )  # fmt: skip
 
     @property
