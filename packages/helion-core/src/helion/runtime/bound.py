@@ -84,7 +84,10 @@ class BoundKernel:
         return device_target(self.device)
 
     def default_config(self, target: Target | None = None) -> Config:
-        """The config used when nobody tunes, made smaller until it compiles for `target` (default: that of the arguments)."""
+        """The config used when nobody tunes, made smaller until it compiles for `target`.
+
+        `target`: by default that of the arguments.
+        """
         target = target or self.target
         name = target.name if target is not None else ""
         if name not in self._defaults:
@@ -143,9 +146,10 @@ class BoundKernel:
             traced = self.retrace(dict(zip(names, values, strict=True)))
             if _outline(traced.program) != _outline(self.program):
                 raise InvalidConfig(
-                    key=", ".join(names), problem=f"{values!r} gives a kernel with other loops or accesses than the default",
+                    key=", ".join(names),
+                    problem=f"{values!r} gives a kernel with other loops or accesses than the default",
                     allowed="tunables may change values and sizes, not the structure of the kernel",
-                )  # fmt: skip
+                )
             self._variants[values] = traced
         return self._variants[values]
 
@@ -179,9 +183,7 @@ class BoundKernel:
     def _compile(self, generated: Generated, target: Target) -> Any:
         types = signature(generated)
         try:
-            return compile_kernel(
-                generated.kernel_source, generated.kernel_name, types, target, generated.options
-            )
+            return compile_kernel(generated.kernel_source, generated.kernel_name, types, target, generated.options)
         except Exception as error:
             raise compile_error(error, self.kernel.name, target.name, generated.config) from error
 

@@ -190,6 +190,7 @@ class Kernel:
         key = self.specialization_key(args)
         run = self._runs.get(key)
         if run is None:
+            self._expect_search(args)
             bound = self.bind(args)
             result = bound(*args)
             if not bound.conditional and bound.chosen is not None:
@@ -200,7 +201,17 @@ class Kernel:
     def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
         """Chooses the fastest config for `args`; `force` tunes even where configs are given or cached."""
         args = self.normalize_args(*args)
+        self._expect_search(args)
         return self.bind(args).autotune(args, force=force)
+
+    def _expect_search(self, args: Sequence[Any]) -> None:
+        """Before the first trace: the processes of a search take seconds to start, and so does tracing."""
+        if not self._bound:
+            from ..tuning.early import expect_search
+
+            device = next((t.device for a in args for t in _tensors(a) if t.is_cuda), None)
+            if device is not None:
+                expect_search(self, device)
 
     def autotune_shapes(
         self, shapes: Sequence[Sequence[Any]], key: Callable[..., Hashable] | None = None, force: bool = False
@@ -305,8 +316,8 @@ def kernel(
 ) -> Any:  # fmt: skip
     """Makes a function a kernel: `@helion.kernel`, `@helion.kernel()`, `@helion.kernel(config=...)`.
 
-    `config` is used as it is; of several `configs` the fastest is used. `key(*args)` adds to what the kernel is specialised
-    on. Other keywords are settings. Raises `InvalidConfig`, `InvalidSetting`, `InvalidKernelSignature`.
+    `config` is used as it is; of several `configs` the fastest is used. `key(*args)` adds to what the kernel is
+    specialised on. Other keywords are settings. Raises `InvalidConfig`, `InvalidSetting`, `InvalidKernelSignature`.
     """
     if config is not None and configs is not None:
         raise exc.InvalidConfig(key="configs", problem="given together with `config`", allowed="give one of the two")

@@ -53,8 +53,8 @@ def _interpreted(generated: Generated) -> Callable[..., None]:
 class GpuLauncher:
     """Launches one kernel through its compiled launcher, without Triton's own dispatch.
 
-    The binary depends on the device, on which pointers are multiples of 16 bytes, and on which integers need 64 bits; each
-    such variant is compiled once. Everything else is the same for all calls.
+    The binary depends on the device, on which pointers are multiples of 16 bytes, and on which integers need 64 bits;
+    each such variant is compiled once. Everything else is the same for all calls.
     """
 
     def __init__(self, generated: Generated) -> None:
@@ -79,7 +79,8 @@ class GpuLauncher:
             values += self._maker(args)
         key: Any = index
         if bits & 15 or self._ints:
-            key = (index, *(v & 15 == 0 for v in values[: self._tensors]), *(fits_32_bits(values[k]) for k in self._ints))
+            aligned = (v & 15 == 0 for v in values[: self._tensors])
+            key = (index, *aligned, *(fits_32_bits(values[k]) for k in self._ints))
         variant = self._variants.get(key)
         if variant is None or index != current_device():
             with torch.cuda.device(index):
@@ -115,9 +116,7 @@ class GpuLauncher:
         assert target is not None
         aligned = [p % 16 == 0 for p in pointers]
         try:
-            compiled = compile_kernel(
-                generated.kernel_source, generated.kernel_name, types, target, options, aligned
-            )
+            compiled = compile_kernel(generated.kernel_source, generated.kernel_name, types, target, options, aligned)
             run = compiled.run  # loads the binary
         except Exception as error:
             raise compile_error(error, program.name, target.name, generated.config) from error
