@@ -132,17 +132,23 @@ def run_case(name: str, effort: str, seed: int, folder: Path) -> dict[str, Any]:
     kernel = _with_settings(case.kernel, settings)
     with Processors() as processors:
         start = time.perf_counter()
+        kernel._expect_search(case.args)
+        kernel.bind(case.args)
+        traced = time.perf_counter() - start
         kernel(*case.args)
         torch.cuda.synchronize()
         seconds = time.perf_counter() - start
     bound = kernel.bind(case.args)
-    print(f"{name}: first call {seconds:.1f} s, {processors.busy():.1f} processors busy", file=sys.stderr)
+    print(
+        f"{name}: first call {seconds:.1f} s ({traced:.1f} s to trace), {processors.busy():.1f} processors busy",
+        file=sys.stderr,
+    )
     timed = _timed(case, bound)
     best = timed["found"]
     scale = 1e9 if case.unit == "TFLOP/s" else 1e6
     curve = list(_curve(folder / "log.csv"))
     return {
-        "case": name, "seed": seed, "effort": effort, "seconds": round(seconds, 2),
+        "case": name, "seed": seed, "effort": effort, "seconds": round(seconds, 2), "trace_seconds": round(traced, 2),
         "milliseconds": best, "unit": case.unit, "speed": round(case.amount / best / scale, 1),
         "peers": {peer: round(case.amount / ms / scale, 1) for peer, ms in timed.items() if peer != "found"},
         "ratio": round(timed[next(iter(case.peers))] / best, 4),

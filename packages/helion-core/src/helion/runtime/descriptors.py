@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from ..ir import Program
 from ..lower.access import Descriptor
 from .compile import signature_type
+from .descriptor import make_descriptor
 
 ALIGNMENT = 16  # bytes, of the first element
 
@@ -36,13 +35,3 @@ class Maker:
     def fits(self, args: Sequence[Any]) -> bool:
         """Whether every tensor with a descriptor starts where descriptors may."""
         return all(args[at].data_ptr() % ALIGNMENT == 0 and args[at].numel() for at, _, _ in self._made)
-
-
-def make_descriptor(cls: Any, tensor: torch.Tensor, dims: Sequence[int], block: list[int]) -> Any:
-    """A descriptor without Triton's checks, which were made when the access was found legal."""
-    result = cls.__new__(cls)
-    sizes, strides = tensor.shape, tensor.stride()
-    result.base, result.block_shape = tensor, block
-    result.shape, result.strides = [sizes[d] for d in dims], [strides[d] for d in dims]
-    result.padding, result.round_f32_to_tf32 = "zero", False
-    return result

@@ -11,11 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .effects import Effects
+if TYPE_CHECKING:
+    from .effects import Effects
 
 LARGEST_SHIPMENT = 2 << 30  # bytes of all storages together; past it, floating-point contents are drawn at random
 ALIGNMENT = 256  # bytes; what allocators give, so that a part of a storage starts as aligned as it did

@@ -24,7 +24,7 @@ from ..settings import assert_cache_hit, skip_cache
 from . import effort, plugins
 from .inline import fastest_called
 from .key import cache_key, device_name, versions
-from .measurer import GpuMeasurer, Measurer
+from .measurer import GpuMeasurer, Measurer, device_index
 from .problem import Problem
 from .search import Plan, run
 from .workers import compilers
@@ -218,13 +218,8 @@ class Tuner:
         if self._measurer is not None:
             yield self._measurer
             return
-        index = self.bound.device.index
-        if index is None:
-            import torch
-
-            index = torch.cuda.current_device()
         isolate = not problem.effects.by_address
-        measurer = GpuMeasurer(index, self.settings.autotune_accuracy_check, isolate)
+        measurer = GpuMeasurer(device_index(self.bound.device), self.settings.autotune_accuracy_check, isolate)
         try:
             yield measurer
         finally:

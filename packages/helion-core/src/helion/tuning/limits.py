@@ -1,41 +1,69 @@
-"""Rules that reject candidates before they are compiled: what certainly does not fit the target."""
+"""Rules that reject candidates before they are compiled: what certainly does not fit the target, or would only spill.
+
+Huge tiles are not merely slow: they keep a compiler busy for a minute.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..ir import Program
+from .. import ir
 from ..lower import limits
 from ..lower.layout import Layout
-from ..runtime.targets import Target
+from ..lower.space import to_config
+from ..lower.transform import transformed
+
+if TYPE_CHECKING:
+    from ..lower.spec import ConfigSpec
+    from ..runtime.targets import Target
 
 _SHARED_SLACK = 1.3  # the estimate counts buffers that Triton may not need
 _MOST_ACCUMULATOR_REGISTERS = 255  # a thread has no more, so that this many would leave none for anything else
+_MOST_LANES = 128  # of one value in one thread
+_MOST_LANES_WITH_PRODUCTS = 256  # operands of products are in shared memory
+_SHAPING = ("block_sizes", "reduction_loops", "flatten_loops", "epilogue_subtile")  # keys that change sizes of values
 
 
 class Limits:
     """Remembers verdicts by what they depend on, for searches ask of thousands of points."""
 
-    def __init__(self, program: Program, target: Target) -> None:
-        self._program, self._target = program, target
+    def __init__(self, spec: ConfigSpec, target: Target) -> None:
+        self._spec, self._target = spec, target
+        products = any(isinstance(op, (ir.Dot, ir.DotScaled)) for op in spec.program.ops())
+        self._most_lanes = _MOST_LANES_WITH_PRODUCTS if products else _MOST_LANES
+        self._lanes: dict[str, int] = {}
         self._known: dict[tuple[Any, ...], str | None] = {}
 
     def allow(self, point: Mapping[str, Any]) -> str | None:
         """Why `point` cannot work on the target, or None."""
-        rolled = any(loop is not None for loop in point.get("reduction_loops", ()))
-        sizes = tuple(point.get("block_sizes", ()))
-        key = (sizes, rolled, point["num_warps"], point["num_stages"])
+        shape = repr([point.get(name) for name in _SHAPING])
+        key = (shape, point.get("num_warps", 4), point.get("num_stages", 2))
         if key not in self._known:
-            self._known[key] = self._reason(*key)
+            self._known[key] = self._reason(point, shape, *key[1:])
         return self._known[key]
 
-    def _reason(self, sizes: tuple[int, ...], rolled: bool, warps: int, stages: int) -> str | None:
-        program, target = self._program, self._target
-        layout = Layout(program, dict(zip(program.blocks, sizes, strict=True)))
-        if not rolled and limits.largest_value(program, layout) > limits.MAX_LANES:
+    def _reason(self, point: Mapping[str, Any], shape: str, warps: int, stages: int) -> str | None:
+        if shape not in self._lanes:
+            self._lanes[shape] = self._largest_value(point)
+        lanes = self._lanes[shape]
+        if lanes > limits.MAX_LANES:
             return "a value has more lanes than Triton allows"
-        if limits.shared_bytes(program, layout, stages) > _SHARED_SLACK * target.shared_memory:
+        if lanes > self._most_lanes * warps * self._target.warp_size:
+            return "a value has more lanes than its threads have registers"
+        program = self._spec.program
+        layout = Layout(program, dict(zip(program.blocks, point.get("block_sizes", ()), strict=True)))
+        if limits.shared_bytes(program, layout, stages) > _SHARED_SLACK * self._target.shared_memory:
             return "operands in flight exceed shared memory"
-        registers = limits.accumulator_registers(program, layout, warps, target.warp_size)
+        registers = limits.accumulator_registers(program, layout, warps, self._target.warp_size)
         return "accumulators exceed the registers" if registers > _MOST_ACCUMULATOR_REGISTERS else None
+
+    def _largest_value(self, point: Mapping[str, Any]) -> int:
+        """Lanes of the largest value, with reductions rolled into loops as `point` says."""
+        config = to_config(self._spec, dict(point))
+        program, _ = transformed(self._spec.program, config)
+        sizes = dict(zip(self._spec.program.blocks, config.get("block_sizes", ()), strict=True))
+        layout = Layout(program, sizes)
+        values = {id(v): v for op in program.ops() for v in (*op.inputs, *op.results)}
+        return max((math.prod(layout.physical_shape(v)) for v in values.values()), default=1)

@@ -13,6 +13,8 @@ from helion_autotune.evaluate import Measurement, WorkerPool
 from helion_autotune.evaluate.jobs import resolve
 
 if TYPE_CHECKING:
+    import torch
+
     from helion_autotune.evaluate import Compiled
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,15 @@ class _Idle:
         except Exception:  # whatever is wrong with it, a new one will do better
             process.end()
             return
+        self._add(process)
+
+    def prepare(self, index: int) -> None:
+        with self._lock:
+            if index in self._waiting:
+                return
+        self._add(_Process(index))
+
+    def _add(self, process: _Process) -> None:
         timer = threading.Timer(IDLE_SECONDS, self._end, [process])
         timer.daemon = True
         with self._lock:
@@ -108,6 +119,18 @@ class _Idle:
 
 
 _idle = _Idle()
+
+
+def device_index(device: torch.device) -> int:
+    """The number of a CUDA device; `cuda` alone is the current one."""
+    import torch
+
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
+def prepare(device: torch.device) -> None:
+    """Starts the process that will measure on `device`, unless one is there."""
+    _idle.prepare(device_index(device))
 
 
 class GpuMeasurer:

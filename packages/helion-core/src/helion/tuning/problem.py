@@ -76,7 +76,7 @@ class Problem:
 
         plain = search_space(self.spec)
         own = {point_key(p) for p in (plain.default(), *plain.seeds)}
-        limits = Limits(self.bound.program, self.target)
+        limits = Limits(self.spec, self.target)
         space = SearchSpace(
             plain.parameters, [lambda p: point_key(p) in own or limits.allow(p)], plain.default(), plain.seeds
         )
