@@ -140,7 +140,7 @@ class _Splitter:
         self.ranges = [
             dataclasses.replace(
                 whole, name=f"{whole.name}_{k}", width=step, base=whole.base + k * step, parent=whole, part_of=whole,
-                id=next(ir._range_ids),
+                id=ir.next_range_id(),
             )
             for k in range(parts)
         ]  # fmt: skip
