@@ -154,6 +154,7 @@ def run_case(name: str, effort: str, seed: int, folder: Path) -> dict[str, Any]:
         "ratio": round(timed[next(iter(case.peers))] / best, 4),
         "processors": round(processors.busy(), 2), "config": bound.config.to_dict(),
         "candidates": _counts(folder / "log.csv"), "curve": curve,
+        "failures": _failures(folder / "log.csv"),
         "device": torch.cuda.get_device_name(), "torch": torch.__version__, "triton": _version("triton"),
         "date": time.strftime("%Y-%m-%d"),
     }  # fmt: skip
@@ -202,6 +203,15 @@ def _counts(path: Path) -> dict[str, int]:
     for row in _rows(path):
         counts[row["status"]] = counts.get(row["status"], 0) + 1
     return counts
+
+
+def _failures(path: Path) -> dict[str, int]:
+    """Why candidates failed, with how many."""
+    found: dict[str, int] = {}
+    for row in _rows(path):
+        if row["message"]:
+            found[row["message"][:200]] = found.get(row["message"][:200], 0) + 1
+    return found
 
 
 def _version(name: str) -> str:

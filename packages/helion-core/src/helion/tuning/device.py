@@ -46,12 +46,16 @@ _held: _Held | None = None
 _device = torch.device("cuda", 0)
 
 
-def start(index: int) -> None:
-    """Imports, and takes CUDA device `index`."""
-    global _device
+def warm() -> None:
+    """Imports what measuring needs, without touching the device."""
     from .worker import warm
 
     warm()
+
+
+def start(index: int) -> None:
+    """Takes CUDA device `index`."""
+    global _device
     _device = torch.device("cuda", index)
     torch.cuda.set_device(_device)
     torch.empty(1, device=_device)

@@ -10,7 +10,7 @@ from ..settings import Settings
 
 # Seconds of search for kernels with no matrix product, with one, with several: a kernel that only moves memory has few
 # settings that matter, chained products have many and take long to compile.
-SECONDS = {"quick": (5.0, 12.0, 20.0), "full": (10.0, 30.0, 60.0)}
+SECONDS = {"quick": (5.0, 12.0, 20.0), "full": (8.0, 25.0, 60.0)}
 CONFIGS = {"quick": 120, "full": 2000}
 
 

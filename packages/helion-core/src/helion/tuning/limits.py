@@ -61,8 +61,11 @@ class Limits:
 
     def _largest_value(self, point: Mapping[str, Any]) -> int:
         """Lanes of the largest value, with reductions rolled into loops as `point` says."""
-        config = to_config(self._spec, dict(point))
-        program, _ = transformed(self._spec.program, config)
+        try:
+            config = to_config(self._spec, dict(point))
+            program, _ = transformed(self._spec.program, config)
+        except Exception:  # its own evaluation will say what is wrong with it
+            return 0
         sizes = dict(zip(self._spec.program.blocks, config.get("block_sizes", ()), strict=True))
         layout = Layout(program, sizes)
         values = {id(v): v for op in program.ops() for v in (*op.inputs, *op.results)}

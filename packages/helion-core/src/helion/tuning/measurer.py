@@ -38,29 +38,56 @@ class Measurer(Protocol):
 
 
 class _Process:
-    """Calls of functions of `helion.tuning.device` in a process that a candidate may take down."""
+    """Calls of functions of `helion.tuning.device` in a process that a candidate may take down.
+
+    A second process has imported everything and waits to take the place of the first, for imports take seconds.
+    """
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self._pool = WorkerPool(1, setup=(f"{_DEVICE}:start", [index]))
-        self._pool.warm_up()
+        self._pool = self._started()
+        self._spare: WorkerPool | None = None
+        self._fresh = True
+
+    def _started(self) -> WorkerPool:
+        pool = WorkerPool(1, setup=(f"{_DEVICE}:warm", []))
+        pool.warm_up()
+        return pool
 
     def call(self, function: str, arguments: Sequence[Any], seconds: float) -> Any:
+        if self._fresh:
+            self._run("start", [self.index], _LOAD_SECONDS)
+            self._fresh = False
+            self._spare = self._spare or self._started()
+        try:
+            return self._run(function, arguments, seconds)
+        except (DeviceFault, CandidateTimeout, WorkerCrashed):
+            self._replace()
+            raise
+
+    def _run(self, function: str, arguments: Sequence[Any], seconds: float) -> Any:
         self._pool.timeout = seconds
         return self._pool.submit(f"{_DEVICE}:{function}", *arguments).result()
+
+    def _replace(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool, self._spare = self._spare or self._started(), None
+        self._fresh = True
 
     def release(self) -> None:
         """Gives the process back, to be used again soon or ended."""
         _idle.keep(self)
 
     def end(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        for pool in filter(None, (self._pool, self._spare)):
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _ThisProcess:
     """The same calls here: candidates can do harm, but tensors that hold device addresses stay valid."""
 
     def __init__(self, index: int) -> None:
+        resolve(f"{_DEVICE}:warm")()
         resolve(f"{_DEVICE}:start")(index)
 
     def call(self, function: str, arguments: Sequence[Any], seconds: float) -> Any:

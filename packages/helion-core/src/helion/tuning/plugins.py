@@ -27,6 +27,7 @@ _OWN: tuple[tuple[Any, dict[str, str]], ...] = (
         "surrogate": "helion_autotune.strategies.surrogate:SurrogateSearch",
     }),
     (CACHES, {
+        "local": "helion_autotune.caches.local:LocalCache",
         "fsspec": "helion_autotune.caches.remote:FsspecCache",
         "packaged": "helion_autotune.caches.packaged:PackagedCache",
     }),
