@@ -90,7 +90,15 @@ def test_errors_of_launches(held):
     reference = held(double)
     device.load(reference["launch"]["arguments"], reference)
     with pytest.raises(LaunchError, match="out of resource"):
-        device.measure(held(fails("out of resource: shared memory")), None, True)
+        device.measure(held(fails("out of resource: shared memory, Hardware limit: 232448")), None, True)
+
+    def too_large(x, out):
+        from triton.runtime.errors import OutOfResources
+
+        raise OutOfResources(70000, 65536, "registers")
+
+    with pytest.raises(LaunchError, match="registers"):
+        device.measure(held(too_large), None, True)
     with pytest.raises(DeviceFault, match="illegal"):
         device.measure(held(fails("Triton Error [CUDA]: an illegal memory access was encountered")), None, True)
 

@@ -21,15 +21,7 @@ from .arguments import Arguments
 from .timing import Clock
 from .worker import compiled_kernel
 
-_STICKY = (
-    "illegal",
-    "misaligned",
-    "unspecified launch failure",
-    "assert",
-    "hardware",
-    "device-side",
-    "launch timed out",
-)
+_STICKY = ("illegal", "misaligned", "unspecified launch failure", "device-side assert", "launch timed out")
 
 
 @dataclass
@@ -185,7 +177,7 @@ def _translated_errors() -> Iterator[None]:
         raise
     except Exception as error:
         text = f"{type(error).__name__}: {error}".strip().splitlines()[0][:500]
-        if isinstance(error, torch.OutOfMemoryError):
+        if isinstance(error, torch.OutOfMemoryError) or type(error).__name__ == "OutOfResources":
             raise LaunchError(text) from error
         lowered = text.lower()
         if any(word in lowered for word in _STICKY) or not _alive():
