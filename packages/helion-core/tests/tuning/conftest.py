@@ -54,7 +54,7 @@ def h100():
 def make_scaled(**settings):
     """A kernel that multiplies by a number, with few choices to search."""
 
-    @helion.kernel(autotune_precompile_jobs=2, autotune_progress_bar=False, **settings)
+    @helion.kernel(**{"autotune_precompile_jobs": 2, "autotune_progress_bar": False, **settings})
     def scaled(x: torch.Tensor, factor: float) -> torch.Tensor:
         out = torch.empty_like(x)
         for tile in hl.tile(x.size(0)):
