@@ -87,7 +87,7 @@ def reference(
 
 # In the first rows of a causal product D nearly cancels grad @ v^T, and out was rounded to bfloat16.
 TOLERANCES = {torch.bfloat16: 5e-2}
-TF32 = 1e-2  # three products in a chain, each rounding its operands
+TF32 = 7e-3  # three products in a chain; rounding their operands in float32 on a CPU gives up to 5.1e-3
 
 
 def _cases(device: str, dtype: torch.dtype, batch: int, heads: int, m: int, n: int, d: int) -> Iterator[Case]:

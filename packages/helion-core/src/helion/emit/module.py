@@ -17,7 +17,7 @@ import torch
 from ..config import Config
 from ..frontend.liveness import binds
 from ..frontend.source import FunctionSource
-from ..ir import Baked, HostScalar, Program
+from ..ir import Baked, Program
 from ..lower.access import Descriptor
 from ..lower.grid import INTERPRETER_UNITS, persistence
 from ..lower.transform import transformed
@@ -86,7 +86,7 @@ def generate(
     for block, name in k.blocks.items():
         k.write(f"{name}: tl.constexpr = {k.layout.physical(block.symbol)}")
     emit_programs(lowered, k)
-    parameters = [*(k.tensors[t] for t in program.tensors), *(_scalar_parameter(s, n) for s, n in k.scalars.items())]
+    parameters = [*(k.tensors[t] for t in program.tensors), *k.scalars.values()]
     parameters += k.descriptors.values()
     body = "\n".join(k.lines)
     imports = "import triton\nimport triton.language as tl\n"
@@ -138,10 +138,6 @@ def _launch_text(generated: Generated) -> str:
     ]
     text = f"    descriptors = [{', '.join(made)}]\n    kernel[grid](*args, *descriptors, **options)\n"
     return f"from triton.tools.tensor_descriptor import TensorDescriptor\n\n{_DESCRIPTOR}{head}{text}"
-
-
-def _scalar_parameter(scalar: HostScalar, name: str) -> str:
-    return name
 
 
 def _with_default(host: ast.FunctionDef, kernel_name: str) -> ast.FunctionDef:
