@@ -14,6 +14,7 @@ import pytest
 from helion_autotune.errors import CandidateTimeout, DeviceFault, JobFailed, LaunchError, NotImportable, WorkerCrashed
 from helion_autotune.evaluate.jobs import import_path
 from helion_autotune.evaluate.pool import WorkerPool
+from helion_autotune.evaluate.process import WorkerProcess
 
 HERE = Path(__file__).parent
 
@@ -174,6 +175,22 @@ def test_cancelling_some_leaves_the_others_alone(make_pool, tmp_path) -> None:
     assert others.result(timeout=60) is True
 
 
+def test_a_job_cancelled_just_after_its_answer_takes_no_later_job_along(make_pool, monkeypatch) -> None:
+    answer = WorkerProcess.call
+
+    def call_and_be_cancelled(process, function, arguments, seconds):
+        result = answer(process, function, arguments, seconds)
+        if arguments == ("late",):
+            pool.cancel([late])
+        return result
+
+    monkeypatch.setattr(WorkerProcess, "call", call_and_be_cancelled)
+    pool = make_pool(1)
+    late = pool.submit("pool_jobs:echo", "late")
+    assert late.result(timeout=30) == ["late"]
+    assert pool.submit("pool_jobs:echo", "next").result(timeout=30) == ["next"]
+
+
 def test_shutdown_finishes_what_is_queued(make_pool) -> None:
     pool = make_pool(1)
     futures = [pool.submit("pool_jobs:echo", i) for i in range(3)]
@@ -205,6 +222,7 @@ PARENT = """
 import sys, time
 sys.path.insert(0, sys.argv[2])
 from helion_autotune.evaluate.pool import WorkerPool
+from helion_autotune.evaluate.process import WorkerProcess
 pool = WorkerPool(1, timeout=None)
 pool.submit("pool_jobs:hangs_with_a_child", sys.argv[1])
 time.sleep(600)

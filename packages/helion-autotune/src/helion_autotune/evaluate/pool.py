@@ -85,21 +85,20 @@ class WorkerPool(Executor):
         """Cancel what is queued and kill what runs (those futures get WorkerCrashed); the pool stays usable."""
         with self._changed:
             queued, self._queue = self._queue, deque()
-            busy = list(self._busy)
+            for process in self._busy:
+                process.kill()
         for future, _, _ in queued:
             future.cancel()
-        for process in busy:
-            process.kill()
 
     def cancel(self, futures: Iterable[Future[Any]]) -> None:
         """Like :meth:`cancel_all`, but only these: other users of the pool are not disturbed."""
         doomed = set(futures)
         for future in doomed:
             future.cancel()
-        with self._changed:
-            busy = [process for process, future in self._busy.items() if future in doomed]
-        for process in busy:
-            process.kill()
+        with self._changed:  # so that none of them can have gone on to a job of somebody else
+            for process, future in self._busy.items():
+                if future in doomed:
+                    process.kill()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more jobs. Those queued still run unless ``cancel_futures``, which also kills what runs."""
@@ -149,13 +148,14 @@ class WorkerPool(Executor):
             with self._marked_busy(process, future):
                 result = process.call(path, arguments, self.timeout)
             future.set_result(result)
-            return process
-        except JobFailed as error:
-            future.set_exception(error)
-            return process
+            if not process.killed:
+                return process
+            process.close()  # the order to kill it came after its answer
+            return None
         except BaseException as error:
             future.set_exception(error)
-            spent = process is None or isinstance(error, (CandidateTimeout, WorkerCrashed, DeviceFault))
+            fatal = isinstance(error, (CandidateTimeout, WorkerCrashed, DeviceFault))
+            spent = process is None or process.killed or fatal
             if spent and process is not None:
                 process.close()
             return None if spent else process
@@ -165,6 +165,8 @@ class WorkerPool(Executor):
         try:
             with self._marked_busy(process, None):
                 process.call(*self._setup, self._start_timeout)
+            if process.killed:
+                raise WorkerCrashed("its process was killed while it started")
         except BaseException:
             process.close()
             raise

@@ -29,6 +29,8 @@ class WorkerProcess:
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         path = "\n".join(os.path.abspath(entry) for entry in sys.path)
+        self.killed = False
+        """Whether it was told to die; then no job may go to it, even if it has answered since."""
         self._stderr = tempfile.TemporaryFile(mode="a+b")  # noqa: SIM115 - closed in close()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _BOOT, str(os.getpid()), path],
@@ -63,6 +65,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kill the process and everything it started. Safe to call from any thread, and twice."""
+        self.killed = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
