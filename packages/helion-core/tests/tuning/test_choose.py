@@ -51,6 +51,30 @@ def test_the_only_one_given(on_gpu, scaled):
     assert on_gpu(kernel, force=True) == "searched, force=True"
 
 
+def test_a_function_is_asked_once_for_each_specialisation(scaled):
+    asked = []
+
+    def answer(bound, args):
+        asked.append((bound.kernel.name, args[0].size(0)))
+        return {"block_sizes": [64]} if args[0].size(0) == 256 else None
+
+    kernel = scaled(config=answer)
+    for x in (X, X, torch.randn(100)):
+        torch.testing.assert_close(kernel(x, 2.0), x * 2)
+    assert asked == [("scaled", 256), ("scaled", 100)]
+    assert kernel.bind((X, 2.0)).config.block_sizes == (64,)
+    other = kernel.bind((torch.randn(100), 2.0))
+    assert other.config == other.default_config()
+
+
+def test_what_the_function_answers_is_checked(on_gpu, scaled):
+    with pytest.raises(exc.InvalidConfig, match="num_warps"):
+        scaled(config=lambda bound, args: {"num_warps": 3})(X, 2.0)
+    kernel = scaled(config=lambda bound, args: None, autotune_effort="none")
+    assert on_gpu(kernel) == "default"
+    assert on_gpu(kernel, force=True) == "searched, force=True"
+
+
 @pytest.mark.parametrize("settings", [{"use_default_config": True}, {"autotune_effort": "none"}])
 def test_the_default_where_nobody_wants_tuning(on_gpu, scaled, settings):
     assert on_gpu(scaled(**settings)) == "default"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 logs.set_up()
+Chooser = Callable[["BoundKernel", Sequence[Any]], Config | Mapping[str, Any] | None]
 _MANY = 64  # specialisations of one kernel after which the user is told
 
 
@@ -34,13 +35,13 @@ class Kernel:
 
     def __init__(
         self, fn: Callable[..., Any], configs: Sequence[Config], settings: Settings,
-        key: Callable[..., Hashable] | None = None,
+        key: Callable[..., Hashable] | None = None, chooser: Chooser | None = None,
     ) -> None:  # fmt: skip
         function = inspect.unwrap(fn)
         if not isinstance(function, FunctionType):
             raise exc.SourceUnavailable(name=repr(fn), reason="it is not a Python function")
         self.fn, self.name = function, function.__name__
-        self.configs, self.settings = list(configs), settings
+        self.configs, self.settings, self.chooser = list(configs), settings, chooser
         self._key = key
         self._signature = inspect.signature(function)
         self._check_signature()
@@ -310,14 +311,15 @@ def _global_keys(function: FunctionType, names: Set[str]) -> Iterator[Hashable]:
 
 
 def kernel(
-    fn: Callable[..., Any] | None = None, *, config: Config | Mapping[str, Any] | None = None,
+    fn: Callable[..., Any] | None = None, *, config: Config | Mapping[str, Any] | Chooser | None = None,
     configs: Sequence[Config | Mapping[str, Any]] | None = None, key: Callable[..., Hashable] | None = None,
     **settings: Any,
 ) -> Any:  # fmt: skip
     """Makes a function a kernel: `@helion.kernel`, `@helion.kernel()`, `@helion.kernel(config=...)`.
 
-    `config` is used as it is; of several `configs` the fastest is used. `key(*args)` adds to what the kernel is
-    specialised on. Other keywords are settings. Raises `InvalidConfig`, `InvalidSetting`, `InvalidKernelSignature`.
+    `config` is used as it is; a function `config(bound, args)` is asked once for each specialisation, and may answer
+    None for the default. Of several `configs` the fastest is used. `key(*args)` adds to what the kernel is specialised
+    on. Other keywords are settings. Raises `InvalidConfig`, `InvalidSetting`, `InvalidKernelSignature`.
     """
     if config is not None and configs is not None:
         raise exc.InvalidConfig(key="configs", problem="given together with `config`", allowed="give one of the two")
@@ -325,10 +327,11 @@ def kernel(
         raise exc.InvalidConfig(
             key="configs", problem=f"is a {type(configs).__name__}", allowed="a list of configs; one alone is `config=`"
         )
+    chooser, config = (config, None) if callable(config) else (None, config)
     given = [as_config(c) for c in ([config] if config is not None else configs or ())]
     resolved = Settings.resolve(settings)
 
     def decorate(function: Callable[..., Any]) -> Kernel:
-        return Kernel(function, given, resolved, key)
+        return Kernel(function, given, resolved, key, chooser)
 
     return decorate if fn is None else decorate(fn)

@@ -1,7 +1,7 @@
 """Where the config of a first call comes from.
 
-The only one given; the default where nobody wants tuning; the fastest of several given; the cache; a search. `force`
-bypasses what was given and what is cached.
+What the kernel's own function answers; the only one given; the default where nobody wants tuning; the fastest of
+several given; the cache; a search. `force` bypasses what was given and what is cached.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ def choose(bound: BoundKernel, args: Sequence[Any], force: bool = False) -> Conf
     settings, configs = bound.kernel.settings, bound.kernel.configs
     force = force or settings.force_autotune
     if not force:
+        if bound.kernel.chooser is not None:
+            answer = bound.kernel.chooser(bound, args)
+            return bound.default_config() if answer is None else as_config(answer)
         if len(configs) == 1:
             return as_config(configs[0])
         if settings.use_default_config or settings.autotune_effort == "none":

@@ -18,7 +18,7 @@ def expect_search(kernel: Kernel, device: torch.device) -> None:
     if device.type != "cuda" or settings.interpret:
         return
     if not settings.force_autotune:
-        if kernel.configs or settings.use_default_config or settings.autotune_effort == "none":
+        if kernel.chooser or kernel.configs or settings.use_default_config or settings.autotune_effort == "none":
             return
         if not skip_cache() and (settings.autotune_cache != "local" or _has_results(kernel.name)):
             return
