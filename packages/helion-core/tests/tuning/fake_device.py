@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 
-from helion_autotune.errors import DeviceFault, WrongResult
+from helion_autotune.errors import DeviceFault, LaunchError, WrongResult
 
 _path = None
 _started = False
+_loads = []
 
 
 def warm():
@@ -26,6 +27,9 @@ def load(path, reference):
         raise RuntimeError("not started")
     if reference is not None and reference["name"] == "faults" and path != _path:
         raise DeviceFault("the reference faults")
+    _loads.append(path)
+    if path == "huge" or (path == "tight" and _loads.count(path) == 1):
+        raise LaunchError("CUDA out of memory")
     _path = path
     return ""
 

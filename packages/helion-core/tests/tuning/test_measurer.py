@@ -11,7 +11,7 @@ import pytest
 
 from helion.tuning import measurer as measuring
 from helion.tuning.measurer import GpuMeasurer
-from helion_autotune.errors import CandidateTimeout, DeviceFault, WorkerCrashed, WrongResult
+from helion_autotune.errors import CandidateTimeout, DeviceFault, LaunchError, WorkerCrashed, WrongResult
 
 
 def candidate(name, path="a"):
@@ -22,7 +22,7 @@ def candidate(name, path="a"):
 def measurer(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     monkeypatch.setattr(measuring, "_DEVICE", "fake_device")
-    monkeypatch.setattr(measuring, "_HANG_SECONDS", 0.5)
+    monkeypatch.setattr(measuring, "_HANG_SECONDS", 3.0)
     monkeypatch.setattr(measuring, "_HANG_RATIO", 1.0)
     monkeypatch.setattr(measuring, "_idle", measuring._Idle())
     made = GpuMeasurer(0)
@@ -59,6 +59,22 @@ def test_a_reference_that_faults_is_done_without(measurer, caplog):
     assert pid(measurer) > 0
     assert measurer.reference is None
     assert "outputs are not checked" in caplog.text
+
+
+def test_memory_that_torch_does_not_use_is_given_back(measurer, monkeypatch):
+    freed = []
+    monkeypatch.setattr(measuring, "_free_unused_memory", lambda: freed.append(1))
+    assert measurer(candidate("right", "tight"), math.inf).milliseconds > 0
+    assert freed == [1]
+
+
+def test_without_room_for_the_arguments_nothing_is_tried_again(measurer, caplog):
+    for _ in range(2):
+        with pytest.raises(LaunchError, match=r"no room .* CUDA out of memory"):
+            measurer(candidate("right", "huge"), math.inf)
+    assert caplog.text.count("no room") == 1
+    with pytest.raises(NotImplementedError, match="no room"):
+        measurer.interleave([candidate("right", "huge")])
 
 
 def test_a_play_off_that_fails_is_none(measurer):

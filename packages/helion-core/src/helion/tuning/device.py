@@ -57,15 +57,19 @@ def start(index: int) -> None:
 def load(path: str, reference: dict[str, Any] | None) -> str:
     """Holds the arguments in the file `path`, and what the candidate `reference` makes of its own arguments.
 
-    Gives the reason why there is no reference, or the empty text. Does nothing where `path` is held already.
+    Gives the reason why there is no reference, or the empty text. Does nothing where `path` is held already. Raises
+    `LaunchError` where the device has no room for the arguments.
     """
     global _held
     if _held is not None and _held.path == path:
         return ""
-    _held = None
-    outputs, problem = _reference(reference)
-    arguments = Arguments.load(path, _device)
-    _held = _Held(path, arguments, Clock(_device, arguments.footprint), outputs)
+    release()
+    try:
+        outputs, problem = _reference(reference)
+        arguments = Arguments.load(path, _device)
+        _held = _Held(path, arguments, Clock(_device, arguments.footprint), outputs)
+    except torch.OutOfMemoryError as error:
+        raise LaunchError(str(error).splitlines()[0]) from None
     return problem
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from helion_autotune.errors import CandidateTimeout, DeviceFault, JobFailed, WorkerCrashed
+from helion_autotune.errors import CandidateTimeout, DeviceFault, JobFailed, LaunchError, WorkerCrashed
 from helion_autotune.evaluate import Measurement, WorkerPool
 from helion_autotune.evaluate.jobs import resolve
 
@@ -148,6 +148,14 @@ class _Idle:
 _idle = _Idle()
 
 
+def _free_unused_memory() -> None:
+    """Gives the device what torch's allocator holds in this process for later."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 def device_index(device: torch.device) -> int:
     """The number of a CUDA device; `cuda` alone is the current one."""
     import torch
@@ -170,6 +178,7 @@ class GpuMeasurer:
     def __init__(self, index: int, check: bool = True, isolate: bool = True) -> None:
         self._calls: _Process | _ThisProcess = _idle.take(index) if isolate else _ThisProcess(index)
         self._check = check
+        self._full = ""  # why the device cannot hold a copy of the arguments, once that is known
         self.reference: dict[str, Any] | None = None
 
     def __call__(self, compiled: Compiled, best_ms: float) -> Measurement:
@@ -182,16 +191,31 @@ class GpuMeasurer:
     def _load(self, path: str) -> None:
         reference = self.reference if self._check else None
         try:
-            problem = self._calls.call("load", [path, reference], _LOAD_SECONDS)
+            problem = self._loaded(path, reference)
         except (DeviceFault, CandidateTimeout, WorkerCrashed) as error:
             if reference is None:
                 raise
             problem = str(error)
             self.reference = None
-            self._calls.call("load", [path, None], _LOAD_SECONDS)
+            self._loaded(path, None)
         if problem:
             self.reference = None
             log.warning("outputs are not checked, since the default config cannot be run: %s", problem)
+
+    def _loaded(self, path: str, reference: dict[str, Any] | None) -> str:
+        """Calls `load`; where memory is short, again after this process gave back what it has but does not use."""
+        if self._full:
+            raise LaunchError(self._full)
+        try:
+            return str(self._calls.call("load", [path, reference], _LOAD_SECONDS))
+        except LaunchError:
+            _free_unused_memory()
+        try:
+            return str(self._calls.call("load", [path, reference], _LOAD_SECONDS))
+        except LaunchError as error:
+            self._full = f"no room on the device for a copy of the arguments to measure with: {error}"
+            log.warning("%s; free memory, or tune with smaller arguments and pin the config found", self._full)
+            raise LaunchError(self._full) from None
 
     def interleave(self, compileds: Sequence[Compiled]) -> list[float | None]:
         if not compileds:
@@ -199,7 +223,7 @@ class GpuMeasurer:
         try:
             self._load(compileds[0].payload["launch"]["arguments"])
             return list(self._calls.call("interleave", [[c.payload for c in compileds]], _FIRST_SECONDS))
-        except (DeviceFault, CandidateTimeout, WorkerCrashed, JobFailed) as error:
+        except (DeviceFault, CandidateTimeout, WorkerCrashed, JobFailed, LaunchError) as error:
             raise NotImplementedError(f"the play-off failed: {error}") from error
 
     def close(self) -> None:
