@@ -154,14 +154,30 @@ def nothing_launched() -> Iterator[None]:
         yield
 
 
-def typical_kernels(module: ModuleType, dtype: torch.dtype) -> list[helion.BoundKernel]:
-    """The kernels that the module's typical cases call, specialised to their sizes; needs no GPU and no memory."""
+def typical_kernels(module: ModuleType, dtype: torch.dtype, factor: int = 1) -> list[helion.BoundKernel]:
+    """The kernels that the module's typical cases call, specialised to their sizes; needs no GPU and no memory.
+
+    `factor` multiplies every size from 1024 on; smaller ones are heads, groups and channels, which stay as they are.
+    """
     for kernel in kernels(module).values():
         kernel.reset()
     with nothing_launched():
         for case in make(module, "meta", dtype, "typical"):
-            case.run(*case.args)
+            case.run(*tree_map_only(torch.Tensor, lambda t: enlarged(t, factor), case.args))
     return list(bound_kernels(module))
+
+
+def enlarged(tensor: torch.Tensor, factor: int, least: int = 1024) -> torch.Tensor:
+    """A meta tensor laid out like `tensor`, with every size from `least` on multiplied by `factor`."""
+    if factor == 1:
+        return tensor
+    sizes = [size * factor if size >= least else size for size in tensor.size()]
+    strides, step = [0] * tensor.dim(), 1
+    for dim in sorted(range(tensor.dim()), key=lambda d: (tensor.stride(d), -d)):
+        if tensor.stride(dim):
+            strides[dim] = step
+            step *= sizes[dim]
+    return torch.empty_strided(sizes, strides, dtype=tensor.dtype, device="meta")
 
 
 def main() -> None:

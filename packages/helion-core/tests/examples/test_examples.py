@@ -52,9 +52,9 @@ def test_typical_sizes_on_a_gpu(name):
     run_cases(name, "cuda", harness.dtypes(harness.load(name))[-1], "typical")
 
 
-def compile_typical(name: str, target: str, dtype: torch.dtype) -> None:
+def compile_typical(name: str, target: str, dtype: torch.dtype, factor: int = 1) -> None:
     module = harness.load(name)
-    kernels = harness.typical_kernels(module, dtype)
+    kernels = harness.typical_kernels(module, dtype, factor)
     assert {k.kernel.name for k in kernels} == {k.name for k in harness.kernels(module).values()}
     if target in getattr(module, "UNSUPPORTED", {}):
         with pytest.raises(exc.CompilationFailed):
@@ -86,6 +86,28 @@ def test_default_config_compiles_for_float32(name, target):
     if torch.float32 not in harness.dtypes(harness.load(name)):
         pytest.skip("not written for float32")
     compile_typical(name, target, torch.float32)
+
+
+HUGE = [
+    pytest.param(
+        name, target, id=f"{name}-{target}", marks=[] if (name, target) == ("softmax", "sm_90") else pytest.mark.slow
+    )
+    for name in NAMES
+    for target in COMMON
+]
+
+
+@pytest.mark.parametrize(("name", "target"), HUGE)
+def test_default_config_compiles_at_huge_sizes(name, target):
+    """Sixteen times the typical sizes: rows that no register file holds, offsets past 32 bits."""
+    compile_typical(name, target, harness.dtypes(harness.load(name))[-1], 16)
+
+
+def test_enlarged_tensors_keep_their_layout():
+    x = torch.empty(2048, 64, 4096, device="meta").transpose(0, 2)
+    assert harness.enlarged(x, 16).size() == (65536, 64, 32768)
+    assert harness.enlarged(x, 16).stride() == (1, 65536, 64 * 65536)
+    assert harness.enlarged(torch.empty(2048, 1, device="meta").expand(2048, 4096), 2).stride() == (1, 0)
 
 
 def test_a_wrong_result_is_seen():
