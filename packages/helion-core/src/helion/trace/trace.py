@@ -23,6 +23,7 @@ from ..settings import Settings
 from . import failures
 from .indexing import fake_like
 from .places import Places
+from .specialized import describe
 from .tracer import Tracer
 
 
@@ -31,7 +32,7 @@ class Traced:
     """The result of one trace. `replacements`: host calls that only trace, by line and name, with the block numbers
     they stand for;
     `guards`: conditions on the values of number arguments under which this trace holds;
-    `functions`: user functions that were inlined; `places`: what was decided where.
+    `functions`: user functions that were inlined; `places`: what was decided where; `arguments`: what was specialised.
     """
 
     program: Program
@@ -40,6 +41,7 @@ class Traced:
     symbols: Mapping[sympy.Symbol, str]
     functions: tuple[FunctionType, ...]
     places: Places
+    arguments: tuple[dict[str, Any], ...] = ()
 
 
 def trace(
@@ -58,6 +60,7 @@ def trace(
     symbols: dict[sympy.Symbol, str] = {}
     with tracer.fake_mode:
         stand_ins = [_stand_in(tracer, p, a, p in constants, symbols) for p, a in zip(parameters, args, strict=True)]
+    arguments = describe(parameters, stand_ins, args, constants)
     try:
         with engine.activate(tracer), tracer.running():
             function(*stand_ins)
@@ -69,7 +72,7 @@ def trace(
         raise told.with_traceback(location.trim(error.__traceback__)) from cause
     tracer.places.rows = tracer.jagged_rows()
     guards = tuple(g.expr for g in tracer.env.guards if not tracer.env.is_device(g.expr))
-    return Traced(program, dict(tracer.replacements), guards, symbols, tuple(tracer.inlined), tracer.places)
+    return Traced(program, dict(tracer.replacements), guards, symbols, tuple(tracer.inlined), tracer.places, arguments)
 
 
 def _stand_in(tracer: Tracer, name: str, value: Any, constant: bool, symbols: dict[sympy.Symbol, str]) -> Any:
