@@ -1,0 +1,30 @@
+"""softmax over the last dimension."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+
+from .rows import RowOperation, rows
+
+
+class Softmax(RowOperation):
+    """exp(x - max) / sum(exp(x - max)) of each row."""
+
+    name = "softmax"
+    ours = "helion_kernels:softmax"
+    shapes = (
+        rows(8192, 8192, quick=True),
+        rows(4096, 65536),
+        rows(4096, 2560, quick=True),
+        rows(32768, 1024),
+        rows(8192, 4096),
+        rows(2048, 128256),
+        rows(16, 128, cpu=True),
+        rows(7, 100, cpu=True),
+    )
+    flops_per_element: ClassVar[tuple[float, float]] = (4.0, 4.0)
+
+    def eager(self, **inputs: Any) -> Any:
+        return torch.softmax(inputs["x"], -1)
