@@ -14,6 +14,7 @@ from ..exc import CompilationFailed, InvalidConfig
 from ..internal import internal_errors
 from . import launch
 from .compile import CompileFacts, compile_error, compile_kernel, facts
+from .locks import Lock
 from .signature import signature
 from .targets import Target, device_target
 
@@ -48,6 +49,7 @@ class BoundKernel:
         self.retrace: Callable[[Mapping[str, Any]], Traced] | None = None  # where the kernel has tunables
         self._variants: dict[tuple[Any, ...], Traced] = {}
         self._defaults: dict[str, Config] = {}
+        self._lock = Lock()
 
     @property
     def conditional(self) -> bool:
@@ -204,17 +206,19 @@ class BoundKernel:
         self.set_config(config)
         return config
 
-    def _choose(self, args: Sequence[Any]) -> Callable[..., Any]:
-        """What the first call does: given config, default, fastest of the given, cache, or tuning."""
-        self.autotune(args)
+    def run_for(self, args: Sequence[Any]) -> Callable[..., Any]:
+        """What a call with `args` runs. The first one chooses a config: the given one, the default, the fastest of
+        those given, that of the cache, or what tuning finds.
+        """
+        if self._chosen is None:
+            with self._lock:
+                if self._chosen is None:
+                    self.autotune(args)
         assert self._chosen is not None
         return self._chosen
 
     def __call__(self, *args: Any) -> Any:
-        run = self._chosen
-        if run is None:
-            run = self._choose(args)
-        return run(*args)
+        return (self._chosen or self.run_for(args))(*args)
 
 
 def _outline(program: Program) -> tuple[Any, ...]:

@@ -9,7 +9,6 @@ Python), and triton.language itself (which nested calls leave patched, so that n
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -23,7 +22,9 @@ from triton.runtime import interpreter as triton_interpreter
 from triton.runtime.interpreter import InterpretedFunction, ReduceOps, ScanOps, TensorHandle
 from triton.runtime.jit import JITFunction
 
-_lock = threading.RLock()  # the interpreter patches triton.language, which all threads share
+from .locks import Lock
+
+_lock = Lock()  # the interpreter patches triton.language, which all threads share
 
 
 def run(kernel: JITFunction[Any], grid: tuple[int, ...], args: tuple[Any, ...]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,10 @@ from ..frontend import engine
 from ..frontend.source import FunctionSource, function_source, parameter_place
 from ..settings import Settings
 from .arguments import check_arguments, check_tensors, refusal
-from .captures import Captures, is_readable, object_key
+from .captures import Captures
+from .keys import Unsupported, has_key, key_function, nested_key
+from .locks import TRACING, Lock
+from .recent import Matcher, Signature, matcher, never
 
 if TYPE_CHECKING:
     from ..trace.trace import Traced
@@ -42,7 +45,6 @@ class Kernel:
             raise exc.SourceUnavailable(name=repr(fn), reason="it is not a Python function")
         self.fn, self.name = function, function.__name__
         self.configs, self.settings, self.chooser = list(configs), settings, chooser
-        self._key = key
         self._signature = inspect.signature(function)
         self._check_signature()
         self._constants = self._constant_parameters()
@@ -50,11 +52,12 @@ class Kernel:
         self._captures = Captures()
         self._captures.add([function])
         self._arity = len(self._signature.parameters)
-        self._keyers = [
-            functools.partial(_nested_key if n in self._constants else _key_of, names=self._captures.names)
-            for n in self._signature.parameters
-        ]
-        self._runs: dict[Hashable, Callable[..., Any]] = {}  # what a call of a known signature runs
+        self._parts = key_function(list(self._signature.parameters), self._constants, self._captures.names)
+        self._own_key = key
+        self._others: list[Callable[..., Hashable]] = self._further_parts()
+        self._signatures: dict[Hashable, Signature] = {}
+        self._last: tuple[Matcher, Callable[..., Any]] = never, self._looked_up
+        self._lock = Lock()
         functools.update_wrapper(self, function)
 
     def _check_signature(self) -> None:
@@ -105,19 +108,21 @@ class Kernel:
         bound.apply_defaults()
         return bound.args
 
-    def specialization_key(self, args: Sequence[Any]) -> Hashable:
+    def specialization_key(self, args: Sequence[Any]) -> tuple[Hashable, ...]:
         """What the compiled code depends on: calls with equal keys share it."""
         try:
-            parts = tuple([keyer(a) for keyer, a in zip(self._keyers, args, strict=True)])
-        except (_Unsupported, RuntimeError, NotImplementedError):
-            names = list(self._signature.parameters)
-            refused = refusal(names, args, lambda leaf: not _fails(self._keyers[0], leaf))
+            parts = self._parts(*args)
+        except (Unsupported, RuntimeError, NotImplementedError):
+            refused = refusal(list(self._signature.parameters), args, has_key)
             if refused is None:
                 raise
             raise refused from None
-        if self._captures:
-            parts = (*parts, self._captures.key())
-        return parts if self._key is None else (*parts, self._key(*args))
+        return (*parts, *[other(*args) for other in self._others]) if self._others else parts
+
+    def _further_parts(self) -> list[Callable[..., Hashable]]:
+        """What else the key holds besides a part for each argument, as functions of all arguments."""
+        captured = [lambda *_: self._captures.key()] if self._captures else []
+        return captured + ([self._own_key] if self._own_key is not None else [])
 
     def bind(self, args: Sequence[Any]) -> BoundKernel:
         """The specialisation for `args`, traced where it is new. Raises the errors of the user's kernel."""
@@ -125,6 +130,10 @@ class Kernel:
             raise exc.NestedKernelCallsNotSupported(name=self.name, location=location.here())
         check_arguments(self.name, args)
         args = self.normalize_args(*args)
+        with self._lock:
+            return self._bind(args)
+
+    def _bind(self, args: tuple[Any, ...]) -> BoundKernel:
         key = self.specialization_key(args)
         for bound in self._bound.get(key, ()):
             if self._holds(bound, args):
@@ -134,12 +143,14 @@ class Kernel:
         from ..trace.trace import trace
         from .bound import BoundKernel
 
-        traced = trace(self.rewritten, self.name, args, self.settings, self._constants)
+        with TRACING:
+            traced = trace(self.rewritten, self.name, args, self.settings, self._constants)
         bound = BoundKernel(self, traced, device)
         if traced.program.tunables:
             bound.retrace = self._retracer(args)
         if self._captures.add([self.fn, *traced.functions]):
-            self._runs.clear()
+            self._others = self._further_parts()
+            self.forget_runs()
             key = self.specialization_key(args)
         self._bound.setdefault(key, []).append(bound)
         self._warn(args)
@@ -188,15 +199,33 @@ class Kernel:
             raise exc.NestedKernelCallsNotSupported(name=self.name)
         if kwargs or len(args) != self._arity:
             args = self.normalize_args(*args, **kwargs)
+        matches, run = self._last
+        return run(*args) if matches(*args) else self._looked_up(*args)
+
+    def _looked_up(self, *args: Any) -> Any:
+        """A call that differs from the one before."""
         key = self.specialization_key(args)
-        run = self._runs.get(key)
-        if run is None:
-            self._expect_search(args)
-            bound = self.bind(args)
-            result = bound(*args)
-            if not bound.conditional and bound.chosen is not None:
-                self._runs[self.specialization_key(args)] = bound.chosen
-            return result
+        signature = self._signatures.get(key)
+        if signature is None:
+            return self._first(args)
+        if signature.run is self._last[1] or signature.matches is never:
+            signature.missed(lambda: matcher(args, key, self._nested_key, self._others))
+        self._last = signature.matches, signature.run
+        if self._signatures.get(key) is not signature:  # another thread chose another config meanwhile
+            self._last = never, self._looked_up
+        return signature.run(*args)
+
+    def _nested_key(self, value: Any) -> Hashable:
+        return nested_key(value, self._captures.names)
+
+    def _first(self, args: tuple[Any, ...]) -> Any:
+        """A call of a signature that nothing is known of."""
+        self._expect_search(args)
+        bound = self.bind(args)
+        run = bound.run_for(args)
+        if not bound.conditional:
+            with self._lock:
+                self._signatures[self.specialization_key(args)] = Signature(bound.run_for(args))
         return run(*args)
 
     def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
@@ -228,12 +257,15 @@ class Kernel:
 
     def reset(self) -> None:
         """Forgets every specialisation."""
-        self._bound.clear()
-        self._runs.clear()
+        with self._lock:
+            self._bound.clear()
+            self.forget_runs()
 
     def forget_runs(self) -> None:
         """Has every signature ask its specialisation again what to run."""
-        self._runs.clear()
+        with self._lock:
+            self._signatures.clear()
+            self._last = never, self._looked_up
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method, a kernel receives its instance as the first argument."""
@@ -253,61 +285,6 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [t for v in vars(value).values() for t in _tensors(v)]
     return []
-
-
-class _Unsupported(Exception):
-    """An argument of a type that no key can hold; the type's name is the only argument."""
-
-
-def _fails(keyer: Callable[[Any], Hashable], value: Any) -> bool:
-    try:
-        keyer(value)
-    except (_Unsupported, RuntimeError, NotImplementedError):
-        return True
-    return False
-
-
-def _key_of(value: Any, names: Set[str]) -> Hashable:
-    """The part of a specialisation key that one top-level argument contributes; plain numbers count by type.
-
-    `names` are those that the code of the kernel names: only such attributes of objects count.
-    """
-    if isinstance(value, torch.Tensor):
-        return value.dtype, value.shape, value.stride(), value.get_device()
-    kind = type(value)
-    if kind is int or kind is float:
-        return kind
-    return _nested_key(value, names)
-
-
-def _nested_key(value: Any, names: Set[str]) -> Hashable:
-    if isinstance(value, torch.Tensor):
-        return value.dtype, value.shape, value.stride(), value.get_device()
-    if value is None or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
-        return type(value), value
-    if isinstance(value, (list, tuple)):
-        return type(value), tuple([_nested_key(v, names) for v in value])
-    if isinstance(value, Mapping):
-        return type(value), tuple([(k, _nested_key(v, names)) for k, v in value.items()])
-    if isinstance(value, FunctionType):
-        cells = tuple([_nested_key(c.cell_contents, names) for c in value.__closure__ or ()])
-        defaults = tuple([_nested_key(d, names) for d in value.__defaults__ or ()])
-        return value.__code__, cells, defaults, tuple(_global_keys(value, names))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value), tuple([(k, _nested_key(v, names)) for k, v in vars(value).items()])
-    if is_readable(value):
-        return id(value), object_key(value, names)
-    if callable(value) or hasattr(value, "__dict__"):
-        return type(value), id(value)
-    raise _Unsupported(type(value).__name__)
-
-
-def _global_keys(function: FunctionType, names: Set[str]) -> Iterator[Hashable]:
-    """Values of the plain globals that a function argument reads: they are baked into the code."""
-    for used in function.__code__.co_names:
-        value = function.__globals__.get(used)
-        if isinstance(value, (bool, int, float, str, torch.Tensor)):
-            yield used, _nested_key(value, names)
 
 
 def kernel(

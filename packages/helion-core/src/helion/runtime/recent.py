@@ -1,0 +1,107 @@
+"""Recognising a call like the one before it, without building its key: an inline cache.
+
+A matcher answers whether arguments would get the same key as the example it was made from. It may say no where they
+would, never yes where they would not: tensors are compared by torch's own guards, in one call into C++.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import torch
+
+Matcher = Callable[..., bool]
+_BUDGET = 3  # matchers made for one signature: modes such as inference_mode tell apart tensors that keys do not
+_PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
+_SINGLETONS = (bool, type(None), torch.dtype)
+
+
+def never(*_: Any) -> bool:
+    """The matcher of a signature that is always looked up by its key."""
+    return False
+
+
+class Signature:
+    """What calls with one key run, and how to recognise them."""
+
+    __slots__ = ("_made", "matches", "run")
+
+    def __init__(self, run: Callable[..., Any]) -> None:
+        self.run = run
+        self.matches: Matcher = never
+        self._made = 0
+
+    def missed(self, make: Callable[[], Matcher]) -> None:
+        """Has `make` give another matcher, after arguments with this key that the present one does not know."""
+        if self._made < _BUDGET:
+            self._made += 1
+            self.matches = make()
+
+
+def matcher(
+    args: Sequence[Any], key: Sequence[Hashable], nested: Callable[[Any], Hashable],
+    others: Sequence[Callable[..., Hashable]],
+) -> Matcher:  # fmt: skip
+    """A matcher for calls like `args`, whose `key` has a part for each of them, then what `others` give for all.
+
+    `nested` gives the part of anything but tensors and numbers.
+    """
+    guards = tensor_guards()
+    tensors = [a for a in args if isinstance(a, torch.Tensor)]
+    if guards is None or not all(type(t) in _PLAIN_TENSORS and t.layout is torch.strided for t in tensors):
+        return never
+    own, rest = key[: len(args)], key[len(args) :]
+    kinds = tuple(map(_kind, args, own))
+    values = [a if kind == "is" else part for kind, a, part in zip(kinds, args, own, strict=True)]
+    values = [None if kind == "tensor" else value for kind, value in zip(kinds, values, strict=True)]
+    check = guards(*tensors, dynamic_dims_sizes=None, dynamic_dims_strides=None).check if tensors else None
+    make = _factory(kinds, len(others))
+    return make(check, nested, values, others, rest)  # type: ignore[no-any-return]
+
+
+def _kind(value: Any, part: Any) -> str:
+    """How an argument is compared."""
+    if isinstance(value, torch.Tensor):
+        return "tensor"
+    if part is int or part is float:
+        return "type"
+    return "is" if isinstance(value, _SINGLETONS) else "nested"
+
+
+_TESTS = {"type": "type(a{k}) is v{k}", "is": "a{k} is v{k}", "nested": "nested(a{k}) == v{k}"}
+
+
+@functools.cache
+def _factory(kinds: tuple[str, ...], others: int) -> Callable[..., Matcher]:
+    """Makes matchers of one form from `check` of the tensors, `nested`, and what the parts must be."""
+    arguments = [f"a{k}" for k in range(len(kinds))]
+    tests = [_TESTS[kind].format(k=k) for k, kind in enumerate(kinds) if kind in ("type", "is")]
+    tensors = [a for a, kind in zip(arguments, kinds, strict=True) if kind == "tensor"]
+    tests = [f"check({', '.join(tensors)})", *tests] if tensors else tests
+    tests += [_TESTS[kind].format(k=k) for k, kind in enumerate(kinds) if kind == "nested"]
+    tests += [f"f{k}({', '.join(arguments)}) == r{k}" for k in range(others)]
+    cells = [f"v{k} = values[{k}]" for k, kind in enumerate(kinds) if kind != "tensor"]
+    cells += [f"f{k} = others[{k}]; r{k} = rest[{k}]" for k in range(others)]
+    lines = ["def make(check, nested, values, others, rest):", *(f"    {cell}" for cell in cells)]
+    lines += [f"    def matches({', '.join(arguments)}):", f"        return {' and '.join(tests) or 'True'}"]
+    space: dict[str, Any] = {}
+    exec("\n".join([*lines, "    return matches"]), space)
+    return space["make"]  # type: ignore[no-any-return]
+
+
+@functools.cache
+def tensor_guards() -> Any:
+    """torch's comparison of dtypes, devices, sizes and strides of tensors, or None where torch has none like it."""
+    found = getattr(getattr(getattr(torch._C, "_dynamo", None), "guards", None), "TensorGuards", None)
+    if found is None:
+        return None
+    x = torch.empty_strided((2, 3), (3, 1))
+    try:
+        check = found(x, dynamic_dims_sizes=None, dynamic_dims_strides=None).check
+        others = (x.t(), x[:1], x.double(), torch.empty_strided((2, 3), (1, 2)))
+        works = check(x) is True and not any(check(other) for other in others)
+    except (TypeError, RuntimeError):
+        return None
+    return found if works else None
