@@ -1,0 +1,82 @@
+"""What the command line asks of the package that measures, `helion_bench.run`; nothing of it is imported before use."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from helion_bench.results.model import Backend, Cell, Run
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for, as text; empty means all there is. `seconds` bounds the whole run.
+
+    `metrics` says what to measure (see `helion_bench.command.metrics`), `quick` takes few shapes and few rounds,
+    `device` is "cuda" or "cpu" (no timings then), `tritonbench` is a checkout or None for an installed one.
+    """
+
+    ops: tuple[str, ...] = ()
+    shapes: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
+    passes: tuple[str, ...] = ("fwd",)
+    backends: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    device: str = "cuda"
+    quick: bool = False
+    seconds: float | None = None
+    tritonbench: str | None = None
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpListing:
+    """A line of `helion-bench list`: an operation with the shape labels and dtypes it has."""
+
+    name: str
+    shapes: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    passes: tuple[str, ...]
+    description: str = ""
+
+
+class Plan(Protocol):
+    """The cases and backends of a request, found and checked, nothing measured yet."""
+
+    run: Run
+    """Without cells: id, date, machine, software, backends. It is what partial results are stored under."""
+    size: int
+    """How many cells there will be: cases × backends."""
+
+
+class Runner(Protocol):
+    """The module `helion_bench.run`."""
+
+    def plan(self, request: Request) -> Plan:
+        """Raises ValueError, listing what there is, for an op, shape, dtype, pass or backend that does not exist."""
+        ...
+
+    def run(self, plan: Plan, on_cell: Callable[[Cell], None], resume_from: Run | None = None) -> Run:
+        """Measure; `on_cell` is told of each cell at once, in this process and thread.
+
+        Cells of `resume_from` are taken over, not measured again, and not told of. Whatever a backend does costs its
+        own cells only. KeyboardInterrupt and a spent time budget end the run; the result then has `complete` False and
+        holds what was measured.
+        """
+        ...
+
+    def list_ops(self) -> Sequence[OpListing]:
+        """Every operation there is, of plug-ins too."""
+        ...
+
+    def list_backends(self, device: str, tritonbench: str | None = None) -> Sequence[Backend]:
+        """Every backend there is, with `why_not` filled in for those that cannot run here."""
+        ...
+
+
+def load_runner() -> Runner:
+    """`helion_bench.run`, which brings torch."""
+    module: Any = importlib.import_module("helion_bench.run")
+    return cast(Runner, module)
