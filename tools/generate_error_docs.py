@@ -39,6 +39,7 @@ SECTIONS = {
     "HLN2": "Control flow and Python in device code",
     "HLN3": "Configs and compilation",
     "HLN4": "Warnings",
+    "HLN5": "Export and the command line",
     "HLN9": "Defects",
 }
 

@@ -355,6 +355,21 @@ class CacheMissed(Base):
     hint = "tune it once without HELION_ASSERT_CACHE_HIT, or pass config=..."
 
 
+# --- export and the command line (HLN5xx) -----------------------------------------------------------------------------
+
+
+class CannotExport(Base):
+    code = "HLN501"
+    message = "`{kernel}` cannot be exported: {reason}"
+    hint = "{instead}"
+
+
+class NotAnExport(Base):
+    code = "HLN502"
+    message = "`{path}` is there already and holds no exported kernel, so it is not replaced"
+    hint = "name a new folder, or remove what is there"
+
+
 class InternalError(Base):
     code = "HLN900"
     message = "Helion broke one of its own rules: {text}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,6 +66,11 @@ class BoundKernel:
     def program(self) -> Program:
         """What was traced; prints readably."""
         return self._traced.program
+
+    @property
+    def arguments(self) -> tuple[dict[str, Any], ...]:
+        """What it is specialised on, argument by argument, as plain data."""
+        return self._traced.arguments
 
     @property
     def config_spec(self) -> ConfigSpec:
@@ -132,13 +138,13 @@ class BoundKernel:
         found = self._generated.get(normal)
         if found is None:
             reserved = self.kernel.settings.persistent_reserved_sms
-            traced = self._variant(normal)
+            traced = self.traced_for(normal)
             with internal_errors(f"generating code for {normal}"):
                 found = generate(self.kernel.source, traced.program, normal, traced.replacements, reserved)
             self._generated[normal] = found
         return found
 
-    def _variant(self, config: Config) -> Traced:
+    def traced_for(self, config: Config) -> Traced:
         """The trace for the tunables of `config`. Raises `InvalidConfig` where they change which choices there are."""
         names = tuple(self.program.tunables)
         values = tuple(config[name] for name in names)
@@ -177,6 +183,12 @@ class BoundKernel:
         from ..interpret.run import eager_callable
 
         return eager_callable(self.kernel.rewritten, generated.config, self._traced.places, self.device)
+
+    def export(self, path: str | Path, targets: Sequence[str] = (), config: Any = None) -> Path:
+        """Writes a folder that runs this kernel with Python and torch alone; see `helion.export`."""
+        from ..export import export
+
+        return export(self, path, targets, config)
 
     def compile_for(self, target: Target, config: Any = None) -> CompileFacts:
         """Compiles for `target` without needing that GPU. Raises `CompilationFailed`."""
