@@ -18,7 +18,11 @@ def heads(
 ) -> Shape:  # fmt: skip
     """`seq` queries and `keys` keys (by default as many)."""
     sizes = {"batch": batch, "heads": heads, "kv_heads": kv_heads or heads, "seq": seq, "keys": keys or seq, "dim": dim}
-    return Shape({**sizes, "causal": int(causal)}, quick=quick, cpu=cpu)
+    label = f"{batch}x{heads}x{seq}x{dim}"
+    label += f"-k{keys}" if keys else ""
+    label += f"-kv{kv_heads}" if kv_heads else ""
+    label += "-causal" if causal else ""
+    return Shape({**sizes, "causal": int(causal)}, quick=quick, cpu=cpu, label=label)
 
 
 class Attention(Operation):
@@ -95,7 +99,7 @@ def one_head(
         rows = slice(begin, begin + _ROWS)
         scores = q[rows] @ k.t() * scale
         if causal:
-            scores.masked_fill_(_future(begin, *scores.shape, scores.device), float("-inf"))
+            scores.masked_fill_(_future(begin, scores), float("-inf"))
         p = scores.softmax(-1)
         output[rows] = p @ v
         if gradient is not None and into is not None:
@@ -107,7 +111,8 @@ def one_head(
     return output
 
 
-def _future(begin: int, rows: int, keys: int, device: torch.device) -> torch.Tensor:
-    """True where a key comes after its query."""
-    positions = torch.arange(begin, begin + rows, device=device)
-    return torch.arange(keys, device=device)[None, :] > positions[:, None]
+def _future(begin: int, scores: torch.Tensor) -> torch.Tensor:
+    """True where a key comes after its query; the first query is number `begin`."""
+    rows, keys = scores.shape
+    queries = torch.arange(begin, begin + rows, device=scores.device)
+    return torch.arange(keys, device=scores.device)[None, :] > queries[:, None]

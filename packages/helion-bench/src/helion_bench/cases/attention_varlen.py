@@ -15,8 +15,9 @@ from .operation import Inputs, Operation, Pass, Random, Results, Shape, Sizes
 def _packed(
     batch: int, heads: int, seq: int, dim: int, *, kv_heads: int | None = None, quick: bool = False, cpu: bool = False
 ) -> Shape:
-    sizes = {"batch": batch, "heads": heads, "kv_heads": kv_heads or heads, "seq": seq, "dim": dim, "causal": 1}
-    return Shape(sizes, quick=quick, cpu=cpu)
+    sizes = {"batch": batch, "heads": heads, "kv_heads": kv_heads or heads, "seq": seq, "dim": dim}
+    label = f"{batch}x{heads}x{seq}x{dim}" + (f"-kv{kv_heads}" if kv_heads else "")
+    return Shape(sizes, quick=quick, cpu=cpu, label=label)
 
 
 class AttentionVarlen(Operation):
@@ -27,6 +28,7 @@ class AttentionVarlen(Operation):
 
     name = "attention_varlen"
     ours = "helion_kernels:attention_varlen"
+    reads_on_host = True
     shapes = (
         _packed(8, 32, 4096, 128, quick=True),
         _packed(16, 32, 2048, 128),

@@ -8,7 +8,7 @@ import torch
 
 from .operation import Inputs, Pass, Results, Sizes
 from .rows import RowOperation, rows
-from .verdict import Verdict, compare
+from .verdict import Verdict, compare, wrong
 
 _P = 0.1
 _DEVIATIONS = 6.0  # how far the part dropped may be from what is expected; once in a billion by chance
@@ -53,15 +53,15 @@ class Dropout(RowOperation):
             kept_gradient = torch.where(x == 0, results.gradients["x"] != 0, kept)  # an x of 0 does not tell
             truth = Results(truth.outputs, {"x": _masked(gradient, kept_gradient)})
         verdict = compare(results, truth)
-        return _count(int((~kept & (x != 0)).sum()), int((x != 0).sum())) if verdict.ok else verdict
+        problem = _count(int((~kept & (x != 0)).sum()), int((x != 0).sum()))
+        return wrong(problem) if verdict.ok and problem else verdict
 
 
 def _masked(value: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     return torch.where(kept, value.double() / (1 - _P), 0.0)
 
 
-def _count(dropped: int, of: int) -> Verdict:
-    """Whether `dropped` of `of` elements is what chance gives; the error is in standard deviations."""
+def _count(dropped: int, of: int) -> str | None:
+    """What is wrong with `dropped` of `of` elements being dropped, or None if chance allows it."""
     off = abs(dropped - of * _P) / max((of * _P * (1 - _P)) ** 0.5, 1.0)
-    problem = None if off <= _DEVIATIONS else f"{dropped} of {of} elements are dropped, {of * _P:.0f} are expected"
-    return Verdict(off, _DEVIATIONS, problem)
+    return None if off <= _DEVIATIONS else f"{dropped} of {of} elements are dropped, {of * _P:.0f} are expected"

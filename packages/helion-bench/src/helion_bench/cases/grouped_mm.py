@@ -19,6 +19,7 @@ class GroupedMM(Operation):
 
     name = "grouped_mm"
     ours = "helion_kernels:grouped_mm"
+    reads_on_host = True
     shapes = (
         _experts(8, 8192, 4096, 14336, quick=True),
         _experts(8, 8192, 14336, 4096),

@@ -27,11 +27,17 @@ class Shape:
     """Sizes of one case by name, in the order in which they are shown.
 
     `quick`: one of the few that `--quick` runs. `cpu`: small enough for Triton's interpreter, and for nothing else.
+    `label`: by default the sizes, `8192x4096`.
     """
 
     sizes: Mapping[str, int]
     quick: bool = False
     cpu: bool = False
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", "x".join(map(str, self.sizes.values())))
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class Operation(abc.ABC):
     gradients: ClassVar[tuple[str, ...]] = ("x",)
     rows: ClassVar[tuple[str, ...]] = ("x",)
     parts: ClassVar[Literal["cat", "mean"]] = "cat"
+    reads_on_host: ClassVar[bool] = False
+    """Whether `eager` needs values of tensors on the host; then neither torch.compile nor a CUDA graph can hold it."""
 
     @abc.abstractmethod
     def make(self, sizes: Sizes, dtype: torch.dtype, random: Random) -> Inputs:

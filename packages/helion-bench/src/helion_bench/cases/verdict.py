@@ -6,11 +6,14 @@ tensor: rounding of large elements counts by their size, that of small ones by w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+
+from ..results.model import Accuracy
 
 if TYPE_CHECKING:
     from .operation import Results
@@ -27,15 +30,27 @@ _CHUNK = 1 << 25
 
 @dataclass(frozen=True)
 class Verdict:
-    """`error`: the largest error found; `tolerance`: the largest allowed; `problem`: what is wrong, or None."""
+    """The worst deviation of all results, and what is wrong, or None.
 
-    error: float
-    tolerance: float
+    Of `accuracy`, the relative deviation is that from the size of an element plus the root mean square.
+    """
+
+    accuracy: Accuracy
     problem: str | None = None
 
     @property
     def ok(self) -> bool:
         return self.problem is None
+
+    @property
+    def used(self) -> float:
+        """The part of the tolerance that is used up."""
+        return math.inf if self.accuracy.max_rel is None else self.accuracy.max_rel / self.accuracy.tolerance_rel
+
+
+def wrong(problem: str) -> Verdict:
+    """A verdict on results that cannot be compared element by element."""
+    return Verdict(Accuracy(False, None, None, 0.0, 1.0), problem)
 
 
 def compare(results: Results, expected: Results) -> Verdict:
@@ -43,32 +58,39 @@ def compare(results: Results, expected: Results) -> Verdict:
     got, truth = results.named(), expected.named()
     missing = [name for name in truth if name not in got]
     if missing:
-        return Verdict(float("inf"), 0.0, f"no {', '.join(missing)}")
+        return wrong(f"it computes no {', '.join(missing)}")
     verdicts = [compare_tensor(name, got[name], truth[name]) for name in truth]
-    return max(verdicts, key=lambda v: (not v.ok, v.error / v.tolerance if v.tolerance else 0.0))
+    return max(verdicts, key=lambda v: (not v.ok, v.used))
 
 
 def compare_tensor(name: str, got: torch.Tensor, truth: torch.Tensor) -> Verdict:
     """`got` against `truth`, which is float64; NaN and infinities must be where the truth has them."""
     if got.shape != truth.shape:
-        return Verdict(float("inf"), 0.0, f"{name} has shape {list(got.shape)}, not {list(truth.shape)}")
-    tolerance = TOLERANCES.get(got.dtype, 0.0) * (GRADIENTS_MORE if name.startswith("gradient") else 1.0)
+        return wrong(f"{name} has shape {list(got.shape)}, not {list(truth.shape)}")
+    if got.dtype not in TOLERANCES:
+        return wrong(f"{name} is {str(got.dtype).removeprefix('torch.')}, which is no result of a benchmark")
+    tolerance = TOLERANCES[got.dtype] * (GRADIENTS_MORE if name.startswith("gradient") else 1.0)
     scale = _scale(truth)
-    error, wrong = 0.0, 0
+    largest, ratio, count = 0.0, 0.0, 0
     for a, b in _chunks(got, truth):
-        ratio = _errors(a.double(), b, scale)
-        error = max(error, float(ratio.max()))
-        wrong += int((ratio > tolerance).sum())
-    if not wrong:
-        return Verdict(error, tolerance)
-    problem = f"{wrong} of {got.numel()} elements of {name} are off, by up to {error:.2g} (allowed: {tolerance:.2g})"
-    return Verdict(error, tolerance, problem)
+        difference = _differences(a.double(), b)
+        ratios = torch.where(difference == 0, 0.0, difference / (b.abs().nan_to_num() + scale))
+        largest, ratio = max(largest, float(difference.max())), max(ratio, float(ratios.max()))
+        count += int((ratios > tolerance).sum())
+    finite = math.isfinite(ratio)
+    accuracy = Accuracy(
+        count == 0, largest if finite else None, ratio if finite else None, tolerance * scale, tolerance
+    )
+    if not count:
+        return Verdict(accuracy)
+    problem = f"{count} of {got.numel()} elements of {name} are off, by up to {ratio:.2g} (allowed: {tolerance:.2g})"
+    return Verdict(accuracy, problem)
 
 
-def _errors(a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
+def _differences(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Distances of elements: 0 where both are the same infinity or both are NaN, infinite where only one is."""
     same = (a == b) | (a.isnan() & b.isnan())
-    ratio = (a - b).abs() / (b.abs() + scale)
-    return torch.where(same, 0.0, ratio.nan_to_num(nan=float("inf")))
+    return torch.where(same, 0.0, (a - b).abs().nan_to_num(nan=math.inf, posinf=math.inf))
 
 
 def _scale(truth: torch.Tensor) -> float:

@@ -1,0 +1,69 @@
+"""Attention of the vendors, through torch."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from typing import Any, ClassVar
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ..cases.operation import Operation
+from ..results.model import CaseKey
+from .backend import Backend, Implementation
+
+
+class _Sdpa(Backend):
+    """torch's attention, held to one of its kernels, which refuses what it cannot do."""
+
+    kernel: ClassVar[SDPBackend]
+
+    def version(self) -> str:
+        return torch.__version__
+
+    def declines(self, case: CaseKey) -> str | None:
+        return None if case.op == "attention" else f"{self.name} computes attention only"
+
+    def implement(self, case: CaseKey, operation: Operation) -> Implementation:
+        return operation.eager
+
+    def active(self) -> contextlib.AbstractContextManager[Any]:
+        return sdpa_kernel([self.kernel])
+
+
+class CudnnAttention(_Sdpa):
+    """Attention of cuDNN."""
+
+    name = "cudnn"
+    description = "cuDNN's attention, through torch"
+    kernel = SDPBackend.CUDNN_ATTENTION
+
+    def version(self) -> str:
+        number = torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None
+        return str(number or "")
+
+
+class FlashAttention(_Sdpa):
+    """FlashAttention-2 as torch ships it, also for sequences of unequal length."""
+
+    name = "flash"
+    description = "FlashAttention as torch ships it"
+    kernel = SDPBackend.FLASH_ATTENTION
+
+    def declines(self, case: CaseKey) -> str | None:
+        return None if case.op == "attention_varlen" else super().declines(case)
+
+    def implement(self, case: CaseKey, operation: Operation) -> Implementation:
+        return varlen if case.op == "attention_varlen" else operation.eager
+
+
+def varlen(**inputs: Any) -> Any:
+    """torch's FlashAttention over packed sequences."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    q, k, v, offsets, longest = (inputs[name] for name in ("q", "k", "v", "offsets", "longest"))
+    options: dict[str, Any] = {"enable_gqa": True} if q.size(1) != k.size(1) else {}
+    causal_flag = "is_causal" in inspect.signature(varlen_attn).parameters  # before torch had windows here
+    options |= {"is_causal": True} if causal_flag else {"window_size": (-1, 0)}
+    return varlen_attn(q, k, v, offsets, offsets, longest, longest, **options)

@@ -1,0 +1,99 @@
+"""All operations by name, and the cases that a request names."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from helion_autotune.registry import Registry
+
+from ..errors import InvalidRequest
+from ..results.model import CaseKey
+from .operation import Operation, Pass, Shape
+
+REGISTRY: Registry[type[Operation]] = Registry("helion_bench.cases")
+"""Operations of installed packages, and those that a program registers itself."""
+
+Extent = Literal["cpu", "quick", "full"]
+"""Which shapes: those for Triton's interpreter, the few of a quick run, or all but those for the interpreter."""
+
+
+@functools.lru_cache(maxsize=256)
+def operation(name: str) -> Operation:
+    """The operation of that name. Raises `InvalidRequest` naming those there are."""
+    if name not in REGISTRY.names():
+        raise InvalidRequest(f"there is no operation {name!r}", known=REGISTRY.names())
+    return REGISTRY.get(name)()
+
+
+def cases(
+    operations: Sequence[str] = (), *, shapes: Sequence[str] = (), dtypes: Sequence[str] = (),
+    passes: Sequence[Pass] = (), extent: Extent = "full",
+) -> list[CaseKey]:  # fmt: skip
+    """The cases of a request; nothing given means all operations, their own shapes and passes, and their first dtype.
+
+    `operations` and `shapes` are names or patterns (`*norm`, `8192x*`). A shape may also be new, `rows=8192,cols=100`,
+    with all sizes of the operation. What an operation does not have is passed over where another one has it. Raises
+    `InvalidRequest` where no operation has it.
+    """
+    names = _matching(operations, REGISTRY.names(), "operation")
+    found: list[CaseKey] = []
+    for name in names:
+        one = operation(name)
+        for shape in _shapes(one, shapes, extent):
+            for dtype in [d for d in dtypes if d in one.dtypes] if dtypes else one.dtypes[:1]:
+                found += [_key(one, shape, dtype, p) for p in one.passes if not passes or p in passes]
+    if not found:
+        raise InvalidRequest(
+            f"none of {', '.join(names)} has a case with shape {_shown(shapes)}, dtype {_shown(dtypes)} and pass "
+            f"{_shown(passes)}",
+            known=sorted({s.label for n in names for s in _shapes(operation(n), (), extent)}),
+        )
+    return found
+
+
+def quick_first(keys: Sequence[CaseKey]) -> list[CaseKey]:
+    """The same cases, those of a quick run before the rest: what a run that is cut short should have measured."""
+    return sorted(keys, key=lambda key: not _is_quick(key))
+
+
+def _is_quick(key: CaseKey) -> bool:
+    return any(s.quick and s.label == key.shape for s in operation(key.op).shapes)
+
+
+def _key(one: Operation, shape: Shape, dtype: str, pass_: Pass) -> CaseKey:
+    return CaseKey(one.name, shape.label, tuple(shape.sizes.items()), dtype, pass_)
+
+
+def _shapes(one: Operation, patterns: Sequence[str], extent: Extent) -> Iterator[Shape]:
+    wanted = {"cpu": lambda s: s.cpu, "quick": lambda s: s.quick, "full": lambda s: not s.cpu}[extent]
+    named = [p for p in patterns if "=" not in p]
+    for shape in one.shapes:
+        if any(fnmatchcase(shape.label, p) for p in named) or (not patterns and wanted(shape)):
+            yield shape
+    for pattern in patterns:
+        if "=" in pattern and (shape := _parsed(one, pattern)) is not None:
+            yield shape
+
+
+def _parsed(one: Operation, text: str) -> Shape | None:
+    """A shape written as `name=number,…`; None where the operation has other sizes. Raises `InvalidRequest`."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(number.strip().isdigit() for _, _, number in pairs):
+        raise InvalidRequest(f"the shape {text!r} is not of the form rows=8192,cols=4096")
+    sizes = {name.strip(): int(number) for name, _, number in pairs}
+    order = list(one.shapes[0].sizes)
+    return Shape({name: sizes[name] for name in order}) if set(order) == set(sizes) else None
+
+
+def _matching(patterns: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise InvalidRequest(f"there is no {what} {pattern!r}", known=known)
+    return [name for name in known if not patterns or any(fnmatchcase(name, p) for p in patterns)]
+
+
+def _shown(values: Sequence[str]) -> str:
+    return " or ".join(values) or "any"
