@@ -1,0 +1,131 @@
+"""Export matmul and softmax for the GPU of this machine, and run them where triton and helion cannot be imported.
+
+Usage: `python tools/check_export.py [--folder FOLDER]`
+
+A fresh process in which importing triton or helion fails loads the exports and compares them with torch in float64: on
+aligned and unaligned tensors, on a stream of its own, in another thread. It also prints the host time of a call beside
+that of torch's own operator. Exits with 1 if anything is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[1] / "packages" / "helion-core" / "examples"
+ROWS, COLUMNS, DEPTH = 1000, 768, 520  # no multiples of tile sizes
+CONFIGS = {
+    "matmul": None,
+    "matmul_pointers": {"block_sizes": [64, 128, 32], "num_warps": 4, "num_stages": 3, "indexing": "pointer"},
+    "softmax": None,
+}
+
+RUN = '''
+import sys, threading, time
+
+class Blocked:
+    """Makes imports of the compiler fail."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("triton", "helion", "helion_autotune"):
+            raise ModuleNotFoundError(f"No module named {name!r} (blocked)", name=name)
+
+sys.meta_path.insert(0, Blocked())
+import torch
+from exports import matmul, matmul_pointers, softmax
+
+m, n, k = map(int, sys.argv[1:])
+torch.manual_seed(0)
+failed = False
+
+def tensor(*shape, shift=0):
+    count = torch.Size(shape).numel()
+    return torch.randn(count + shift, device="cuda", dtype=torch.bfloat16)[shift:].view(shape)
+
+def report(name, out, exact):
+    global failed
+    error = ((out.double() - exact).abs() / (exact.abs() + exact.square().mean().sqrt())).max().item()
+    failed |= not error <= 1e-2
+    print(f"{name:44} error {error:.1e}  {'ok' if error <= 1e-2 else 'WRONG'}", flush=True)
+
+def microseconds(call):
+    for _ in range(50):
+        call()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(500):
+        call()
+    spent = time.perf_counter() - start
+    torch.cuda.synchronize()
+    return spent / 500 * 1e6
+
+def products(note):
+    for name, run in (("matmul", matmul.matmul), ("matmul with pointers", matmul_pointers.matmul)):
+        for shift in (0, 1):
+            x, y = tensor(m, k, shift=shift), tensor(k, n)
+            state = "unaligned" if shift else "aligned"
+            report(f"{name}, {state}{note}", run(x, y), x.double() @ y.double())
+
+products("")
+for shift in (0, 1):
+    x = tensor(m, n, shift=shift)
+    report(f"softmax, {'unaligned' if shift else 'aligned'}", softmax.softmax(x), torch.softmax(x.double(), 1))
+with torch.cuda.stream(torch.cuda.Stream()):
+    products(", own stream")
+    torch.cuda.current_stream().synchronize()
+thread = threading.Thread(target=products, args=(", other thread",))
+thread.start()
+thread.join()
+graph, x = torch.cuda.CUDAGraph(), tensor(m, n)
+softmax.softmax(x)
+torch.cuda.synchronize()
+with torch.cuda.graph(graph):
+    out = softmax.softmax(x)
+x.copy_(tensor(m, n))
+graph.replay()
+report("softmax, replayed from a CUDA graph", out, torch.softmax(x.double(), 1))
+small = tensor(m, n)
+ours, theirs = microseconds(lambda: softmax.softmax(small)), microseconds(lambda: torch.softmax(small, 1))
+print(f"host time of a call of softmax: exported {ours:.1f} us, torch {theirs:.1f} us")
+assert not {"triton", "helion"} & set(sys.modules), "the compiler was imported"
+sys.exit(failed)
+'''
+
+
+def export(folder: Path) -> None:
+    """Exports for the GPU of this machine."""
+    sys.path.insert(0, str(EXAMPLES))
+    import _harness as harness
+    import torch
+
+    from helion.runtime.targets import device_target
+
+    x = torch.randn(ROWS, DEPTH, device="cuda", dtype=torch.bfloat16)
+    y = torch.randn(DEPTH, COLUMNS, device="cuda", dtype=torch.bfloat16)
+    rows = torch.randn(ROWS, COLUMNS, device="cuda", dtype=torch.bfloat16)
+    target = device_target(x.device)
+    assert target is not None
+    for name, config in CONFIGS.items():
+        kernel = name.partition("_")[0]
+        args = (rows,) if kernel == "softmax" else (x, y)
+        bound = getattr(harness.load(kernel), kernel).bind(args)
+        bound.export(folder / "exports" / name, targets=[target.name], config=config)
+        print(f"exported {name} for {target.name} with {bound.generate(config, target).config}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="keep the exports here (default: a temporary folder)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.folder or Path(temporary)).absolute()
+        export(folder)
+        command = [sys.executable, "-c", RUN, *map(str, (ROWS, COLUMNS, DEPTH))]
+        return subprocess.run(command, cwd=folder, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
