@@ -69,7 +69,8 @@ def test_matchers_agree_with_keys():
     """Over all pairs of argument lists: a match implies equal keys."""
     space = [
         X, X.clone(), torch.randn(4, 2), torch.randn(2, 4).t(), X.to(torch.int32), torch.nn.Parameter(X), 1, 7, 1.0,
-        True, False, None, "a", "b", torch.float32, torch.device("cpu"), (X, 1), (X.double(), 1), [1], float("nan"), max,
+        True, False, None, "a", "b", torch.float32, torch.device("cpu"), (X, 1), (X.double(), 1), [1], float("nan"),
+        max,
     ]  # fmt: skip
     key = key_function(["a", "b"], {"b"}, set())
     matched = 0

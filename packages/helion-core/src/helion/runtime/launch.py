@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .. import exc
 from ..lower.grid import INTERPRETER_UNITS
+from . import stream
 from .compile import compile_error, compile_kernel
 from .descriptors import Maker
+from .direct import Compiled, Shape, launch_function
 from .load import load_kernel
+from .locks import Lock
 from .signature import fits_32_bits, signature
 from .targets import device_target
 
@@ -27,8 +31,12 @@ def host_callable(generated: Generated, device: torch.device) -> Callable[..., A
 
     kernel = load_kernel(generated.kernel_source, generated.kernel_name)
     function = compile_like(generated.host, generated.source, {})
-    launcher = _interpreted(generated) if device.type == "cpu" else GpuLauncher(generated)
-    function.__kwdefaults__ = {KERNEL: kernel, LAUNCH: launcher, TORCH: torch, UNITS: multiprocessors}
+    names: dict[str, Any] = {KERNEL: kernel, TORCH: torch, UNITS: multiprocessors}
+    if device.type == "cpu":
+        names[LAUNCH] = _interpreted(generated)
+    else:
+        names[LAUNCH] = GpuLauncher(generated, lambda launch: names.update({LAUNCH: launch}))
+    function.__kwdefaults__ = names
     return function
 
 
@@ -54,73 +62,90 @@ class GpuLauncher:
     """Launches one kernel through its compiled launcher, without Triton's own dispatch.
 
     The binary depends on the device, on which pointers are multiples of 16 bytes, and on which integers need 64 bits;
-    each such variant is compiled once. Everything else is the same for all calls.
+    each such variant is compiled once. Everything else is the same for all calls. The function written for a variant
+    is handed to `install`, to be called in place of the launcher until it meets a launch of another variant.
     """
 
-    def __init__(self, generated: Generated) -> None:
-        self._generated = generated
+    def __init__(self, generated: Generated, install: Callable[[Callable[..., None]], None]) -> None:
+        self._generated, self._install = generated, install
         self._tensors = len(generated.program.tensors)
-        self._ints = [k for k, s in enumerate(generated.program.scalars, self._tensors) if not s.is_float]
-        self._variants: dict[Any, Any] = {}
+        self._ints = [not s.is_float for s in generated.program.scalars]
+        self._variants: dict[Any, tuple[Compiled, Callable[..., None] | None]] = {}
         self._maker = Maker(generated.program, generated.descriptors) if generated.descriptors else None
         self._unaligned: GpuLauncher | None = None
+        self._lock = Lock()
 
     def __call__(self, kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
-        values = list(args)
-        bits = 0
-        for k in range(self._tensors):
-            values[k] = pointer = args[k].data_ptr()
-            bits |= pointer
-        index = args[0].get_device()
-        if self._maker is not None:
-            if not self._maker.fits(args):
-                self._without_descriptors()(kernel, grid, *args, **options)
-                return
-            values += self._maker(args)
-        key: Any = index
-        if bits & 15 or self._ints:
-            aligned = (v & 15 == 0 for v in values[: self._tensors])
-            key = (index, *aligned, *(fits_32_bits(values[k]) for k in self._ints))
-        variant = self._variants.get(key)
-        if variant is None or index != current_device():
-            with torch.cuda.device(index):
-                self._launch(self._variant(key, values, options), grid, index, values)
-        else:
-            self._launch(variant, grid, index, values)
+        tensors, numbers = args[: self._tensors], args[self._tensors :]
+        if self._maker is not None and not self._maker.fits(args):
+            self._without_descriptors()(kernel, grid, *args, **options)
+            return
+        pointers = [t.data_ptr() for t in tensors]
+        values = [*pointers, *numbers, *(self._maker(args) if self._maker is not None else ())]
+        aligned = tuple([p & 15 == 0 for p in pointers])
+        wide = tuple([not fits_32_bits(n) if is_int else None for n, is_int in zip(numbers, self._ints, strict=True)])
+        index = tensors[0].get_device()
+        with on_device(index):
+            compiled, direct = self._variant(
+                Shape(aligned, wide, len(grid), tuple(options)), tensors[0], values, options
+            )
+            if 0 not in grid:
+                _launch(compiled, grid, values)
+        if direct is not None:
+            self._install(direct)
 
     def _without_descriptors(self) -> GpuLauncher:
         """Launches the same kernel written with pointers, which may start anywhere."""
         if self._unaligned is None:
-            self._unaligned = GpuLauncher(self._generated.with_pointers())
+            self._unaligned = GpuLauncher(self._generated.with_pointers(), lambda launch: None)
         return self._unaligned
 
-    def _launch(self, variant: Any, grid: tuple[int, ...], index: int, values: list[Any]) -> None:
-        if 0 in grid:
-            return
-        x, y, z = grid if len(grid) == 3 else (*grid, 1, 1)[:3]
-        run, function, metadata = variant
-        run(x, y, z, current_stream(index), function, metadata, None, None, None, *values)
-
-    def _variant(self, key: Any, values: list[Any], options: Any) -> Any:
+    def _variant(
+        self, shape: Shape, like: torch.Tensor, values: list[Any], options: Any
+    ) -> tuple[Compiled, Callable[..., None] | None]:
+        key = shape, like.get_device()
         found = self._variants.get(key)
         if found is None:
-            found = self._variants[key] = self._compile(values, options)
+            with self._lock:
+                found = self._variants.get(key)
+                if found is None:
+                    compiled = self._compile(shape, like, values, options)
+                    direct = launch_function(shape, compiled, self) if self._maker is None else None
+                    found = self._variants[key] = compiled, direct
         return found
 
-    def _compile(self, values: list[Any], options: Any) -> Any:
+    def _compile(self, shape: Shape, like: torch.Tensor, values: list[Any], options: Any) -> Compiled:
         generated = self._generated
         program = generated.program
-        pointers = values[: self._tensors]
         types = signature(generated, values[self._tensors : self._tensors + len(program.scalars)])
-        target = device_target(torch.device("cuda", torch.cuda.current_device()))
+        target = device_target(like.device)
         assert target is not None
-        aligned = [p % 16 == 0 for p in pointers]
         try:
-            compiled = compile_kernel(generated.kernel_source, generated.kernel_name, types, target, options, aligned)
+            compiled = compile_kernel(
+                generated.kernel_source, generated.kernel_name, types, target, options, shape.aligned
+            )
             run = compiled.run  # loads the binary
         except Exception as error:
             raise compile_error(error, program.name, target.name, generated.config) from error
-        return run, compiled.function, compiled.packed_metadata
+        return Compiled(run, compiled.function, compiled.packed_metadata, like.get_device(), compiled.launch_metadata)
+
+
+def _launch(compiled: Compiled, grid: tuple[int, ...], values: list[Any]) -> None:
+    """A launch through Triton's object, with the hooks that profilers set."""
+    from triton.knobs import runtime
+
+    x, y, z = (*grid, 1, 1)[:3]
+    where = stream.current(compiled.index)
+    enter, exit_ = runtime.launch_enter_hook, runtime.launch_exit_hook
+    hooks: tuple[Any, ...] = (None, None, None)
+    if getattr(enter, "calls", enter) or getattr(exit_, "calls", exit_):
+        hooks = compiled.describe((x, y, z), where, *values), enter, exit_
+    compiled.run(x, y, z, where, compiled.function, compiled.metadata, *hooks, *values)
+
+
+def on_device(index: int) -> AbstractContextManager[Any]:
+    """Makes a CUDA device the current one, where it is not."""
+    return nullcontext() if index == stream.current_device() else torch.cuda.device(index)
 
 
 def multiprocessors(tensor: torch.Tensor) -> int:
@@ -131,13 +156,3 @@ def multiprocessors(tensor: torch.Tensor) -> int:
 @functools.cache
 def _multiprocessors(index: int) -> int:
     return int(torch.cuda.get_device_properties(index).multi_processor_count)
-
-
-def current_device() -> int:
-    """Index of the current CUDA device."""
-    return torch._C._cuda_getDevice()
-
-
-def current_stream(index: int) -> int:
-    """Handle of the current stream of a CUDA device."""
-    return torch._C._cuda_getCurrentRawStream(index)

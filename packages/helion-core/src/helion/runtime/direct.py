@@ -1,0 +1,127 @@
+"""Launch functions written for one compiled kernel: its number of arguments, alignments and integer widths fixed.
+
+They call what lies beneath Triton's launcher object, whose arguments differ between versions of Triton; where their
+form is not known, or the kernel needs scratch memory, they call the launcher object itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+from . import stream
+
+_HEAD = "call(gx, gy, gz, stream(index), function, "
+# a launch through Triton's object, whatever its version
+PLAIN = _HEAD + "metadata, None, None, None, {values})"
+# per signature a C function of its own (Triton 3.6)
+UNPACKED = _HEAD + "cooperative, dependent, None, None, metadata, None, None, None, {values})"
+# one C function for all signatures, which takes the arguments as a tuple (Triton 3.7)
+PACKED = _HEAD + "cooperative, dependent, metadata, None, None, None, None, None, annotations, types, ({values},))"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A kernel loaded on a device. `describe` makes what Triton's launch hooks are given."""
+
+    run: Any
+    function: int
+    metadata: Any
+    index: int
+    describe: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a launch function is written for: which pointers are multiples of 16 bytes, which numbers are integers
+    (None: a float) and need 64 bits, how many axes the grid has, names of launch options.
+    """
+
+    aligned: tuple[bool, ...]
+    wide: tuple[bool | None, ...]
+    axes: int
+    options: tuple[str, ...]
+
+
+def form(run: Any) -> str:
+    """How the C function beneath the launcher object `run` is called."""
+    needs_scratch = any(getattr(run, name, 1) for name in ("global_scratch_size", "profile_scratch_size"))
+    known = type(run).__module__ == "triton.backends.nvidia.driver" and callable(getattr(run, "launch", None))
+    if not known or needs_scratch or isinstance(run.launch, FunctionType):  # which takes descriptors apart
+        return PLAIN
+    parameters = _parameters(type(run))
+    if hasattr(run, "arg_annotations") and hasattr(run, "kernel_signature") and parameters == _PACKED_PARAMETERS:
+        return PACKED
+    return UNPACKED if not hasattr(run, "arg_annotations") and parameters == _UNPACKED_PARAMETERS else PLAIN
+
+
+_UNPACKED_PARAMETERS = ("self", "gridX", "gridY", "gridZ", "stream", "function")
+_PACKED_PARAMETERS = (
+    *_UNPACKED_PARAMETERS, "kernel_metadata", "launch_metadata", "launch_enter_hook", "launch_exit_hook",
+)  # fmt: skip
+
+
+@functools.cache
+def _parameters(kind: type) -> tuple[str, ...]:
+    code = kind.__call__.__code__  # type: ignore[attr-defined]
+    return tuple(code.co_varnames[: code.co_argcount])
+
+
+def launch_function(shape: Shape, compiled: Compiled, otherwise: Callable[..., None]) -> Callable[..., None]:
+    """A launch of `compiled` for arguments of this shape on the current device; `otherwise` takes all others."""
+    from triton import knobs
+
+    run = compiled.run
+    how = form(run)
+    space = {
+        "call": run if how is PLAIN else run.launch, "function": compiled.function, "metadata": compiled.metadata,
+        "index": compiled.index, "stream": stream.current, "device": stream.current_device, "otherwise": otherwise,
+        "hooks": knobs.runtime, "enter": knobs.runtime.launch_enter_hook, "exit": knobs.runtime.launch_exit_hook,
+        "cooperative": getattr(run, "launch_cooperative_grid", False),
+        "dependent": getattr(run, "launch_pdl", False), "annotations": getattr(run, "arg_annotations", None),
+        "types": getattr(run, "kernel_signature", None),
+    }  # fmt: skip
+    return _factory(shape, how)(**space)  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _factory(shape: Shape, how: str) -> Callable[..., Callable[..., None]]:
+    tensors = [f"t{k}" for k in range(len(shape.aligned))]
+    numbers = [f"n{k}" for k in range(len(shape.wide))]
+    pointers = [f"p{k}" for k in range(len(tensors))]
+    arguments = ", ".join(["kernel", "grid", *tensors, *numbers])
+    keywords = ", ".join(["", "*", *(f"{name}=None" for name in shape.options)]) if shape.options else ""
+    passed = "".join(f", {name}={name}" for name in shape.options)
+    grid = ["gx", "gy", "gz"][: shape.axes]
+    lines = [
+        "def make(call, function, metadata, index, stream, device, otherwise, hooks, enter, exit,",
+        "         cooperative, dependent, annotations, types):",
+        f"    def launch({arguments}{keywords}):",
+        *(f"        {p} = {t}.data_ptr()" for p, t in zip(pointers, tensors, strict=True)),
+        f"        if {_condition(shape, pointers, numbers)}:",
+        f"            {', '.join(grid)}, = grid",
+        *(f"            {axis} = 1" for axis in ("gx", "gy", "gz")[shape.axes :]),
+        f"            if {' and '.join(grid)}:",
+        f"                {how.format(values=', '.join([*pointers, *numbers]))}",
+        "        else:",
+        f"            otherwise({arguments}{passed})",
+        "    return launch",
+    ]
+    space: dict[str, Any] = {}
+    exec("\n".join(lines), space)
+    return space["make"]  # type: ignore[no-any-return]
+
+
+def _condition(shape: Shape, pointers: Sequence[str], numbers: Sequence[str]) -> str:
+    aligned = [p for p, yes in zip(pointers, shape.aligned, strict=True) if yes]
+    terms = [f"not ({' | '.join(aligned)}) & 15"] if aligned else []
+    terms += [f"{p} & 15" for p, yes in zip(pointers, shape.aligned, strict=True) if not yes]
+    for number, wide in zip(numbers, shape.wide, strict=True):
+        if wide is not None:
+            terms.append(f"{'not ' if wide else ''}-2147483648 <= {number} < 2147483648")
+    terms += ["t0.get_device() == index == device()"]
+    terms += [f"hooks.launch_{at}_hook is {at} and not {at}.calls" for at in ("enter", "exit")]
+    return " and ".join(terms)

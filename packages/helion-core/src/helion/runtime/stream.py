@@ -1,0 +1,11 @@
+"""The current CUDA device and stream, read without making either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+# names of torch builds with CUDA only
+current_device: Any = getattr(torch._C, "_cuda_getDevice", None)
+current: Any = getattr(torch._C, "_cuda_getCurrentRawStream", None)
