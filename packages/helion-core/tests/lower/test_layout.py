@@ -2,12 +2,13 @@
 
 import pytest
 import sympy
+from torch.utils._sympy.functions import FloorDiv, Min
 
 from helion.ir import BlockSize, Program, Range
 from helion.lower.layout import Layout, next_power_of_two
 
-M = BlockSize(0, "BLOCK_M", sympy.Symbol("m"))
-HOST = sympy.Symbol("s")
+M = BlockSize(0, "BLOCK_M", sympy.Symbol("m", integer=True))
+HOST = sympy.Symbol("s", integer=True)
 
 
 def layout(size: int, **options) -> Layout:
@@ -43,6 +44,9 @@ def tile(begin, end, width=M.symbol, **options):
         (tile(2, 130), False),  # what counts is the length
         (tile(0, HOST), True),
         (tile(HOST, HOST + 128), False),
+        (tile(0, FloorDiv(HOST, M.symbol) * M.symbol), False),  # whole tiles, however many
+        (tile(FloorDiv(HOST, M.symbol) * M.symbol, HOST), True),
+        (tile(0, FloorDiv(HOST, 8) * sympy.Integer(8)), True),
         (tile(0, 48, 48), True),  # a width that is no power of two has padded lanes
         (tile(0, 128, 1, scalar=True), False),
         (Range("full", 0, 64, 64, 0, full=True), False),
@@ -53,3 +57,20 @@ def test_which_ranges_need_a_mask(r, needed):
     found = layout(64)
     assert found.needs_mask(r) is needed
     assert found.active(frozenset({r})) == (frozenset({r}) if needed else frozenset())
+
+
+@pytest.mark.parametrize(
+    ("size", "bound", "known"),
+    [
+        (60, 64, True),
+        (65, 64, False),
+        (HOST, HOST, True),
+        (HOST, 64, False),
+        (Min(HOST, 64), 64, True),
+        (FloorDiv(Min(HOST, 100), M.symbol) * M.symbol, 100, True),
+        (FloorDiv(Min(HOST, 100), M.symbol) * M.symbol + M.symbol, 100, False),
+        (FloorDiv(Min(HOST, 100), 32) * M.symbol, 100, False),
+    ],
+)
+def test_what_never_exceeds_a_size(size, bound, known):
+    assert layout(64).at_most(size, bound) is known

@@ -16,6 +16,10 @@ from .kernel import KernelEmitter, emit
 
 @emit.register
 def _(op: ir.For, k: KernelEmitter) -> None:
+    if tiles_of(op.range, k.layout) == 0:
+        for result, init in zip(op.results, op.inputs, strict=True):
+            k.alias(result, init)
+        return
     names = [_carried_name(op, init, param, k) for init, param in zip(op.inputs, op.body.params, strict=True)]
     r = op.range
     offset = k.names.fresh(r.name if r.scalar else f"offset_{r.name.removeprefix('tile_')}")

@@ -141,9 +141,8 @@ def mask(op: ir.Access, k: KernelEmitter) -> str | None:
 def _bounds(entry: TileIndex, op: ir.Access, size: Size, k: KernelEmitter) -> list[str]:
     """Checks against the tensor's own size, where the range of the tile does not imply them."""
     r, offset, dim = entry
-    inside = isinstance(r.end, int) and isinstance(size, int) and isinstance(offset, int) and r.end + offset <= size
     result = []
-    if not inside and not (r.end == size and offset == 0):
+    if not k.layout.at_most(r.end + offset, size):
         result.append(f"{_shifted(r, offset, k)} < {k.print(size)}")
     if not (isinstance(offset, int) and offset >= 0) and offset != 0:
         result.append(f"{_shifted(r, offset, k)} >= 0")

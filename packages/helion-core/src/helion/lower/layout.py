@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import sympy
+from torch.utils._sympy.functions import FloorDiv, Min
 
 from ..ir import BlockSize, Program, Range, Size, Value
 
@@ -27,10 +28,15 @@ class Layout:
 
     def number(self, size: Size) -> int | None:
         """`size` as a number, where it depends on block sizes only."""
+        known = self._known(size)
+        return known if isinstance(known, int) else None
+
+    def _known(self, size: Size) -> Size:
+        """`size` with the block sizes put in."""
         if isinstance(size, int):
             return size
         known = size.xreplace(self._values)
-        return int(known) if known.is_Integer else None
+        return int(known) if known.is_Integer else known
 
     def physical(self, size: Size) -> int:
         """Lanes that a dimension of `size` takes on the device."""
@@ -60,11 +66,20 @@ class Layout:
             return self.needs_mask(r.part_of)
         if r.full:
             return self.physical(r.width) != self.number(r.end)
-        length, width = self.number(_difference(r.end, r.begin)), self.number(r.width)
+        width = self.number(r.width)
         assert width is not None
         if width == 1 and not r.extra_ends:
             return False  # a loop has no empty tiles
-        return next_power_of_two(width) != width or length is None or length % width != 0
+        return next_power_of_two(width) != width or not self._is_multiple(_difference(r.end, r.begin), width)
+
+    def _is_multiple(self, size: Size, width: int) -> bool:
+        """Whether `size` is a multiple of `width`, also where it is known on the device only (`n // width * width`)."""
+        known = self._known(size)
+        return known % width == 0 if isinstance(known, int) else sympy.Mod(known, width) == 0
+
+    def at_most(self, size: Size, bound: Size) -> bool:
+        """Whether `size` is known never to exceed `bound`, a size of a tensor."""
+        return _at_most(self._known(size), self._known(bound))
 
     def is_huge(self, r: Range) -> bool:
         """Whether indices of the range, or of the lanes behind its end, exceed 32 bits."""
@@ -82,6 +97,24 @@ def tiles_of(r: Range, layout: Layout) -> int | None:
     if begin is None or end is None or width is None:
         return None
     return max(0, -((begin - end) // width))
+
+
+def _at_most(size: Size, bound: Size) -> bool:
+    if size == bound:
+        return True
+    if isinstance(size, int):
+        return isinstance(bound, int) and size <= bound
+    if isinstance(size, (sympy.Min, Min)):
+        return any(_at_most(_as_size(arg), bound) for arg in size.args)
+    if isinstance(size, sympy.Mul) and len(size.args) == 2:  # x // width * width; where x is negative, so is this
+        width, quotient = size.args
+        if isinstance(quotient, FloorDiv) and width == quotient.args[1] and width.is_positive:
+            return _at_most(_as_size(quotient.args[0]), bound)
+    return False
+
+
+def _as_size(value: sympy.Basic) -> Size:
+    return int(value) if isinstance(value, sympy.Integer) else value  # type: ignore[return-value]
 
 
 def _difference(a: Size, b: Size) -> Size:
