@@ -1,10 +1,65 @@
-"""Ready-made, tuned kernels written in Helion.
+"""Ready-made kernels written in Helion: operations shaped like torch's.
 
-Nothing is here yet but the package itself: each operation will be one module, `helion_kernels.<op>`, with its kernel,
-its host function, its `torch.library` registration and a public function shaped like torch's.
+    from helion_kernels import softmax, layer_norm
+
+Each operation is one module, `helion_kernels.<op>`: its kernels, its host function, its `torch.library` operator and a
+public function with torch's signature. Modules are imported when one of their names is first used.
 """
 
-from importlib.metadata import version
+from __future__ import annotations
 
-__version__ = version("helion-kernels")
-__all__ = ["__version__"]
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .frame.support import FallbackWarning as FallbackWarning
+    from .frame.tables import TableWarning as TableWarning
+    from .softmax import log_softmax as log_softmax
+    from .softmax import softmax as softmax
+    from .tuning import tune as tune
+
+    __version__: str
+
+OPS = {
+    "log_softmax": "softmax",
+    "softmax": "softmax",
+}
+"""Public functions, and the module of each."""
+
+_OTHERS = {"FallbackWarning": "frame.support", "TableWarning": "frame.tables", "tune": "tuning"}
+_MODULES = ("nn", "settings")
+
+__all__ = [*OPS, *_OTHERS, *_MODULES, "OPS", "__version__"]  # pyrefly: ignore[unsupported-dunder-all]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("helion-kernels")
+    elif name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    elif name in OPS or name in _OTHERS:
+        value = getattr(importlib.import_module(f".{(OPS | _OTHERS)[name]}", __name__), name)
+    else:
+        raise AttributeError(f"module 'helion_kernels' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """The import of the module `softmax` binds its name here, where the function of that name belongs."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in OPS and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,38 @@
+"""`kernel`: `helion.kernel` with configs from tables, and never a tuning run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import helion
+
+from . import choice
+
+if TYPE_CHECKING:
+    from helion import Kernel
+
+KERNELS: list[Kernel] = []
+"""All kernels of the package that are imported so far."""
+
+
+def kernel(op: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Decorator of the kernels of operation `op`, whose configs stand in the tables `<op>.<gpu>.json`."""
+
+    def decorate(function: Callable[..., Any]) -> Kernel:
+        made: Kernel = helion.kernel(
+            config=functools.partial(_config, op),
+            autotune_effort="none",
+            force_autotune=False,
+            use_default_config=False,
+            ignore_warnings=["GradientNotTracked"],  # gradients are the business of the operator around it
+        )(function)
+        KERNELS.append(made)
+        return made
+
+    return decorate
+
+
+def _config(op: str, bound: Any, args: Sequence[Any]) -> Any:
+    return choice.config(op, bound, args)
