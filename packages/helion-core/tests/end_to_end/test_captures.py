@@ -288,3 +288,22 @@ def test_on_a_gpu():
     bias = torch.randn(50, device="cuda")
     out = matmul_with(x.cuda(), y.cuda(), lambda acc, tile: acc + bias[tile[1]])
     torch.testing.assert_close(out.cpu().double(), expected + bias.cpu(), rtol=1e-2, atol=1e-1)
+
+
+def test_functions_that_the_kernel_defines_may_hold_its_tiles():
+    @helion.kernel(use_default_config=True)
+    def shifted_twice(x):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            rows = x[tile, :]
+            first = rows[:, None, :].sum(1)
+
+            def shifted(amount, rows=rows):
+                return rows + first * amount + x[tile, :]
+
+            out[tile, :] = shifted(1) + shifted(2)
+        return out
+
+    for size in (8, 20):
+        x = torch.randn(size, 33)
+        close(shifted_twice(x), 7 * x)

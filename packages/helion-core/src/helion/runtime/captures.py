@@ -12,6 +12,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 from ..location import is_user_file
 
@@ -86,7 +87,14 @@ def _is_captured(value: Any) -> bool:
     """Whether a global or closure variable holding `value` is worth reading at every call."""
     if isinstance(value, FunctionType):
         return is_user_file(value.__code__.co_filename)
-    return isinstance(value, (torch.Tensor, *_PLAIN, list, tuple, Mapping)) or is_readable(value)
+    if isinstance(value, torch.Tensor):
+        return not _stands_in(value)
+    return isinstance(value, (*_PLAIN, list, tuple, Mapping)) or is_readable(value)
+
+
+def _stands_in(value: torch.Tensor) -> bool:
+    """Whether a tensor exists for one trace only: functions that the kernel itself defines hold such."""
+    return isinstance(value, FakeTensor) or type(value).__module__.split(".")[0] == __name__.split(".")[0]
 
 
 def _readers(function: FunctionType) -> Iterator[tuple[Hashable, Callable[[], Any]]]:
