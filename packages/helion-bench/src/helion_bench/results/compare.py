@@ -1,0 +1,165 @@
+"""Two stored runs compared: what became slower or faster, what vanished, what is new.
+
+Only backends of ours are judged. The peers of both runs are the control: their code did not change, so what changed
+in their times is the machine's drift (see `helion_bench.statistics.drift`). A peer whose version differs between the
+runs is no control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from helion_bench.results.derived import median_us, round_medians, timed
+from helion_bench.results.model import CaseKey, Cell, CompileFacts, Role, Run, Status
+from helion_bench.statistics.drift import Drift, estimate_drift
+from helion_bench.statistics.interval import Interval
+from helion_bench.statistics.ranks import ratio_of
+from helion_bench.statistics.verdict import MINIMUM_EFFECT, Judged, Pair, Verdict, judge
+
+
+@dataclass(frozen=True)
+class Change:
+    """One cell of ours in two runs. `ratio` is new / old time freed of the drift, `p` adjusted for all cells.
+
+    `broken`: it was right and is now wrong, raises or hangs.
+    """
+
+    case: CaseKey
+    backend: str
+    verdict: Verdict
+    reason: str
+    old_us: float | None = None
+    new_us: float | None = None
+    ratio: Interval | None = None
+    p: float | None = None
+    broken: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All changes, in the order of the new run and then what vanished; `notes` say what else differs."""
+
+    old: Run
+    new: Run
+    changes: tuple[Change, ...]
+    drift: Drift
+    minimum_effect: float
+    notes: tuple[str, ...] = ()
+
+    def count(self, verdict: Verdict) -> int:
+        return sum(change.verdict is verdict for change in self.changes)
+
+
+def compare(old: Run, new: Run, minimum_effect: float = MINIMUM_EFFECT) -> Comparison:
+    """Judge every cell of ours in either run."""
+    drift = estimate_drift(_controls(old, new))
+    before, after = old.by_key, new.by_key
+    ours = {*old.names(Role.OURS), *new.names(Role.OURS)}
+    keys = [key for key in dict.fromkeys([*after, *before]) if key[1] in ours]
+    same_gpu = old.machine.gpu == new.machine.gpu
+    testable = [k for k in keys if same_gpu and timed(before.get(k)) and timed(after.get(k))]
+    pairs = [Pair(_rounds(before[k]), _rounds(after[k]), drift.factor(k[0].op)) for k in testable]
+    judged = dict(zip(testable, judge(pairs, drift.spread, minimum_effect), strict=True))
+    changes = tuple(_change(key, before.get(key), after.get(key), judged.get(key), same_gpu) for key in keys)
+    return Comparison(old, new, changes, drift, minimum_effect, tuple(_notes(old, new, drift)))
+
+
+def _controls(old: Run, new: Run) -> Iterator[tuple[str, float]]:
+    """(op, new / old) of every peer's cell that is in both runs, with the same version of the peer."""
+    versions = {b.name: b.version for b in old.backends if b.role is Role.PEER}
+    unchanged = {b.name for b in new.backends if b.role is Role.PEER and versions.get(b.name) == b.version}
+    before, after = old.by_key, new.by_key
+    for key, cell in after.items():
+        if key[1] in unchanged and timed(cell) and timed(before.get(key)):
+            yield key[0].op, ratio_of(_rounds(before[key]), _rounds(cell)).value
+
+
+def _rounds(cell: Cell) -> list[float]:
+    return round_medians(cell.latency) if cell.latency else []
+
+
+def _change(
+    key: tuple[CaseKey, str], old: Cell | None, new: Cell | None, judged: Judged | None, same_gpu: bool
+) -> Change:
+    times = {"old_us": median_us(old) if old else None, "new_us": median_us(new) if new else None}
+    if judged is not None:
+        return Change(*key, judged.verdict, judged.reason, **times, ratio=judged.ratio, p=judged.p)
+    broken = old is not None and new is not None and old.status is Status.OK and _failed(new)
+    verdict, reason = _untimed(old, new, same_gpu)
+    return Change(*key, verdict, reason, **times, broken=broken)
+
+
+def _failed(cell: Cell) -> bool:
+    return cell.status in (Status.WRONG, Status.ERROR, Status.TIMEOUT)
+
+
+def _untimed(old: Cell | None, new: Cell | None, same_gpu: bool) -> tuple[Verdict, str]:
+    """The verdict, and its reason, on a cell that does not have right times on both sides of one GPU."""
+    if old is None:
+        return Verdict.MISSING, "new: not in the old run"
+    if new is None:
+        return Verdict.MISSING, "vanished: not in the new run"
+    if old.status is not Status.OK or new.status is not Status.OK:
+        return Verdict.MISSING, f"{_told(old)} before, {_told(new)} now"
+    if old.latency is None and new.latency is None:
+        return _facts_verdict(old, new)
+    if old.latency is None or new.latency is None:
+        return Verdict.MISSING, f"no times in the {'old' if old.latency is None else 'new'} run"
+    if not same_gpu:
+        return Verdict.UNCLEAR, "measured on different GPUs"
+    return Verdict.MISSING, "every sample was dropped"
+
+
+def _told(cell: Cell) -> str:
+    return "ok" if cell.status is Status.OK else f"{cell.status.value} ({cell.reason})"
+
+
+def _facts_verdict(old: Cell, new: Cell) -> tuple[Verdict, str]:
+    """Without times, what the compiler says of the code is all there is to go by: equal, or not."""
+    if not old.facts and not new.facts:
+        return Verdict.UNCLEAR, "no times; right in both"
+    before = {(f.target, f.kernel): f for f in old.facts}
+    after = {(f.target, f.kernel): f for f in new.facts}
+    changed = [text for key in after if key in before and (text := _difference(before[key], after[key]))]
+    if changed or before.keys() != after.keys():
+        return Verdict.UNCLEAR, "no times; " + ("; ".join(changed) or "other kernels are compiled")
+    return Verdict.SAME, "no times; compiles to the same registers, spills and shared memory"
+
+
+def _difference(old: CompileFacts, new: CompileFacts) -> str:
+    names = ("registers", "spills", "shared_bytes", "matrix_instructions", "error")
+    parts = [f"{n} {getattr(old, n)} → {getattr(new, n)}" for n in names if getattr(old, n) != getattr(new, n)]
+    return f"{new.target}: {', '.join(parts)}" if parts else ""
+
+
+def _notes(old: Run, new: Run, drift: Drift) -> Iterator[str]:
+    if old.machine.gpu != new.machine.gpu:
+        yield f"the GPUs differ ({old.machine.gpu}, {new.machine.gpu}): times are not comparable"
+    for part, names in (
+        ("machine", ("driver", "cuda", "power_limit_watts", "sm_clock_mhz")),
+        ("software", ("torch", "triton")),
+    ):
+        for name in names:
+            was, now = getattr(getattr(old, part), name), getattr(getattr(new, part), name)
+            if was != now:
+                yield f"{name.replace('_', ' ')} differs: {was or 'unknown'} before, {now or 'unknown'} now"
+    if any(timed(cell) for cell in new.cells):
+        yield _drift_note(drift)
+    for label, run in (("old", old), ("new", new)):
+        if not run.complete:
+            yield f"the {label} run was interrupted: it holds {len(run.cells)} cells"
+
+
+def _drift_note(drift: Drift) -> str:
+    if not drift.groups:
+        return (
+            f"only {drift.controls} unchanged peers to tell the machine's drift from: none is taken out, and "
+            f"{drift.spread:.1%} is assumed"
+        )
+    factor = drift.factor(None)
+    return (
+        f"{drift.controls} unchanged peers: the machine is {abs(factor - 1):.1%} "
+        f"{'slower' if factor > 1 else 'faster'} now (taken out), and single cases differ by {drift.spread:.1%} "
+        "(standard deviation)"
+    )

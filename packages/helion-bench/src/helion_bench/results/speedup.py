@@ -1,0 +1,103 @@
+"""How much faster ours is than its peers within one run: per peer, and against the best of them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from helion_bench.results.derived import median_us, round_medians, timed
+from helion_bench.results.model import CaseKey, Cell, Latency, Role, Run, Status
+from helion_bench.statistics.interval import Interval, geometric_mean, median_interval
+from helion_bench.statistics.ranks import ratio_of
+
+TIE = 0.02
+"""A speed-up whose interval is not wholly beyond this much either way is a tie."""
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """One case of one backend of ours: `against` holds time of the peer / our time, by peer; `best` names the fastest.
+
+    Only cells whose results are right take part, on both sides.
+    """
+
+    case: CaseKey
+    backend: str
+    against: dict[str, Interval]
+    best: str
+
+    @property
+    def best_peer(self) -> Interval:
+        """Against the best peer."""
+        return self.against[self.best]
+
+    @property
+    def outcome(self) -> str:
+        """ "win", "tie" or "loss" against the best peer."""
+        if self.best_peer.low > 1 + TIE:
+            return "win"
+        return "loss" if self.best_peer.high < 1 / (1 + TIE) else "tie"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Speed-ups over the best peer of many cases: geometric mean with its interval, and outcomes counted."""
+
+    mean: Interval
+    wins: int
+    ties: int
+    losses: int
+
+
+def speedup_of(ours: Latency, peer: Latency) -> Interval:
+    """Time of `peer` / time of `ours`: the median of the quotients within each round, which met the same clocks.
+
+    Without a round in common, the median of all quotients between rounds.
+    """
+    both = [(a, b) for a, b in zip(ours.rounds, peer.rounds, strict=False) if a and b]
+    if both:
+        return median_interval([statistics.median(b) / statistics.median(a) for a, b in both])
+    return ratio_of(round_medians(ours), round_medians(peer))
+
+
+def speedups(run: Run, backend: str) -> list[Speedup]:
+    """For every case that `backend` and at least one peer computed right and in time measured."""
+    peers = run.names(Role.PEER)
+    cells = run.by_key
+    found = []
+    for case in run.cases:
+        ours = cells.get((case, backend))
+        rivals = [cell for name in peers if timed(cell := cells.get((case, name))) and cell is not None]
+        if ours is None or not timed(ours) or not rivals:
+            continue
+        against = {cell.backend: _between(ours, cell) for cell in rivals}
+        found.append(Speedup(case, backend, against, best=min(rivals, key=_time).backend))
+    return found
+
+
+def _between(ours: Cell, peer: Cell) -> Interval:
+    assert ours.latency is not None and peer.latency is not None
+    return speedup_of(ours.latency, peer.latency)
+
+
+def _time(cell: Cell) -> float:
+    us = median_us(cell)
+    return math.inf if us is None else us
+
+
+def summarise(found: Sequence[Speedup]) -> Summary | None:
+    """None without cases."""
+    if not found:
+        return None
+    outcomes = [speedup.outcome for speedup in found]
+    mean = geometric_mean([speedup.best_peer.value for speedup in found])
+    return Summary(mean, outcomes.count("win"), outcomes.count("tie"), outcomes.count("loss"))
+
+
+def failures(run: Run, roles: Iterable[Role] = (Role.OURS,)) -> list[Cell]:
+    """Cells of these roles that were tried and did not come out right."""
+    names = {name for role in roles for name in run.names(role)}
+    bad = {Status.WRONG, Status.ERROR, Status.TIMEOUT}
+    return [cell for cell in run.cells if cell.backend in names and cell.status in bad]

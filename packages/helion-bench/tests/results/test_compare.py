@@ -1,0 +1,87 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from helion_bench.results.compare import Change, compare
+from helion_bench.results.model import Role, Run, Status
+from helion_bench.results.store import read_run
+from helion_bench.statistics.verdict import Verdict
+from helion_bench.testing.synthetic import row_cases, synthetic_run
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.fixture
+def before() -> Run:
+    return read_run(FIXTURES / "synthetic_before.json")
+
+
+@pytest.fixture
+def after() -> Run:
+    return read_run(FIXTURES / "synthetic_after.json")
+
+
+def by_name(changes: tuple[Change, ...], backend: str = "helion") -> dict[str, Change]:
+    return {change.case.id: change for change in changes if change.backend == backend}
+
+
+def test_the_planted_changes_and_nothing_else(before: Run, after: Run):
+    found = compare(before, after)
+    changes = by_name(found.changes)
+    assert [c.case.id for c in found.changes if c.verdict is Verdict.SLOWER] == ["softmax/2048x1536/bfloat16/fwd"]
+    assert [c.case.id for c in found.changes if c.broken] == ["layer_norm/1024x1024/bfloat16/fwd"]
+    assert (
+        changes["layer_norm/1024x1024/bfloat16/fwd"].reason == "ok before, wrong (errors up to 3.5, allowed 0.01) now"
+    )
+    assert changes["matmul/4096x4096x4096/bfloat16/bwd"].reason == "vanished: not in the new run"
+    assert changes["matmul/2048x2048x2048/bfloat16/fwd"].reason == "new: not in the old run"
+    assert found.count(Verdict.FASTER) == 0
+
+
+def test_a_run_against_itself_is_the_same(before: Run):
+    assert {change.verdict for change in compare(before, before).changes} == {Verdict.SAME}
+
+
+def test_backends_of_other_versions_are_no_control(before: Run):
+    newer = tuple(dataclasses.replace(b, version="9") if b.role is Role.PEER else b for b in before.backends)
+    found = compare(before, dataclasses.replace(before, backends=newer))
+    assert found.drift.controls == 0
+    assert any("only 0 unchanged peers" in note for note in found.notes)
+
+
+def test_another_gpu_is_never_slower(before: Run, after: Run):
+    other = dataclasses.replace(after, machine=dataclasses.replace(after.machine, gpu="Other"))
+    found = compare(before, other)
+    assert found.count(Verdict.SLOWER) == found.count(Verdict.FASTER) == 0
+    assert found.count(Verdict.UNCLEAR) > 0
+    assert any("GPUs differ" in note for note in found.notes)
+
+
+def test_other_versions_and_interrupted_runs_are_noted(before: Run, after: Run):
+    changed = dataclasses.replace(
+        after, complete=False, software=dataclasses.replace(after.software, triton="3.7"), machine=after.machine
+    )
+    notes = compare(before, changed).notes
+    assert "triton differs: 3.6.0 before, 3.7 now" in notes
+    assert any("interrupted" in note for note in notes)
+
+
+def test_without_times_compile_facts_are_compared():
+    cpu = read_run(FIXTURES / "synthetic_cpu.json")
+    (same,) = compare(cpu, cpu).changes
+    assert same.verdict is Verdict.SAME
+    ours = cpu.cells[0]
+    spilling = tuple(dataclasses.replace(f, spills=12) if f.target == "sm_90" else f for f in ours.facts)
+    (changed,) = compare(cpu, cpu.with_cells([dataclasses.replace(ours, facts=spilling)])).changes
+    assert changed.verdict is Verdict.UNCLEAR
+    assert changed.reason == "no times; sm_90: spills 0 → 12"
+
+
+def test_wrong_in_both_is_not_timed():
+    old = synthetic_run(1, row_cases(1, 1))
+    cells = [dataclasses.replace(c, status=Status.WRONG, reason="nan") for c in old.cells if c.backend == "helion"]
+    wrong = old.with_cells(cells)
+    change = by_name(compare(wrong, wrong).changes)["softmax/1024x1024/bfloat16/fwd"]
+    assert change.verdict is Verdict.MISSING
+    assert not change.broken
