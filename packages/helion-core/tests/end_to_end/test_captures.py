@@ -299,7 +299,7 @@ def test_functions_that_the_kernel_defines_may_hold_its_tiles():
             first = rows[:, None, :].sum(1)
 
             def shifted(amount, rows=rows):
-                return rows + first * amount + x[tile, :]
+                return rows + first * amount + x[tile, :]  # noqa: B023 - that is the point
 
             out[tile, :] = shifted(1) + shifted(2)
         return out
