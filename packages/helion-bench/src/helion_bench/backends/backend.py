@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ..cases.operation import Operation
-from ..results.model import CaseKey, Role
+from ..results.model import CaseKey, CompileFacts, Role
 
 Implementation = Callable[..., Any]
 """Takes the inputs of a case by name; gives a tensor or a tuple of tensors."""
@@ -51,6 +51,10 @@ class Backend(abc.ABC):
     def config(self) -> str:
         """What it chose for the case that was called last, as text; empty if there is nothing to choose."""
         return ""
+
+    def facts(self, targets: Sequence[str]) -> list[CompileFacts]:
+        """What the compiler says of the kernels of the case that was called last, for GPUs that need not be there."""
+        return []
 
 
 class Table(Backend):

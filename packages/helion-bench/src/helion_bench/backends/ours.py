@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cases import catalogue
 from ..cases.operation import Operation
-from ..results.model import CaseKey, Role
+from ..results.model import CaseKey, CompileFacts, Role
 from .backend import Backend, Implementation
 
 if TYPE_CHECKING:
@@ -89,6 +89,22 @@ class Ours(Backend):
 
     def config(self) -> str:
         return "; ".join(f"{c.bound.kernel.name}: {c.configs[self.name]}" for c in CALLED if self.name in c.configs)
+
+    def facts(self, targets: Sequence[str]) -> list[CompileFacts]:
+        return [self._facts(called, target) for called in CALLED for target in targets]
+
+    def _facts(self, called: Called, target: str) -> CompileFacts:
+        """Compiled with the default config of the target; a choice made for another device says nothing there."""
+        from helion import exc
+        from helion.runtime.targets import parse_target
+
+        name = called.bound.kernel.name
+        try:
+            found = called.bound.compile_for(parse_target(target))
+        except exc.Base as error:
+            return CompileFacts(target, name, error=str(error).strip().splitlines()[0])
+        matrix = ", ".join(f"{k} {n}" for k, n in found.matrix_instructions.items())
+        return CompileFacts(target, name, found.registers, found.spills, found.shared_memory, found.code_size, matrix)
 
     def choose(self, called: Called) -> Config | None:
         """The config of this backend; None is the default of the planner."""

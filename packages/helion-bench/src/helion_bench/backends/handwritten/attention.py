@@ -15,7 +15,7 @@ from .launch import launch
 @triton.jit
 def _keys(  # noqa: ANN202
     acc, high, total, q, keys, values, begin, end, rows, n, scale, stride_kn, stride_vn,  # noqa: ANN001
-    BN: tl.constexpr, D: tl.constexpr, CAUSAL: tl.constexpr, MASK: tl.constexpr, WIDE: tl.constexpr,
+    BN: tl.constexpr, D: tl.constexpr, CAUSAL: tl.constexpr, MASK: tl.constexpr,
 ):  # fmt: skip
     at_d = tl.arange(0, D)
     for start in range(begin, end, BN):
@@ -26,8 +26,6 @@ def _keys(  # noqa: ANN202
         else:
             k = tl.load(keys + cols[None, :] * stride_kn + at_d[:, None])
             v = tl.load(values + cols[:, None] * stride_vn + at_d[None, :])
-        if WIDE:
-            k, v = k.to(tl.float32), v.to(tl.float32)
         scores = tl.dot(q, k) * scale
         if MASK:
             seen = cols[None, :] < n
@@ -47,7 +45,7 @@ def _keys(  # noqa: ANN202
 def _attention(
     out, q, k, v, m, n, heads, share, scale,  # noqa: ANN001
     stride_qh, stride_qm, stride_kh, stride_kn, stride_vh, stride_vn,  # noqa: ANN001
-    BM: tl.constexpr, BN: tl.constexpr, D: tl.constexpr, CAUSAL: tl.constexpr, WIDE: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr, D: tl.constexpr, CAUSAL: tl.constexpr,
 ):  # fmt: skip
     head = tl.program_id(1).to(tl.int64)
     # the longest rows of a causal mask begin first, so that the last programs are short
@@ -56,8 +54,6 @@ def _attention(
     rows, at_d = tile * BM + tl.arange(0, BM), tl.arange(0, D)
     inside = rows[:, None] < m
     query = tl.load(q + head * stride_qh + rows[:, None] * stride_qm + at_d[None, :], mask=inside, other=0.0)
-    if WIDE:
-        query = query.to(tl.float32)
     acc = tl.zeros((BM, D), dtype=tl.float32)
     high = tl.full((BM,), float("-inf"), dtype=tl.float32)
     total = tl.zeros((BM,), dtype=tl.float32)
@@ -65,44 +61,10 @@ def _attention(
     end = min((tile + 1) * BM, n) if CAUSAL else n
     plain = (tile * BM if CAUSAL else end) // BN * BN
     acc, high, total = _keys(
-        acc,
-        high,
-        total,
-        query,
-        keys,
-        values,
-        0,
-        plain,
-        rows,
-        n,
-        scale,
-        stride_kn,
-        stride_vn,
-        BN,
-        D,
-        CAUSAL,
-        False,
-        WIDE,
+        acc, high, total, query, keys, values, 0, plain, rows, n, scale, stride_kn, stride_vn, BN, D, CAUSAL, False
     )
     acc, high, total = _keys(
-        acc,
-        high,
-        total,
-        query,
-        keys,
-        values,
-        plain,
-        end,
-        rows,
-        n,
-        scale,
-        stride_kn,
-        stride_vn,
-        BN,
-        D,
-        CAUSAL,
-        True,
-        WIDE,
+        acc, high, total, query, keys, values, plain, end, rows, n, scale, stride_kn, stride_vn, BN, D, CAUSAL, True
     )
     at = out + head * stride_qh + rows[:, None] * stride_qm + at_d[None, :]
     tl.store(at, (acc / total[:, None]).to(out.dtype.element_ty), mask=inside)
@@ -118,6 +80,6 @@ def run(**inputs: Any) -> torch.Tensor:
     launch(
         _attention, (triton.cdiv(m, bm), batch * heads), out, q, k, v, m, k.size(2), heads, heads // k.size(1), scale,
         q.stride(1), q.stride(2), k.stride(1), k.stride(2), v.stride(1), v.stride(2),
-        BM=bm, BN=bn, D=d, CAUSAL=inputs["causal"], WIDE=not q.is_cuda, num_warps=8, num_stages=3,
+        BM=bm, BN=bn, D=d, CAUSAL=inputs["causal"], num_warps=8, num_stages=3,
     )  # fmt: skip
     return out

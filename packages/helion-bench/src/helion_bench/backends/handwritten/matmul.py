@@ -15,7 +15,7 @@ from .launch import launch
 def _matmul(
     out, x, y, m, n, k,  # noqa: ANN001
     stride_om, stride_on, stride_xm, stride_xk, stride_yk, stride_yn,  # noqa: ANN001
-    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, GROUP: tl.constexpr, WIDE: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     program = tl.program_id(0)
     tiles_m, tiles_n = tl.cdiv(m, BM), tl.cdiv(n, BN)
@@ -31,8 +31,6 @@ def _matmul(
     for begin in range(0, k, BK):
         a = tl.load(left, mask=at_k[None, :] < k - begin, other=0.0)
         b = tl.load(right, mask=at_k[:, None] < k - begin, other=0.0)
-        if WIDE:
-            a, b = a.to(tl.float32), b.to(tl.float32)
         acc = tl.dot(a, b, acc)
         left += BK * stride_xk
         right += BK * stride_yk
@@ -51,7 +49,6 @@ def run(**inputs: Any) -> torch.Tensor:
     grid = (triton.cdiv(m, bm) * triton.cdiv(n, bn),)
     launch(
         _matmul, grid, out, x, y, m, n, k, *out.stride(), *x.stride(), *y.stride(), BM=bm, BN=bn, BK=bk, GROUP=8,
-        WIDE=not x.is_cuda,  # Triton's interpreter multiplies the bits of bfloat16
         num_warps=8 if wide else 4, num_stages=3 if wide else 4,
     )  # fmt: skip
     return out

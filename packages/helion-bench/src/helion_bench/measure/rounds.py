@@ -1,0 +1,81 @@
+"""Rounds: in each, every subject is measured in turn, so that all meet the same clocks and temperature."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .device import Device
+from .sampler import Subject, batch, batch_size
+from .throttle import State, throttled
+
+LEAST = 8  # rounds, whatever the time limit: fewer decide nothing
+WARM_UP_US = 150_000.0  # of device time, after which clocks have settled
+
+
+@dataclass
+class Samples:
+    """Of one subject: microseconds by round, empty where a round was left out; how many samples that cost."""
+
+    rounds: list[list[float]] = field(default_factory=list)
+    dropped: int = 0
+    failure: Exception | None = None
+
+
+def interleave(
+    device: Device, subjects: Sequence[Subject], rounds: int, seconds: float,
+    state: Callable[[], State], clock: Callable[[], float] = time.monotonic,
+    before: Callable[[Subject], None] = lambda subject: None,
+) -> list[Samples]:  # fmt: skip
+    """Samples of `subjects`, in order. After `seconds` no round begins once there are `LEAST` of them.
+
+    `state` asks the driver; `before` is told of every batch. A subject that raises is left out from then on.
+    """
+    found = [Samples() for _ in subjects]
+    _warm_up(device, subjects, found, before)
+    end = clock() + seconds
+    states = [state()]
+    for turn in range(rounds):
+        for k in order(len(subjects), turn):
+            _measure(device, subjects[k], found[k], before)
+        states.append(state())
+        if turn + 1 >= LEAST and clock() >= end:
+            break
+    return [_cleaned(samples, throttled(states)) for samples in found]
+
+
+def order(count: int, turn: int) -> list[int]:
+    """Who comes when: each round begins with another subject, and every other round goes the other way."""
+    forward = [(turn + k) % count for k in range(count)]
+    return forward if turn % 2 == 0 else forward[::-1]
+
+
+def _measure(device: Device, subject: Subject, samples: Samples, before: Callable[[Subject], None]) -> None:
+    if samples.failure is not None:
+        return
+    try:
+        before(subject)
+        with subject.active():
+            times = batch(device, subject, batch_size(subject.device_us * subject.per_call))
+    except Exception as error:  # whatever it raises costs this subject only
+        samples.failure = error
+        return
+    samples.rounds.append(times[1:])  # the first pays for what another subject left in the caches
+
+
+def _warm_up(
+    device: Device, subjects: Sequence[Subject], found: Sequence[Samples], before: Callable[[Subject], None]
+) -> None:
+    total = sum(s.device_us * s.per_call for s in subjects) * 4
+    for _ in range(min(200, max(1, round(WARM_UP_US / max(total, 1.0))))):
+        for subject, samples in zip(subjects, found, strict=True):
+            _measure(device, subject, samples, before)
+    for samples in found:
+        samples.rounds.clear()
+
+
+def _cleaned(samples: Samples, dropped: set[int]) -> Samples:
+    kept = [[] if k in dropped else times for k, times in enumerate(samples.rounds)]
+    lost = sum(len(times) for k, times in enumerate(samples.rounds) if k in dropped)
+    return Samples(kept, lost, samples.failure)

@@ -1,0 +1,98 @@
+"""What is called: a forward pass, or a backward pass over what one forward pass saved."""
+
+from __future__ import annotations
+
+import functools
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..backends.backend import Implementation
+from ..cases.operation import Inputs, Operation, Random, Results
+from ..cases.reference import as_tuple
+from ..results.model import CaseKey
+
+SEED = 20_200
+
+
+@dataclass
+class Problem:
+    """Inputs of a case, and the gradient of its output where the case is a backward pass."""
+
+    case: CaseKey
+    operation: Operation
+    inputs: Inputs
+    gradient: torch.Tensor | None
+
+    @classmethod
+    def make(cls, case: CaseKey, operation: Operation, device: torch.device | str) -> Problem:
+        """The same on every run."""
+        random = Random(SEED, device)
+        dtype = getattr(torch, case.dtype)
+        inputs = operation.make(dict(case.sizes), dtype, random)
+        gradient = None
+        if case.pass_ == "bwd":
+            with torch.no_grad():
+                (output,) = as_tuple(operation.eager(**inputs))
+            gradient = random.normal(*output.shape, dtype=dtype)
+        return cls(case, operation, inputs, gradient)
+
+    def copies(self, count: int) -> list[Problem]:
+        """This one, and as many more as it takes to have `count`, in memory of their own."""
+        more = [Problem(self.case, self.operation, _cloned(self.inputs), self.gradient) for _ in range(count - 1)]
+        return [self, *more]
+
+    def expected(self) -> Results:
+        """The truth in float64."""
+        return self.operation.reference(dict(self.case.sizes), self.inputs, self.gradient)
+
+    @property
+    def footprint(self) -> int:
+        """Bytes of the inputs."""
+        return sum(v.nbytes for v in self.inputs.values() if isinstance(v, torch.Tensor))
+
+    def checksum(self) -> list[float]:
+        """Changes when an input does."""
+        tensors = [v for v in self.inputs.values() if isinstance(v, torch.Tensor)]
+        return [float(_bits(t).sum(dtype=torch.int64)) for t in tensors]
+
+
+@dataclass
+class Bound:
+    """A call of an implementation on one problem, and what to make of what it returns."""
+
+    call: Callable[[], Any]
+    results: Callable[[Any], Results]
+
+
+def bind(problem: Problem, function: Implementation) -> Bound:
+    """The call to measure. For a backward pass, the forward pass runs here."""
+    if problem.gradient is None:
+        return Bound(functools.partial(function, **problem.inputs), lambda out: Results(as_tuple(out)))
+    names = problem.operation.gradients
+    leaves = {k: v.detach().requires_grad_() if k in names else v for k, v in problem.inputs.items()}
+    (output,) = as_tuple(function(**leaves))
+    if not output.requires_grad:
+        raise RuntimeError("its result has no gradient")
+    wanted, gradient = [leaves[k] for k in names], problem.gradient.to(output.dtype)
+    call = functools.partial(torch.autograd.grad, [output], wanted, [gradient], retain_graph=True)
+    return Bound(call, lambda grads: Results((output.detach(),), dict(zip(names, grads, strict=True))))
+
+
+def release() -> None:
+    """Give back memory between backends and cases."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _cloned(inputs: Inputs) -> Inputs:
+    return {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in inputs.items()}
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return tensor.detach().view(integers[tensor.itemsize])

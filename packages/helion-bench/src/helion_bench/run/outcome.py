@@ -1,0 +1,67 @@
+"""What a process that measures reports of one backend: plain JSON, and the cell made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import torch
+
+from ..cases import catalogue
+from ..cases.verdict import Verdict
+from ..results.model import Accuracy, CaseKey, Cell, CompileFacts, Latency, Status
+
+Outcome = dict[str, Any]
+_LONGEST = 600  # characters of a reason
+
+
+def failed(error: BaseException | str, status: Status = Status.ERROR) -> Outcome:
+    """The outcome of a backend that raised, or of which the reason is known."""
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return {"status": status.value, "reason": " / ".join(lines)[:_LONGEST] or "no reason given"}
+
+
+def judged(verdict: Verdict) -> Outcome:
+    """The beginning of an outcome: right or wrong."""
+    accuracy = {k: getattr(verdict.accuracy, k) for k in Accuracy.__dataclass_fields__}
+    if verdict.ok:
+        return {"status": Status.OK.value, "accuracy": accuracy}
+    return {"status": Status.WRONG.value, "reason": verdict.problem, "accuracy": accuracy}
+
+
+def cell(case: CaseKey, backend: str, outcome: Mapping[str, Any]) -> Cell:
+    """The cell of an outcome; floating-point operations and bytes are those of the case."""
+    operation, sizes = catalogue.operation(case.op), dict(case.sizes)
+    latency = outcome.get("latency")
+    accuracy = outcome.get("accuracy")
+    return Cell(
+        case=case,
+        backend=backend,
+        status=Status(outcome["status"]),
+        reason=outcome.get("reason", ""),
+        latency=Latency.of(latency["rounds"], latency["method"], latency["dropped"]) if latency else None,
+        accuracy=Accuracy(**accuracy) if accuracy else None,
+        bytes_moved=round(operation.bytes(sizes, _itemsize(case.dtype), case.pass_)),
+        flops=round(operation.flops(sizes, case.pass_)),
+        compile_seconds=outcome.get("compile_seconds"),
+        host_overhead_us=outcome.get("host_overhead_us"),
+        peak_memory_bytes=outcome.get("peak_memory_bytes"),
+        config=outcome.get("config", ""),
+        facts=tuple(CompileFacts(**facts) for facts in outcome.get("facts", ())),
+    )
+
+
+def to_json(case: CaseKey) -> Any:
+    """A case as a request holds it."""
+    return msgspec.to_builtins(case)
+
+
+def from_json(data: Any) -> CaseKey:
+    """The reverse of `to_json`."""
+    return msgspec.convert(data, CaseKey)
+
+
+def _itemsize(dtype: str) -> int:
+    return getattr(torch, dtype).itemsize

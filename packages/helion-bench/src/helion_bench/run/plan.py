@@ -1,0 +1,97 @@
+"""From a request to the cases and backends that it names."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..backends import catalogue as backends_catalogue
+from ..backends.backend import Backend
+from ..cases import catalogue
+from ..errors import InvalidRequest
+from ..measure.machine import machine, software
+from ..results import model
+from ..results.model import CaseKey, Run
+from .isolated import why_not
+from .options import Options
+
+if TYPE_CHECKING:
+    from ..command.runner import Request
+
+METRICS = frozenset({"latency", "compile_time", "host_overhead", "memory"})
+"""What is measured; other metrics are computed from these."""
+_PASSES: tuple[model.Pass, ...] = ("fwd", "bwd")
+_FROM_LATENCY = frozenset({"speedup", "tflops", "gbps", "peak_share"})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cases and backends, found and checked, nothing measured yet. `run` holds everything but cells."""
+
+    run: Run
+    cases: tuple[CaseKey, ...]
+    backends: tuple[Backend, ...]
+    options: Options
+    device: str
+
+    @property
+    def size(self) -> int:
+        """How many cells there will be."""
+        return len(self.cases) * len(self.backends)
+
+
+def plan(request: Request) -> Plan:
+    """Raises InvalidRequest, listing what there is, for what does not exist."""
+    if request.device not in ("cuda", "cpu"):
+        raise InvalidRequest(f"there is no device {request.device!r}", known=["cuda", "cpu"])
+    if request.device == "cuda" and not torch.cuda.is_available():
+        raise InvalidRequest("there is no GPU here: --device cpu checks results and compiles, without timing")
+    extent = "cpu" if request.device == "cpu" else "quick" if request.quick else "full"
+    passes: list[model.Pass] = [p for p in _PASSES if p in request.passes]
+    if unknown := set(request.passes) - set(_PASSES):
+        raise InvalidRequest(f"there is no pass {', '.join(sorted(unknown))}", known=_PASSES)
+    cases = catalogue.cases(request.ops, shapes=request.shapes, dtypes=request.dtypes, passes=passes, extent=extent)
+    backends, notes = _backends(request)
+    options = Options.of(request.device, measured(request.metrics), quick=request.quick, seconds=request.seconds)
+    run = _run(request, listed(backends, request.device), notes)
+    return Plan(run, tuple(cases), tuple(backends), options, request.device)
+
+
+def measured(metrics: Sequence[str]) -> frozenset[str]:
+    """What has to be measured for `metrics`; nothing given means the time alone."""
+    wanted = set(metrics) & METRICS
+    if not metrics or set(metrics) & _FROM_LATENCY:
+        wanted.add("latency")
+    return frozenset(wanted)
+
+
+def listed(backends: Sequence[Backend], device: str) -> tuple[model.Backend, ...]:
+    """Backends as a run lists them."""
+    return tuple(model.Backend(b.name, b.role, b.version(), b.description, why_not(b, device) or "") for b in backends)
+
+
+def _backends(request: Request) -> tuple[list[Backend], list[str]]:
+    """Those to run, and notes on those that are left out because nobody named them and they are not there."""
+    found = backends_catalogue.backends(request.backends)
+    if request.backends:
+        return found, []
+    absent = {b.name: reason for b in found if (reason := why_not(b, request.device))}
+    return [b for b in found if b.name not in absent], [f"{name}: {reason}" for name, reason in absent.items()]
+
+
+def _run(request: Request, backends: tuple[model.Backend, ...], notes: Sequence[str]) -> Run:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return Run(
+        id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+        started=now.isoformat(timespec="seconds"),
+        command=tuple(request.command),
+        machine=machine(request.device),
+        software=software(),
+        backends=backends,
+        notes=tuple(notes),
+    )

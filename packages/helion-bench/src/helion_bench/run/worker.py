@@ -1,0 +1,245 @@
+"""The process that measures: all backends of one case, in turn. Its functions are called by import path with JSON.
+
+Right or wrong is known before anything is timed. What a backend raises costs its own cell; what it does to the process
+costs it the same, since the runner sees in `progress` who was at work, and repeats the case without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from helion_autotune.errors import DeviceFault
+from helion_autotune.evaluate.jobs import resolve
+
+from ..backends import catalogue as backends
+from ..backends.backend import Backend, Implementation
+from ..cases import catalogue
+from ..cases.operation import Results
+from ..measure.device import Device
+from ..measure.monitor import monitor
+from ..measure.rounds import Samples, interleave
+from ..measure.sampler import Subject, calibrate
+from . import outcome
+from .calls import Bound, Problem, bind, release
+from .outcome import Outcome
+from .progress import Progress, progress
+
+SEARCH_SECONDS = 600.0  # for the first call of a backend that measures candidates
+_GRAPH_US = 150.0  # calls shorter than this are measured in CUDA graphs: launches would show
+_GRAPH_CALLS = 16  # in one graph, at least
+_COPIES = 128  # of the inputs, at most
+_STICKY = ("illegal", "misaligned", "unspecified launch failure", "device-side assert", "launch timed out")
+
+
+@dataclass
+class Contender:
+    """A backend that computes the case: how to call it, and what is known of it so far."""
+
+    backend: Backend
+    function: Implementation
+    outcome: Outcome
+    subject: Subject | None = None
+
+
+@dataclass
+class Race:
+    """One case: its problem, its backends, what became of them."""
+
+    problem: Problem
+    request: dict[str, Any]
+    progress: Progress
+    device: Device
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def asked(self, metric: str) -> bool:
+        return metric in self.request["metrics"]
+
+
+def warm(device: str) -> None:
+    """Imports and a context on the device, so that no case pays for them."""
+    resolve(device)().synchronize()
+
+
+def measure_case(request: dict[str, Any]) -> dict[str, Outcome]:
+    """Outcomes by backend.
+
+    `request`: `device` (import path of its class), `case`, `backends`, `metrics`, `rounds`, `seconds` (of rounds),
+    `step_seconds`, `progress` (a path), `graphs` (whether CUDA graphs may be used), `targets` (to compile for). Raises
+    DeviceFault where the GPU is of no more use to this process.
+    """
+    case = outcome.from_json(request["case"])
+    device: Device = resolve(request["device"])()
+    try:
+        with progress(request["progress"], request["step_seconds"]) as steps, device.active():
+            steps.mark("", "inputs")
+            problem = Problem.make(case, catalogue.operation(case.op), device.torch_device)
+            race = Race(problem, request, steps, device)
+            contenders = _checked(race)
+            if race.asked("latency"):
+                _timed(race, contenders)
+            for contender in contenders:
+                race.outcomes[contender.backend.name] = contender.outcome
+            return race.outcomes
+    finally:
+        release()
+
+
+def _checked(race: Race) -> list[Contender]:
+    """The backends that run, with their verdicts."""
+    race.progress.mark("", "reference")
+    expected, untouched = race.problem.expected(), race.problem.checksum()
+    found = []
+    for name in race.request["backends"]:
+        race.progress.mark(name, "first call", SEARCH_SECONDS if backends.backend(name).searches else None)
+        try:
+            found.append(_first(race, backends.backend(name), expected))
+            if race.problem.checksum() != untouched:
+                raise RuntimeError("it changed its inputs")
+        except Exception as error:  # whatever a backend raises costs its own cell
+            found = [c for c in found if c.backend.name != name]
+            race.outcomes[name] = _failure(race, name, error)
+            race.problem = Problem.make(race.problem.case, race.problem.operation, race.device.torch_device)
+        release()
+    return found
+
+
+def _first(race: Race, backend: Backend, expected: Results) -> Contender:
+    """The first calls of a backend: how long they take, whether they are right, how much memory they need."""
+    problem = race.problem
+    function = backend.implement(problem.case, problem.operation)
+    with backend.active():
+        begin = time.perf_counter()
+        bound, returned = _once(race, function)
+        seconds = time.perf_counter() - begin
+        verdict = problem.operation.verify(problem.inputs, problem.gradient, bound.results(returned), expected)
+        contender = Contender(backend, function, outcome.judged(verdict))
+        contender.outcome["config"] = backend.config()
+        del returned, bound
+        if targets := race.request["targets"]:
+            contender.outcome["facts"] = [asdict(facts) for facts in backend.facts(targets)]
+        if race.asked("compile_time"):
+            begin = time.perf_counter()
+            _once(race, function)
+            contender.outcome["compile_seconds"] = max(0.0, seconds - (time.perf_counter() - begin))
+        if race.asked("memory"):
+            contender.outcome["peak_memory_bytes"] = race.device.peak_bytes(bind(problem, function).call)
+    return contender
+
+
+def _once(race: Race, function: Implementation) -> tuple[Bound, Any]:
+    bound = bind(race.problem, function)
+    returned = bound.call()
+    race.device.synchronize()
+    return bound, returned
+
+
+def _timed(race: Race, contenders: list[Contender]) -> None:
+    """Samples of all contenders, taken in turn."""
+    count = min(_COPIES, max(1, math.ceil(2 * race.device.l2_bytes / max(race.problem.footprint, 1))))
+    problems = race.problem.copies(count)
+    running = [c for c in contenders if _calibrated(race, c, problems)]
+    method = "cuda-graph" if _graphed(race, running) else "events"
+    running = [c for c in running if c.subject is not None]
+    subjects = [c.subject for c in running if c.subject is not None]
+    with monitor(race.device.uuid) as state:
+        found = interleave(
+            race.device, subjects, race.request["rounds"], race.request["seconds"], state,
+            before=lambda subject: race.progress.mark(subject.name, "rounds"),
+        )  # fmt: skip
+    for contender, samples in zip(running, found, strict=True):
+        _record(race, contender, samples, method)
+
+
+def _calibrated(race: Race, contender: Contender, problems: list[Problem]) -> bool:
+    """Whether the contender can be timed; its subject is made."""
+    name = contender.backend.name
+    race.progress.mark(name, "calibration")
+    try:
+        with contender.backend.active():
+            calls = [bind(p, contender.function).call for p in problems]
+            subject = Subject(name, calls, active=contender.backend.active)
+            calibrate(race.device, subject)
+    except Exception as error:
+        contender.outcome = _failure(race, name, error)
+        return False
+    contender.subject = subject
+    if race.asked("host_overhead"):
+        contender.outcome["host_overhead_us"] = subject.host_us
+    return True
+
+
+def _graphed(race: Race, contenders: list[Contender]) -> bool:
+    """Whether all are short and could be captured, so that all are measured in CUDA graphs; else none is."""
+    subjects = [c.subject for c in contenders if c.subject is not None]
+    if not race.request["graphs"] or race.problem.operation.reads_on_host or not subjects:
+        return False
+    if min(s.device_us for s in subjects) > _GRAPH_US:
+        return False
+    graphs = []
+    for subject in subjects:
+        race.progress.mark(subject.name, "capture")
+        count = len(subject.calls) * math.ceil(_GRAPH_CALLS / len(subject.calls))
+        try:
+            with subject.active():
+                replay = race.device.captured(subject.next(count))
+                graph = Subject(subject.name, [replay], per_call=count, active=subject.active)
+                calibrate(race.device, graph)
+        except Exception as error:
+            _failure(race, subject.name, error)  # the process may be lost; if it is not, events will do
+            return False
+        graphs.append(graph)
+    for contender, graph in zip(contenders, graphs, strict=True):
+        contender.subject = graph
+    return True
+
+
+def _record(race: Race, contender: Contender, samples: Samples, method: str) -> None:
+    if samples.failure is not None:
+        contender.outcome = _failure(race, contender.backend.name, samples.failure)
+        return
+    latency = {"rounds": samples.rounds, "method": method, "dropped": samples.dropped}
+    contender.outcome["latency"] = latency
+
+
+def _failure(race: Race, name: str, error: Exception) -> Outcome:
+    """The outcome of a backend that raised. Raises DeviceFault where that ended the use of the GPU."""
+    text = f"{type(error).__name__}: {error}"
+    if any(word in text.lower() for word in _STICKY) or not race.device.alive():
+        raise DeviceFault(text) from error
+    return outcome.failed(error)
+
+
+def prepare_case(request: dict[str, Any]) -> dict[str, float]:
+    """Compile what `request` will need, for caches on disk, while nothing is measured: seconds of compiling by backend.
+
+    What fails here fails again where it counts.
+    """
+    case = outcome.from_json(request["case"])
+    device: Device = resolve(request["device"])()
+    seconds = {}
+    try:
+        with device.active():
+            problem = Problem.make(case, catalogue.operation(case.op), device.torch_device)
+            for name in request["backends"]:
+                with contextlib.suppress(Exception):
+                    seconds[name] = _compiled(device, problem, backends.backend(name))
+    finally:
+        release()
+    return seconds
+
+
+def _compiled(device: Device, problem: Problem, backend: Backend) -> float:
+    """Seconds of a first call less those of the second."""
+    function = backend.implement(problem.case, problem.operation)
+    times = []
+    with backend.active():
+        for _ in range(2):
+            begin = time.perf_counter()
+            bind(problem, function).call()
+            device.synchronize()
+            times.append(time.perf_counter() - begin)
+    return max(0.0, times[0] - times[1])
