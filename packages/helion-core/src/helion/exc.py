@@ -370,6 +370,39 @@ class NotAnExport(Base):
     hint = "name a new folder, or remove what is there"
 
 
+# --- inside torch programs (HLN6xx) -----------------------------------------------------------------------------------
+
+
+class NotInGraph(Base):
+    code = "HLN601"
+    message = "kernel `{name}` cannot be part of a graph of torch's: {problem}"
+    hint = "{instead}"
+
+
+class TransformNotSupported(Base):
+    code = "HLN602"
+    message = "`{name}` was called under {transform}: {problem}"
+    hint = "{instead}"
+
+
+class InvalidOperator(Base):
+    code = "HLN603"
+    message = "no operator `{name}` can be registered: {problem}"
+    hint = "{instead}"
+
+
+class SchemaMismatch(Base):
+    code = "HLN604"
+    message = "operator `{name}` does not do what its schema says: {problem}"
+    hint = "{instead}"
+
+
+class WorkDuringCapture(Base):
+    code = "HLN605"
+    message = "kernel `{name}` is called for the first time with such arguments while a CUDA graph is captured"
+    hint = "call it once with such arguments before the capture: the first call {work}, which no graph can hold"
+
+
 class InternalError(Base):
     code = "HLN900"
     message = "Helion broke one of its own rules: {text}"

@@ -12,6 +12,7 @@ import torch
 
 from ..config import Config, as_config
 from ..exc import CompilationFailed, InvalidConfig
+from ..integration.capture import refuse_in_capture
 from ..internal import internal_errors
 from . import launch
 from .compile import CompileFacts, compile_error, compile_kernel, facts
@@ -225,6 +226,7 @@ class BoundKernel:
         if self._chosen is None:
             with self._lock:
                 if self._chosen is None:
+                    refuse_in_capture(self.kernel.name, "chooses a config")
                     self.autotune(args)
         assert self._chosen is not None
         return self._chosen

@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from .. import exc, location, logs
 from ..config import Config, as_config
 from ..frontend import engine
 from ..frontend.source import FunctionSource, function_source, parameter_place
+from ..integration.dispatch import dispatched, looked_on
+from ..integration.handles import handle
+from ..integration.versions import active_modes
 from ..settings import Settings
 from .arguments import check_arguments, check_tensors, refusal
 from .captures import Captures
@@ -23,6 +27,7 @@ from .locks import TRACING, Lock
 from .recent import Matcher, Signature, matcher, never
 
 if TYPE_CHECKING:
+    from ..integration.named import Operator
     from ..trace.trace import Traced
     from ..tuning.shapes import ShapeTable
     from .bound import BoundKernel
@@ -44,6 +49,7 @@ class Kernel:
         if not isinstance(function, FunctionType):
             raise exc.SourceUnavailable(name=repr(fn), reason="it is not a Python function")
         self.fn, self.name = function, function.__name__
+        self.handle = handle(self)
         self.configs, self.settings, self.chooser = list(configs), settings, chooser
         self._signature = inspect.signature(function)
         self._check_signature()
@@ -195,15 +201,21 @@ class Kernel:
     # --- running
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if is_dynamo_compiling():
+            from ..integration.graph import call_in_graph
+
+            return call_in_graph(self.handle, *args, **kwargs)
         if engine.current() is not None:
             raise exc.NestedKernelCallsNotSupported(name=self.name)
         if kwargs or len(args) != self._arity:
             args = self.normalize_args(*args, **kwargs)
         matches, run = self._last
-        return run(*args) if matches(*args) else self._looked_up(*args)
+        return run(*args) if matches(*args) and not active_modes() else self._looked_up(*args)
 
     def _looked_up(self, *args: Any) -> Any:
-        """A call that differs from the one before."""
+        """A call that differs from the one before. A mode or transform of torch's makes it differ, too."""
+        if looked_on(args):
+            return dispatched(self, args)
         key = self.specialization_key(args)
         signature = self._signatures.get(key)
         if signature is None:
@@ -254,6 +266,18 @@ class Kernel:
         from ..tuning.shapes import tune_shapes
 
         return tune_shapes(self, shapes, key, force)
+
+    def as_op(
+        self, name: str, *, mutates: Collection[str] | None = None, backward: Callable[..., Any] | None = None,
+        setup_context: Callable[..., None] | None = None,
+    ) -> Operator:  # fmt: skip
+        """Registers this kernel as the `torch.library` operator `name` ("library::operator").
+
+        See `helion.integration.as_op`, which also makes operators of functions that call kernels.
+        """
+        from ..integration.named import as_op
+
+        return as_op(self, name, mutates=mutates, backward=backward, setup_context=setup_context)
 
     def reset(self) -> None:
         """Forgets every specialisation."""

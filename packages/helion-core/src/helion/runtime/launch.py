@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import exc
+from ..integration.capture import refuse_in_capture
 from ..lower.grid import INTERPRETER_UNITS
 from . import stream
 from .compile import compile_error, compile_kernel
@@ -117,6 +118,7 @@ class GpuLauncher:
     def _compile(self, shape: Shape, like: torch.Tensor, values: list[Any], options: Any) -> Compiled:
         generated = self._generated
         program = generated.program
+        refuse_in_capture(program.name, "compiles it")
         types = signature(generated, values[self._tensors : self._tensors + len(program.scalars)])
         target = device_target(like.device)
         assert target is not None

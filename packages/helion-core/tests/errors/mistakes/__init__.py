@@ -9,6 +9,7 @@ from . import (
     deployment,
     loops,
     operators,
+    programs,
     pythonic,
     shapes,
     values,
@@ -28,4 +29,5 @@ SECTIONS = (
     arguments,
     configurations,
     deployment,
+    programs,
 )

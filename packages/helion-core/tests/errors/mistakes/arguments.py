@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import helion
 import helion.language as hl
@@ -103,9 +104,10 @@ def tensors_on_different_devices():
     scaled(V, torch.zeros(64, device="meta"))
 
 
-@mistake(exc.UnsupportedDevice, 'double(torch.zeros(64, device="meta"))', "meta", script=True)
-def meta_tensor():
-    double(torch.zeros(64, device="meta"))
+@mistake(exc.UnsupportedDevice, 'double(torch.zeros(64, device="xpu"))', "xpu", script=True)
+def device_without_kernels():
+    with FakeTensorMode():  # there need be none
+        double(torch.zeros(64, device="xpu"))
 
 
 @mistake(exc.UnsupportedTensor, "double(V.to_sparse())", "`x`", "sparse", ".to_dense()", script=True)

@@ -1,0 +1,67 @@
+"""One call of a kernel where torch looks on: as a call of an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils._pytree import tree_flatten
+
+from .. import exc
+from . import versions
+from .operators import form, operator_of
+from .outcome import outcome
+
+if TYPE_CHECKING:
+    from ..runtime.kernel import Kernel
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def looked_on(args: Sequence[Any]) -> bool:
+    """Whether a call with `args` must go through the dispatcher: torch looks on, or a tensor has no memory."""
+    return versions.looked_on() or any(map(_special, args))
+
+
+def _special(value: Any) -> bool:
+    kind = type(value)
+    if kind in _PLAIN:
+        return value.is_meta
+    if isinstance(value, torch.Tensor):
+        return value.is_meta or versions.dispatches(kind)
+    if kind in (list, tuple):
+        return any(map(_special, value))
+    return kind is dict and any(map(_special, value.values()))
+
+
+def dispatched(kernel: Kernel, args: Sequence[Any]) -> Any:
+    """Calls `kernel` as an operator. Raises `TransformNotSupported`, `NotInGraph`, and what tracing raises."""
+    leaves, spec = tree_flatten(tuple(args))
+    _refuse_gradient(kernel, leaves)
+    found = outcome(kernel, leaves, spec)
+    _refuse_writes(kernel, [leaves[k] for k in found.written])
+    wanted = form(kernel, leaves, spec, found)
+    returned = operator_of(kernel, wanted)(*wanted.taken(leaves))
+    new = () if not found.new else (returned,) if len(found.new) == 1 else returned
+    return found.result(leaves, new)
+
+
+def _refuse_gradient(kernel: Kernel, leaves: Sequence[Any]) -> None:
+    tensors = [t for t in leaves if isinstance(t, torch.Tensor)]
+    if any(map(versions.tracked_for_gradient, tensors)) or versions.forward_mode(tensors):
+        raise exc.TransformNotSupported(
+            name=kernel.name, transform="torch.func.grad, vjp, jvp or the like",
+            problem="a kernel has no derivative of its own",
+            instead=f'make it an operator with one: {kernel.name}.as_op("lib::{kernel.name}", backward=...); '
+            "in a backward that nobody differentiates again, call it under torch.no_grad()",
+        )  # fmt: skip
+
+
+def _refuse_writes(kernel: Kernel, written: Sequence[torch.Tensor]) -> None:
+    if written and (versions.functionalizing() or any(map(versions.batched, written))):
+        transform = "torch.func.functionalize" if versions.functionalizing() else "torch.vmap"
+        raise exc.TransformNotSupported(
+            name=kernel.name, transform=transform, problem="it changes an argument in place",
+            instead="return a new tensor instead, or loop over the batch inside the kernel",
+        )  # fmt: skip
