@@ -2,7 +2,7 @@
 
 import pytest
 import sympy
-from torch.utils._sympy.functions import FloorDiv, Min
+from torch.utils._sympy.functions import FloorDiv, Max, Min
 
 from helion.ir import BlockSize, Program, Range
 from helion.lower.layout import Layout, next_power_of_two
@@ -67,6 +67,8 @@ def test_which_ranges_need_a_mask(r, needed):
         (HOST, HOST, True),
         (HOST, 64, False),
         (Min(HOST, 64), 64, True),
+        (Max(Min(HOST, 64), 0), 64, True),
+        (Max(HOST, 0), 64, False),
         (FloorDiv(Min(HOST, 100), M.symbol) * M.symbol, 100, True),
         (FloorDiv(Min(HOST, 100), M.symbol) * M.symbol + M.symbol, 100, False),
         (FloorDiv(Min(HOST, 100), 32) * M.symbol, 100, False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import sympy
-from torch.utils._sympy.functions import FloorDiv, Min
+from torch.utils._sympy.functions import FloorDiv, Max, Min
 
 from ..ir import BlockSize, Program, Range, Size, Value
 
@@ -106,6 +106,8 @@ def _at_most(size: Size, bound: Size) -> bool:
         return isinstance(bound, int) and size <= bound
     if isinstance(size, (sympy.Min, Min)):
         return any(_at_most(_as_size(arg), bound) for arg in size.args)
+    if isinstance(size, (sympy.Max, Max)):
+        return all(_at_most(_as_size(arg), bound) for arg in size.args)
     if isinstance(size, sympy.Mul) and len(size.args) == 2:  # x // width * width; where x is negative, so is this
         width, quotient = size.args
         if isinstance(quotient, FloorDiv) and width == quotient.args[1] and width.is_positive:
