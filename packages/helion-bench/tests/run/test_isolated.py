@@ -1,0 +1,80 @@
+"""What a backend may do to the process that measures it, and what that costs: its own cell."""
+
+import time
+
+import pytest
+
+from helion_bench.backends.catalogue import backends
+from helion_bench.cases import catalogue
+from helion_bench.results.model import Status
+from helion_bench.run.isolated import Isolated
+
+BAD = ("raises", "wrong", "writes", "hangs", "kills", "late", "absent")
+
+
+@pytest.fixture
+def measured(plugins, options):
+    """Cells by case and backend."""
+
+    def measure(names, cases=None, **keywords):
+        with Isolated(backends(names), options, "cuda", **keywords) as runner:
+            cells = list(runner.cells(cases or catalogue.cases(["double"], shapes=["4x8"], passes=["fwd"])))
+        found = {(c.case.shape, c.case.pass_, c.backend): c for c in cells}
+        assert len(found) == len(cells), "a cell was told of twice"
+        return found
+
+    return measure
+
+
+def test_bad_manners_cost_their_own_cell(measured):
+    cells = {name: cell for (_, _, name), cell in measured(["good", *BAD, "other"]).items()}
+    assert {name: cell.status for name, cell in cells.items()} == {
+        "good": Status.OK,
+        "other": Status.OK,
+        "raises": Status.ERROR,
+        "wrong": Status.WRONG,
+        "writes": Status.ERROR,
+        "hangs": Status.TIMEOUT,
+        "kills": Status.ERROR,
+        "late": Status.ERROR,
+        "absent": Status.MISSING,
+    }
+    assert cells["raises"].reason == "ValueError: no such luck"
+    assert "4 of 32 elements of output are off" in cells["wrong"].reason
+    assert cells["writes"].reason == "RuntimeError: it changed its inputs"
+    assert cells["hangs"].reason == "stopped after 4 s in its first call"
+    assert "SIGSEGV" in cells["kills"].reason and "first call" in cells["kills"].reason
+    assert "exit status 3" in cells["late"].reason
+    assert cells["absent"].reason == "not installed (pip install absent)"
+    for name in ("good", "other"):
+        cell = cells[name]
+        assert cell.latency is not None
+        assert len(cell.latency.rounds) == 8 and all(len(r) >= 3 for r in cell.latency.rounds)
+        assert cell.accuracy is not None and cell.accuracy.ok
+        assert (cell.bytes_moved, cell.flops, cell.peak_memory_bytes) == (2 * 32 * 2, 32, 4096)
+        assert cell.host_overhead_us == 3.0 and cell.compile_seconds is not None
+    assert cells["wrong"].latency is not None, "times of wrong results are kept"
+
+
+def test_a_capture_that_ends_the_process_is_measured_without_graphs(measured):
+    cells = measured(["good", "uncapturable"])
+    assert {c.status for c in cells.values()} == {Status.OK}
+    assert {c.latency.method for c in cells.values()} == {"events"}
+
+
+def test_backward_passes_and_further_cases_in_one_process(measured):
+    cells = measured(["good"], catalogue.cases(["double"]))
+    assert list(cells) == [(s, p, "good") for s in ("4x8", "5x3") for p in ("fwd", "bwd")]
+    assert {(c.status, c.latency.method) for c in cells.values()} == {(Status.OK, "cuda-graph")}
+
+
+def test_what_is_done_is_not_measured_again(measured):
+    cases = catalogue.cases(["double"], passes=["fwd"])
+    cells = measured(["good", "other"], cases, done={(cases[0], "good"), (cases[1], "other")})
+    assert list(cells) == [("4x8", "fwd", "other"), ("5x3", "fwd", "good")]
+
+
+def test_no_case_begins_after_the_deadline(plugins, options):
+    with Isolated(backends(["good"]), options, "cuda", deadline=time.monotonic()) as runner:
+        assert list(runner.cells(catalogue.cases(["double"]))) == []
+        assert runner.out_of_time

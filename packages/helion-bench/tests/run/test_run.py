@@ -1,0 +1,104 @@
+"""Whole runs: plans, resuming, interruption, the mode without a GPU."""
+
+import dataclasses
+
+import pytest
+
+from helion_bench import run as bench
+from helion_bench.command.runner import Request
+from helion_bench.errors import InvalidRequest
+from helion_bench.results.model import Status
+from helion_bench.run.plan import measured
+
+CPU = Request(ops=("double",), backends=("good", "eager"), device="cpu", passes=("fwd", "bwd"))
+
+
+def test_without_a_gpu_results_are_checked_and_nothing_is_timed(plugins):
+    plan = bench.plan(
+        dataclasses.replace(CPU, ops=("double", "softmax"), backends=("helion", "good", "eager", "cudnn"))
+    )
+    told = []
+    run = bench.run(plan, told.append)
+    assert run.complete and plan.size == len(run.cells) == len(told) == (1 + 2) * 2 * 4
+    cells = {(c.case.op, c.case.shape, c.case.pass_, c.backend): c for c in run.cells}
+    assert not any(c.latency or c.peak_memory_bytes or c.host_overhead_us for c in run.cells)
+    ours = cells["softmax", "7x100", "bwd", "helion"]
+    assert ours.status is Status.OK and ours.accuracy.ok and 0 < ours.accuracy.max_rel < ours.accuracy.tolerance_rel
+    assert {f.target for f in ours.facts} == {"sm_80", "sm_90", "sm_100", "gfx942"}
+    assert {f.kernel for f in ours.facts} == {"softmax_rows", "softmax_rows_backward"}
+    assert all(not f.error and f.registers > 0 for f in ours.facts)
+    assert cells["double", "2x2", "fwd", "helion"].reason == "double is not in this helion-kernels"
+    assert cells["double", "2x2", "fwd", "cudnn"].reason == "needs a GPU"
+    assert run.machine.gpu == "cpu" and run.software.torch
+
+
+def test_an_interrupted_run_keeps_what_it_has_and_goes_on(plugins):
+    plan = bench.plan(CPU)
+
+    def interrupt(cell):
+        raise KeyboardInterrupt
+
+    first = bench.run(plan, interrupt)
+    assert not first.complete and len(first.cells) == 1
+    told = []
+    second = bench.run(plan, told.append, resume_from=first)
+    assert second.complete and len(second.cells) == plan.size == 4
+    assert {c.key for c in told} == {c.key for c in second.cells} - {c.key for c in first.cells}
+    assert [c.key for c in second.cells] == [(case, b.name) for case in plan.cases for b in plan.backends]
+
+
+def test_a_spent_budget_ends_the_run(plugins):
+    run = bench.run(bench.plan(dataclasses.replace(CPU, seconds=0.0)), lambda cell: None)
+    assert not run.complete and run.cells == ()
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (Request(ops=("sofmax",), device="cpu"), "there is no operation 'sofmax'; there is: attention, "),
+        (Request(backends=("cudn",), device="cpu"), "there is no backend 'cudn'; there is: compile, "),
+        (Request(dtypes=("int4",), device="cpu"), "has a case with shape any, dtype int4 and pass fwd"),
+        (Request(ops=("softmax",), shapes=("3x3",), device="cpu"), "there is: 16x128, 7x100"),
+        (Request(shapes=("rows=3,cols=x",), device="cpu"), "is not of the form rows=8192,cols=4096"),
+        (Request(passes=("sideways",), device="cpu"), "there is no pass sideways; there is: fwd, bwd"),
+        (Request(device="tpu"), "there is no device 'tpu'; there is: cuda, cpu"),
+    ],
+)
+def test_what_does_not_exist_is_refused_with_what_there_is(request_, expected):
+    with pytest.raises(InvalidRequest) as error:
+        bench.plan(request_)
+    assert expected in str(error.value)
+
+
+def test_shapes_of_ones_own(plugins):
+    plan = bench.plan(Request(ops=("softmax", "matmul"), shapes=("cols=48,rows=3", "7x*"), device="cpu"))
+    assert [c.shape for c in plan.cases] == ["7x40x24", "7x100", "3x48"]
+
+
+def test_backends_that_nobody_named_and_are_not_there_are_noted(plugins):
+    run = bench.plan(Request(ops=("softmax",), device="cpu")).run
+    assert {b.name for b in run.backends} == {"helion", "eager", "triton"}
+    assert "cudnn: needs a GPU" in run.notes
+
+
+def test_listings(plugins):
+    ops = {o.name: o for o in bench.list_ops()}
+    assert ops["double"].shapes == ("4x8", "5x3") and ops["double"].description == "2 x."
+    assert ops["softmax"].passes == ("fwd", "bwd")
+    backends = {b.name: b for b in bench.list_backends("cpu")}
+    assert backends["absent"].why_not == "not installed (pip install absent)"
+    assert backends["cudnn"].why_not == "needs a GPU" and not backends["helion"].why_not
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ((), {"latency"}),
+        (("speedup", "accuracy"), {"latency"}),
+        (("accuracy",), set()),
+        (("memory", "host_overhead"), {"memory", "host_overhead"}),
+        (("compile_time", "tflops"), {"compile_time", "latency"}),
+    ],
+)
+def test_what_metrics_need(asked, expected):
+    assert measured(asked) == expected
