@@ -1,0 +1,186 @@
+"""A run as tables: one an operation, a summary, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from helion_bench.reports import figures
+from helion_bench.reports.metrics import DEFAULT, METRICS, show_accuracy, show_speedup, show_status
+from helion_bench.reports.table import EMPTY, Table, Text, Tone
+from helion_bench.results.derived import timed
+from helion_bench.results.model import CaseKey, Cell, CompileFacts, Role, Run
+from helion_bench.results.speedup import Speedup, Summary, failures, speedup_of, speedups, summarise
+
+Metrics = Sequence[str]
+
+
+def op_tables(run: Run, metrics: Metrics = DEFAULT) -> Iterator[Table]:
+    """One table an operation; its rows are cases."""
+    any_times = any(cell.latency for cell in run.cells)
+    for op in dict.fromkeys(case.op for case in run.cases):
+        cases = [case for case in run.cases if case.op == op]
+        yield _timed_table(run, op, cases, metrics) if any_times else _untimed_table(run, op, cases)
+
+
+def _labels(case: CaseKey) -> list[Text]:
+    return [Text(case.shape), Text(figures.dtype_name(case.dtype)), Text(case.pass_)]
+
+
+def _timed_table(run: Run, op: str, cases: list[CaseKey], metrics: Metrics) -> Table:
+    """Figures of the first backend of ours, and how many times as fast it is as every other backend."""
+    headline, others = headline_of(run), others_of(run)
+    shown = [METRICS[name] for name in metrics if METRICS[name].header]
+    speedup = "speedup" in metrics
+    headers = [
+        "shape",
+        "dtype",
+        "pass",
+        *(f"{headline} {m.header}" if m.name == "latency" else m.header for m in shown),
+    ]
+    headers += ["best peer", "vs best", *(f"vs {name}" for name in others)] if speedup else []
+    by_case = {found.case: found for found in speedups(run, headline)}
+    cells = run.by_key
+    rows = []
+    for case in cases:
+        ours = cells.get((case, headline))
+        row = [*_labels(case), *(m.show(ours, run) if ours else EMPTY for m in shown)]
+        if speedup:
+            row += _speedup_texts(by_case.get(case), ours, [cells.get((case, name)) for name in others], others)
+        rows.append(row)
+    return Table.of(op, headers, rows, labels=3)
+
+
+def _speedup_texts(
+    found: Speedup | None, ours: Cell | None, cells: list[Cell | None], names: Sequence[str]
+) -> list[Text]:
+    best = [EMPTY, EMPTY] if found is None else [Text(found.best), show_speedup(found, found.best, None)]
+    return best + [_against(found, ours, cell, name) for cell, name in zip(cells, names, strict=True)]
+
+
+def _against(found: Speedup | None, ours: Cell | None, cell: Cell | None, name: str) -> Text:
+    """Against a peer, or against another backend of ours, which `found` does not hold."""
+    if cell is None or ours is None or not (timed(cell) and timed(ours)) or (found and name in found.against):
+        return show_speedup(found, name, cell)
+    assert cell.latency is not None and ours.latency is not None
+    other = Speedup(cell.case, ours.backend, {name: speedup_of(ours.latency, cell.latency)}, name)
+    return show_speedup(other, name, cell)
+
+
+def _untimed_table(run: Run, op: str, cases: list[CaseKey]) -> Table:
+    """Without times: whether each backend is right, and what the compiler says for each target."""
+    names = [backend.name for backend in run.backends if not backend.why_not]
+    targets = list(dict.fromkeys(fact.target for cell in run.cells for fact in cell.facts))
+    cells = run.by_key
+    rows = []
+    for case in cases:
+        here = {name: cells.get((case, name)) for name in names}
+        facts = [fact for cell in here.values() if cell for fact in cell.facts]
+        rows.append(
+            [
+                *_labels(case),
+                *(_checked(cell) for cell in here.values()),
+                *(_facts([fact for fact in facts if fact.target == target]) for target in targets),
+            ]
+        )
+    return Table.of(op, ["shape", "dtype", "pass", *names, *targets], rows, labels=3)
+
+
+def _checked(cell: Cell | None) -> Text:
+    if cell is None:
+        return EMPTY
+    return show_accuracy(cell) if cell.accuracy else show_status(cell)
+
+
+def _facts(facts: list[CompileFacts]) -> Text:
+    if not facts:
+        return EMPTY
+    if any(fact.error for fact in facts):
+        return Text("does not compile", Tone.BAD)
+    return Text(" + ".join(_fact(fact) for fact in facts), Tone.BAD if any(f.spills for f in facts) else Tone.PLAIN)
+
+
+def _fact(fact: CompileFacts) -> str:
+    parts = [] if fact.registers is None else [f"{fact.registers} regs"]
+    parts += [f"{fact.spills} spills"] if fact.spills else []
+    parts += [] if fact.shared_bytes is None else [f"{figures.size(fact.shared_bytes)} shared"]
+    return ", ".join(parts) or "compiles"
+
+
+def headline_of(run: Run) -> str:
+    """The backend that tables are about: the first of ours that has cells."""
+    tried = {cell.backend for cell in run.cells}
+    ours = [name for name in run.names(Role.OURS) if name in tried]
+    return ours[0] if ours else next(iter(run.names(Role.OURS)), "")
+
+
+def others_of(run: Run) -> tuple[str, ...]:
+    """Peers first, then the other backends of ours; those that are not here are left out."""
+    headline = headline_of(run)
+    here = [backend for backend in run.backends if not backend.why_not and backend.name != headline]
+    return tuple(b.name for role in (Role.PEER, Role.OURS) for b in here if b.role is role)
+
+
+def summary_table(run: Run) -> Table | None:
+    """Per operation and over all: geometric mean of the speed-up over the best peer, wins, ties, losses."""
+    found = speedups(run, headline_of(run))
+    if not found:
+        return None
+    ops = dict.fromkeys(speedup.case.op for speedup in found)
+    rows = [_summary_row(op, summarise([s for s in found if s.case.op == op])) for op in ops]
+    if len(rows) > 1:
+        rows.append(_summary_row("all", summarise(found)))
+    headers = ["op", "vs best peer", "95 %", "wins", "ties", "losses"]
+    return Table.of(f"{headline_of(run)} against the best peer (geometric mean)", headers, rows)
+
+
+def _summary_row(name: str, found: Summary | None) -> list[Text]:
+    assert found is not None
+    mean = found.mean
+    tone = Tone.GOOD if mean.low > 1 else Tone.BAD if mean.high < 1 else Tone.PLAIN
+    spread = Text(f"{mean.low:.2f}–{mean.high:.2f}", Tone.DIM) if mean.known else EMPTY
+    counts = [Text(str(count)) for count in (found.wins, found.ties, found.losses)]
+    return [Text(name, Tone.STRONG), Text(figures.factor(mean.value), tone), spread, *counts]
+
+
+def problem_table(run: Run) -> Table | None:
+    """Every cell that was tried and did not come out right, with its reason."""
+    bad = failures(run, (Role.OURS, Role.PEER))
+    rows = [
+        [Text(cell.case.id), Text(cell.backend), Text(cell.status.value, Tone.BAD), Text(_one_line(cell.reason))]
+        for cell in bad
+    ]
+    return Table.of("what went wrong", ["case", "backend", "status", "reason"], rows, labels=4) if rows else None
+
+
+def _one_line(reason: str) -> str:
+    text = " ".join(reason.split())
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def headlines(run: Run) -> list[str]:
+    """Lines that say where and when, and what is not there."""
+    machine, software = run.machine, run.software
+    commit = f", commit {software.commit[:10]}{' with changes' if software.dirty else ''}" if software.commit else ""
+    versions = ", ".join(
+        f"{name} {version}"
+        for name, version in (("helion", software.helion), ("torch", software.torch), ("Triton", software.triton))
+        if version
+    )
+    lines = [f"{_machine_line(machine.gpu, run)}; {versions}{commit}; {run.started[:16].replace('T', ' ')} UTC"]
+    if not run.complete:
+        lines.append("interrupted: not every case was measured")
+    lines += [f"{backend.name} is not here: {backend.why_not}" for backend in run.backends if backend.why_not]
+    return lines + list(run.notes)
+
+
+def _machine_line(gpu: str, run: Run) -> str:
+    if gpu == "cpu":
+        return f"no GPU ({run.machine.cpu or 'unknown CPU'}): results are checked, nothing is timed"
+    parts = [gpu]
+    if run.machine.sm_clock_mhz:
+        parts.append(f"{run.machine.sm_clock_mhz} MHz")
+    if run.machine.power_limit_watts:
+        parts.append(f"{run.machine.power_limit_watts:.0f} W")
+    if run.machine.driver:
+        parts.append(f"driver {run.machine.driver}")
+    return ", ".join(parts)
