@@ -370,6 +370,12 @@ class NotAnExport(Base):
     hint = "name a new folder, or remove what is there"
 
 
+class CommandFailed(Base):
+    code = "HLN503"
+    message = "{problem}"
+    hint = "{instead}"
+
+
 # --- inside torch programs (HLN6xx) -----------------------------------------------------------------------------------
 
 

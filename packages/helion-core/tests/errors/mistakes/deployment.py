@@ -46,3 +46,10 @@ def export_for_no_target():
 @mistake(exc.NotAnExport, 'scale.bind((V,)).export("/", ', "`/`", "is not replaced", "name a new folder", script=True)
 def export_over_a_folder_of_something_else():
     scale.bind((V,)).export("/", targets=["sm_90"])
+
+
+@mistake(exc.CommandFailed, 'parse_arguments("x=bf16[64")', "does not read as arguments", "bf16[4096", script=True)
+def arguments_that_do_not_read():
+    from helion.command.arguments import parse_arguments
+
+    parse_arguments("x=bf16[64")
