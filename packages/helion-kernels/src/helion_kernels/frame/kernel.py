@@ -17,8 +17,11 @@ KERNELS: list[Kernel] = []
 """All kernels of the package that are imported so far."""
 
 
-def kernel(op: str) -> Callable[[Callable[..., Any]], Kernel]:
-    """Decorator of the kernels of operation `op`, whose configs stand in the tables `<op>.<gpu>.json`."""
+def kernel(op: str, **settings: Any) -> Callable[[Callable[..., Any]], Kernel]:
+    """Decorator of the kernels of operation `op`, whose configs stand in the tables `<op>.<gpu>.json`.
+
+    `settings`: further settings of helion's.
+    """
 
     def decorate(function: Callable[..., Any]) -> Kernel:
         made: Kernel = helion.kernel(
@@ -26,6 +29,7 @@ def kernel(op: str) -> Callable[[Callable[..., Any]], Kernel]:
             autotune_effort="none",
             force_autotune=False,
             use_default_config=False,
+            **settings,
             ignore_warnings=["GradientNotTracked"],  # gradients are the business of the operator around it
         )(function)
         KERNELS.append(made)

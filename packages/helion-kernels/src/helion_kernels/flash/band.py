@@ -1,0 +1,49 @@
+"""Which keys a query sees, and in which runs of tiles the kernels go over them.
+
+Query i sees key j if `i - left <= j <= i + right`; a negative `left` or `right` stands for no bound on that side. A
+causal product has no `left` and `right` 0. A tile of queries goes over whole tiles of keys in three loops: tiles that
+the left bound cuts, tiles that all of its queries see whole (these need no comparison), and the rest, which the
+right bound or the end of the keys cuts. A tile of keys goes over tiles of queries alike, with left and right swapped.
+
+All functions are inlined into kernels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def runs(first: Any, last: Any, left: int, right: int, count: Any, block: Any) -> list[tuple[Any, Any, bool]]:
+    """The loops for the rows from `first` to `last` over columns 0 to `count`: begin, end, whether to compare.
+
+    Begins and ends are multiples of `block`; the last tile may go beyond `count`.
+    """
+    inside = count if right < 0 else max(min(count, last + right + 1), 0)
+    end = (inside + block - 1) // block
+    whole = (count if right < 0 else max(min(count, first + right + 1), 0)) // block
+    if left < 0:
+        return [(0, whole * block, False), (whole * block, end * block, True)]
+    begin = min(max(first - left, 0) // block, end)
+    cut = min((max(last - left, 0) + block - 1) // block, end)
+    rest = max(whole, cut)
+    return [(begin * block, cut * block, True), (cut * block, rest * block, False), (rest * block, end * block, True)]
+
+
+def seen(rows: Any, columns: Any, left: int, right: int) -> Any:
+    """The comparison for a tile: rows [r, 1] and columns [1, c], or transposed. None where nothing is bounded."""
+    found = None
+    if right >= 0:
+        found = columns <= rows + right
+    if left >= 0:
+        above = columns >= rows - left
+        found = above if found is None else found & above
+    return found
+
+
+def only(found: Any, scores: Any, inside: Any) -> Any:
+    """`scores`, and -inf where `found` or `inside` (where given) is False."""
+    if inside is not None:
+        found = inside if found is None else found & inside
+    return scores if found is None else torch.where(found, scores, float("-inf"))

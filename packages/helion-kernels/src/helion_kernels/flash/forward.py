@@ -1,0 +1,86 @@
+"""The forward kernel: softmax(q @ k^T * scale + bias) @ v with a running maximum and sum, never holding the scores.
+
+Dao et al., "FlashAttention", 2022 and "FlashAttention-2", 2023. Powers and logarithms are of base 2 inside.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+import helion.language as hl
+
+from ..frame.products import product_kernel
+from .band import only, runs, seen
+
+LOG2E = math.log2(math.e)
+LN2 = math.log(2)
+
+
+def start(rows: Any, width: Any) -> tuple[Any, Any, Any]:
+    """The state before any key: maximum, sum, and weighted sum of values."""
+    high = hl.full([rows], float("-inf"), dtype=torch.float32)
+    return high, hl.zeros([rows], dtype=torch.float32), hl.zeros([rows, width], dtype=torch.float32)
+
+
+def step(state: tuple[Any, Any, Any], scores: Any, scale: Any, value: Any, may_be_empty: bool) -> tuple[Any, Any, Any]:
+    """The state after a tile of keys with `scores` times `scale` (positive, or 1)."""
+    high, total, acc = state
+    new_high = torch.maximum(high, torch.amax(scores, -1) * scale)
+    base = torch.where(new_high == float("-inf"), 0.0, new_high) if may_be_empty else new_high
+    weights = torch.exp2(scores * scale - base[:, None])
+    correction = torch.exp2(high - base)
+    total = total * correction + weights.sum(-1)
+    acc = torch.addmm(acc * correction[:, None], weights.to(value.dtype), value)
+    return new_high, total, acc
+
+
+def finish(state: tuple[Any, Any, Any], may_be_empty: bool) -> tuple[Any, Any]:
+    """The result and the natural logarithms of the sums. Queries that see no key: 0, and -inf."""
+    high, total, acc = state
+    divisor = torch.where(total == 0, 1.0, total) if may_be_empty else total
+    return acc / divisor[:, None], (high + torch.log2(total)) * LN2
+
+
+def biased(scores: Any, bias: Any, scale: Any) -> Any:
+    """Scores in base 2, given a tile of the bias or mask."""
+    if bias.dtype is torch.bool:
+        return torch.where(bias, scores * scale, float("-inf"))
+    return scores * scale + bias.to(torch.float32) * LOG2E
+
+
+@product_kernel("attention")
+def attention_forward(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None, scale: float,
+    band: tuple[int, int],
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """q [b, h, m, d], k [b, g, n, d], v [b, g, n, e], bias [b, h, m, n]; g divides h, scale is positive."""
+    (left, right), (batch, heads, m, d) = band, q.size()
+    groups, n, e = k.size(1), k.size(2), hl.specialize(v.size(3))
+    d, share = hl.specialize(d), heads // groups
+    out = torch.empty([batch, m, heads, e], dtype=q.dtype, device=q.device).transpose(1, 2)
+    logs = torch.empty([batch, heads, m], dtype=torch.float32, device=q.device)
+    block = hl.register_block_size(16, 256)
+    may_be_empty = bias is not None or left >= 0
+    beyond = right < 0 or m + right > n  # whether some query sees the end of the keys
+    base2 = scale * LOG2E
+    factor = base2 if bias is None else 1.0
+    for tile_h, tile_m in hl.tile([batch * heads, m], block_size=[1, None]):
+        b, h = tile_h.begin // heads, tile_h.begin % heads
+        g = h // share
+        query, rows = q[b, h, tile_m, :], tile_m.index[:, None]
+        state = start(tile_m, e)
+        for begin, end, cut in runs(tile_m.begin, tile_m.end - 1, left, right, n, block):
+            for tile_n in hl.tile(begin, end, block_size=block):
+                scores = hl.dot(query, k[b, g, tile_n, :].T)
+                if bias is not None:
+                    scores = biased(scores, bias[b, h, tile_m, tile_n], base2)
+                if cut:
+                    columns = tile_n.index[None, :]
+                    scores = only(seen(rows, columns, left, right), scores, columns < n if beyond else None)
+                state = step(state, scores, factor, v[b, g, tile_n, :], may_be_empty)
+        result, logs[b, h, tile_m] = finish(state, may_be_empty)
+        out[b, h, tile_m, :] = result.to(q.dtype)
+    return out, logs

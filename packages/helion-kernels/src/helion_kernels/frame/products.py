@@ -1,0 +1,32 @@
+"""Kernels with float32 matrix products: in TF32 where torch's own setting allows it, else in full precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .kernel import kernel
+
+
+def tf32_allowed() -> bool:
+    """What `torch.set_float32_matmul_precision` or `torch.backends.cuda.matmul.fp32_precision` say."""
+    return torch.backends.cuda.matmul.fp32_precision == "tf32"
+
+
+def product_kernel(op: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """As `kernel(op)`, for kernels with products of the first argument."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        fast, exact = (kernel(op, dot_precision=precision)(function) for precision in ("tf32", "ieee"))
+
+        def run(*args: Any) -> Any:
+            if args[0].dtype is torch.float32 and not tf32_allowed():
+                return exact(*args)
+            return fast(*args)
+
+        run.kernels = (fast, exact)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
