@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import torch
 from torch.utils._pytree import tree_flatten
@@ -16,6 +17,7 @@ from .outcome import outcome
 if TYPE_CHECKING:
     from ..runtime.kernel import Kernel
 
+_warned: WeakSet[Kernel] = WeakSet()  # a call is traced several times
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
@@ -39,6 +41,9 @@ def dispatched(kernel: Kernel, args: Sequence[Any]) -> Any:
     """Calls `kernel` as an operator. Raises `TransformNotSupported`, `NotInGraph`, and what tracing raises."""
     leaves, spec = tree_flatten(tuple(args))
     _refuse_gradient(kernel, leaves)
+    if kernel not in _warned and torch.is_grad_enabled() and any(getattr(t, "requires_grad", False) for t in leaves):
+        _warned.add(kernel)
+        kernel.warn_of_gradients(args)
     found = outcome(kernel, leaves, spec)
     _refuse_writes(kernel, [leaves[k] for k in found.written])
     wanted = form(kernel, leaves, spec, found)

@@ -106,7 +106,7 @@ def hint(number: Any) -> Any:
         known = node.hint
         return hint(known)
     env = node.shape_env
-    backed = getattr(env, "backed_var_to_val", None) or env.var_to_val
+    backed = env.backed_var_to_val if hasattr(env, "backed_var_to_val") else env.var_to_val
     expr = node.expr.xreplace(backed)
     value = expr.xreplace(dict.fromkeys(expr.free_symbols, _UNBACKED))
     return {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}[type(number)](value)

@@ -164,13 +164,16 @@ class Kernel:
 
     def _warn(self, args: Sequence[Any]) -> None:
         """What the user should know of a new specialisation."""
-        ignored = self.settings.ignore_warnings
-        for name, arg in zip(self._signature.parameters, args, strict=True):
-            if torch.is_grad_enabled() and any(t.requires_grad for t in _tensors(arg)):
-                exc.warn(exc.GradientNotTracked(name=name, kernel=self.name), ignored)
+        self.warn_of_gradients(args)
         count = sum(map(len, self._bound.values()))
         if count == _MANY and self.settings.static_shapes:
-            exc.warn(exc.ManySpecializations(kernel=self.name, count=count), ignored)
+            exc.warn(exc.ManySpecializations(kernel=self.name, count=count), self.settings.ignore_warnings)
+
+    def warn_of_gradients(self, args: Sequence[Any]) -> None:
+        """Warns of arguments that require a gradient, which they will not get."""
+        for name, arg in zip(self._signature.parameters, args, strict=True):
+            if torch.is_grad_enabled() and any(t.requires_grad for t in _tensors(arg)):
+                exc.warn(exc.GradientNotTracked(name=name, kernel=self.name), self.settings.ignore_warnings)
 
     def _retracer(self, args: Sequence[Any]) -> Callable[[Mapping[str, Any]], Traced]:
         """Traces again for other values of the user's own choices."""
