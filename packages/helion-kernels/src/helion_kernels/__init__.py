@@ -14,17 +14,31 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .attention import attention as attention
+    from .dropout import dropout as dropout
     from .frame.support import FallbackWarning as FallbackWarning
     from .frame.tables import TableWarning as TableWarning
+    from .layer_norm import layer_norm as layer_norm
+    from .rms_norm import rms_norm as rms_norm
+    from .rope import rope as rope
     from .softmax import log_softmax as log_softmax
     from .softmax import softmax as softmax
+    from .swiglu import geglu as geglu
+    from .swiglu import swiglu as swiglu
     from .tuning import tune as tune
 
     __version__: str
 
 OPS = {
+    "attention": "attention",
+    "dropout": "dropout",
+    "geglu": "swiglu",
+    "layer_norm": "layer_norm",
     "log_softmax": "softmax",
+    "rms_norm": "rms_norm",
+    "rope": "rope",
     "softmax": "softmax",
+    "swiglu": "swiglu",
 }
 """Public functions, and the module of each."""
 

@@ -9,11 +9,18 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+import helion
+
 from . import settings
+from .frame import choice
+from .frame.kernel import KERNELS
+from .frame.samples import Shape, module_of
 from .frame.support import FallbackWarning
 
 TOLERANCES = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
@@ -38,8 +45,10 @@ def errors(out: Any, expected: Any, what: str = "result") -> list[float]:
     """The error of every tensor in `out` against its counterpart. Raises AssertionError where one is missing."""
     found, wanted = tree_leaves(out), tree_leaves(expected)
     assert len(found) == len(wanted), f"{len(found)} {what}s instead of {len(wanted)}"
-    for a, b in zip(found, wanted, strict=True):
-        assert (a is None) == (b is None), f"{what}s {found} instead of {wanted}"
+    for k, (a, b) in enumerate(zip(found, wanted, strict=True)):
+        assert (a is None) == (b is None), (
+            f"{what} {k} is {'None' if a is None else 'a tensor'}, unlike the reference's"
+        )
     return [error(a, b) for a, b in zip(found, wanted, strict=True) if a is not None]
 
 
@@ -113,3 +122,37 @@ def interpreted() -> Iterator[None]:
     """Our kernels compute CPU tensors, in Triton's interpreter."""
     with settings.override("interpret"):
         yield
+
+
+# --- what is compiled, where there is no GPU
+
+
+class _Hollow(TorchFunctionMode):
+    """Tensors are not filled: memory that nobody touches costs nothing."""
+
+    _EMPTY = {  # noqa: RUF012
+        torch.randn: torch.empty, torch.rand: torch.empty, torch.ones_like: torch.empty_like,
+        torch.randint: lambda high, size, **options: torch.zeros(size, dtype=torch.int64, device=options.get("device")),
+    }  # fmt: skip
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._EMPTY.get(func, func)(*args, **(kwargs or {}))
+
+
+def specialised(op: str, shape: Shape, dtype: torch.dtype) -> list[helion.BoundKernel]:
+    """The kernels that the sample calls of `op` launch, specialised to their arguments; nothing is computed."""
+    found: list[helion.BoundKernel] = []
+
+    def chooser(owner: str, bound: helion.BoundKernel, args: Sequence[Any]) -> None:
+        found.append(bound)
+
+    module = module_of(op)
+    for made in KERNELS:
+        made.reset()
+    nothing = mock.patch("helion.runtime.interpreter.run", lambda *args: None)
+    with interpreted(), choice.chosen_by(chooser), nothing, _Hollow():
+        for call in module.calls(shape, dtype, torch.device("cpu")):
+            call.run()
+    for made in KERNELS:
+        made.reset()  # what was chosen here is chosen again in earnest
+    return found

@@ -1,0 +1,182 @@
+"""Layer norm (Ba, Kiros and Hinton, 2016).
+
+y = n * weight + bias with n = (x - mean) * rstd and rstd = 1 / sqrt(var + eps). With g = dy * weight:
+dx = rstd * (g - mean(g) - n * mean(g * n)), dweight = sum over rows of dy * n, dbias = sum over rows of dy.
+
+As `torch.nn.functional.layer_norm`. Deterministic: dweight and dbias are summed in two stages of fixed order, without
+atomics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+import helion.language as hl
+
+from .frame import Call, kernel, operator, usable
+from .frame.rows import as_rows, normalizes, row_length, share_of_rows
+from .frame.samples import Shape, randn
+
+SMALL: Shape = (7, 48)
+SHAPES: tuple[Shape, ...] = ((8192, 1024), (8192, 4096), (8192, 5120), (8192, 8192), (4096, 16384), (64, 4096))
+
+
+@kernel("layer_norm")
+def layer_norm_rows(
+    x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """y, and mean and rstd of every row for the gradients."""
+    m, n = x.size(0), hl.specialize(x.size(1))
+    out = torch.empty([m, n], dtype=x.dtype, device=x.device)
+    mean = torch.empty([m], dtype=torch.float32, device=x.device)
+    rstd = torch.empty([m], dtype=torch.float32, device=x.device)
+    for tile in hl.tile(m):
+        row = x[tile, :].to(torch.float32)
+        variance, average = torch.var_mean(row, dim=-1, keepdim=True, correction=0)
+        scale = torch.rsqrt(variance + eps)
+        y = (row - average) * scale
+        if weight is not None:
+            y = y * weight[:].to(torch.float32)
+        if bias is not None:
+            y = y + bias[:].to(torch.float32)
+        out[tile, :] = y
+        mean[tile] = average.squeeze(-1)
+        rstd[tile] = scale.squeeze(-1)
+    return out, mean, rstd
+
+
+@kernel("layer_norm")
+def layer_norm_rows_backward(
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, mean: torch.Tensor, rstd: torch.Tensor,
+    with_bias: bool, share: int,
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:  # fmt: skip
+    """dx, and the sums of dweight and dbias over each share of the rows."""
+    m, n = x.size(0), hl.specialize(x.size(1))
+    shares = (m + share - 1) // share
+    dx = torch.empty([m, n], dtype=x.dtype, device=x.device)
+    dweight = None if weight is None else torch.empty([shares, n], dtype=torch.float32, device=x.device)
+    dbias = torch.empty([shares, n], dtype=torch.float32, device=x.device) if with_bias else None
+    for at in hl.grid(shares):
+        weight_sum = hl.zeros([n], dtype=torch.float32)
+        bias_sum = hl.zeros([n], dtype=torch.float32)
+        for tile in hl.tile(at * share, min(m, (at + 1) * share)):
+            g = grad[tile, :].to(torch.float32)
+            scale = rstd[tile, None]
+            normal = (x[tile, :].to(torch.float32) - mean[tile, None]) * scale
+            weighted = g if weight is None else g * weight[:].to(torch.float32)
+            inner = torch.mean(weighted * normal, dim=-1, keepdim=True)
+            dx[tile, :] = scale * (weighted - torch.mean(weighted, dim=-1, keepdim=True) - normal * inner)
+            if weight is not None:
+                weight_sum += torch.sum(g * normal, dim=0)
+            if with_bias:
+                bias_sum += torch.sum(g, dim=0)
+        if dweight is not None:
+            dweight[at, :] = weight_sum
+        if dbias is not None:
+            dbias[at, :] = bias_sum
+    return dx, dweight, dbias
+
+
+# --- operators
+
+
+def _flat(parameter: torch.Tensor | None, n: int) -> torch.Tensor | None:
+    return None if parameter is None else parameter.reshape(n)
+
+
+def _forward(
+    x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, n: int, eps: float
+) -> tuple[torch.Tensor, ...]:
+    if x.numel() == 0:
+        return _fake(x, weight, bias, n, eps)
+    out, mean, rstd = layer_norm_rows(as_rows(x, n), _flat(weight, n), _flat(bias, n), eps)
+    return out.view(x.size()), mean, rstd
+
+
+def _fake(
+    x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, n: int, eps: float
+) -> tuple[torch.Tensor, ...]:
+    rows = torch.empty([x.numel() // max(n, 1)], dtype=torch.float32, device=x.device)
+    return torch.empty(x.size(), dtype=x.dtype, device=x.device), rows, torch.empty_like(rows)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+    x, weight, bias, ctx.n, _ = inputs
+    _, mean, rstd = output
+    ctx.save_for_backward(x, weight, bias, mean, rstd)
+    ctx.mark_non_differentiable(mean, rstd)
+
+
+def _gradients(ctx: Any, grad: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
+    x, weight, bias, mean, rstd = ctx.saved_tensors
+    if grad is None:
+        return None, None, None, None, None
+    dx, dweight, dbias = layer_norm_backward_op(grad, x, weight, bias, mean, rstd, ctx.n)
+    return dx, None if weight is None else dweight, None if bias is None else dbias, None, None
+
+
+def _backward(
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None,
+    mean: torch.Tensor, rstd: torch.Tensor, n: int,
+) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    if x.numel() == 0:
+        dx, *zeros = _fake_backward(grad, x, weight, bias, mean, rstd, n)
+        return dx, *(z.zero_() for z in zeros)
+    share = share_of_rows(x.numel() // n, x.device)
+    dx, *sums = layer_norm_rows_backward(
+        as_rows(grad, n), as_rows(x, n), _flat(weight, n), mean, rstd, bias is not None, share
+    )
+    summed = (
+        x.new_empty(0) if p is None else s.sum(0).to(p.dtype).view(p.size())
+        for p, s in zip((weight, bias), sums, strict=True)
+    )
+    return dx.view(x.size()), *summed
+
+
+def _fake_backward(
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None,
+    mean: torch.Tensor, rstd: torch.Tensor, n: int,
+) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    dx = torch.empty(x.size(), dtype=x.dtype, device=x.device)
+    return dx, *(
+        x.new_empty(0) if p is None else torch.empty(p.size(), dtype=p.dtype, device=x.device) for p in (weight, bias)
+    )
+
+
+layer_norm_op = operator(
+    "layer_norm(Tensor x, Tensor? weight, Tensor? bias, int n, float eps) -> (Tensor, Tensor, Tensor)",
+    _forward, _fake, _gradients, _save,
+)  # fmt: skip
+layer_norm_backward_op = operator(
+    "layer_norm_backward(Tensor grad, Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor rstd, int n)"
+    " -> (Tensor, Tensor, Tensor)",
+    _backward, _fake_backward,
+)  # fmt: skip
+
+
+# --- function
+
+
+def layer_norm(
+    x: torch.Tensor, normalized_shape: Sequence[int], weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None, eps: float = 1e-5,
+) -> torch.Tensor:  # fmt: skip
+    """`x` with mean 0 and variance 1 over the last dimensions, as `torch.nn.functional.layer_norm`.
+
+    normalized_shape: the sizes of those dimensions, and of `weight` and `bias`.
+    """
+    if not normalizes(x, normalized_shape, weight, bias) or not usable("layer_norm", x, weight, bias):
+        return torch.nn.functional.layer_norm(x, list(normalized_shape), weight, bias, eps)
+    return layer_norm_op(x, weight, bias, row_length(normalized_shape), eps)[0]
+
+
+# --- samples
+
+
+def calls(shape: Shape, dtype: torch.dtype, device: torch.device) -> Iterator[Call]:
+    """shape: rows, columns."""
+    weight, bias = randn(shape[1:], dtype, device), randn(shape[1:], dtype, device)
+    yield Call("weight and bias", layer_norm, (randn(shape, dtype, device), shape[1:], weight, bias))

@@ -1,0 +1,183 @@
+"""Root mean square norm (Zhang and Sennrich, "Root mean square layer normalization", 2019), with an optional residual.
+
+y = x * r * weight with r = 1 / sqrt(mean(x^2) + eps); with a residual, of the sum x + residual, which is returned too.
+With g = dy * weight: dx = r * (g - x * r^2 * mean(g * x)), dweight = sum over rows of dy * x * r.
+
+As `torch.nn.functional.rms_norm`. Deterministic: dweight is summed in two stages of fixed order, without atomics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+import helion.language as hl
+
+from .frame import Call, kernel, operator, usable
+from .frame.rows import as_rows, normalizes, row_length, share_of_rows
+from .frame.samples import Shape, randn
+
+SMALL: Shape = (7, 48)
+SHAPES: tuple[Shape, ...] = ((8192, 2048), (8192, 4096), (8192, 5120), (8192, 8192), (4096, 16384), (64, 4096))
+
+
+@kernel("rms_norm")
+def rms_norm_rows(
+    x: torch.Tensor, residual: torch.Tensor | None, weight: torch.Tensor | None, eps: float
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+    """y, the sum where there is a residual, and r of every row for the gradients."""
+    m, n = x.size(0), hl.specialize(x.size(1))
+    out = torch.empty([m, n], dtype=x.dtype, device=x.device)
+    total = None if residual is None else torch.empty([m, n], dtype=x.dtype, device=x.device)
+    inverse = torch.empty([m], dtype=torch.float32, device=x.device)
+    for tile in hl.tile(m):
+        row = x[tile, :].to(torch.float32)
+        if residual is not None and total is not None:
+            row = (row + residual[tile, :].to(torch.float32)).to(x.dtype).to(torch.float32)
+            total[tile, :] = row
+        r = torch.rsqrt(torch.mean(row * row, dim=-1, keepdim=True) + eps)
+        normal = row * r
+        out[tile, :] = normal if weight is None else normal * weight[:].to(torch.float32)
+        inverse[tile] = r.squeeze(-1)
+    return out, total, inverse
+
+
+@kernel("rms_norm")
+def rms_norm_rows_backward(
+    grad: torch.Tensor, grad_total: torch.Tensor | None, x: torch.Tensor, weight: torch.Tensor | None,
+    inverse: torch.Tensor, share: int,
+) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
+    """dx, and the sums of dweight over each share of the rows. `x`: what was normalised."""
+    m, n = x.size(0), hl.specialize(x.size(1))
+    shares = (m + share - 1) // share
+    dx = torch.empty([m, n], dtype=x.dtype, device=x.device)
+    sums = None if weight is None else torch.empty([shares, n], dtype=torch.float32, device=x.device)
+    for at in hl.grid(shares):
+        total = hl.zeros([n], dtype=torch.float32)
+        for tile in hl.tile(at * share, min(m, (at + 1) * share)):
+            row, g = x[tile, :].to(torch.float32), grad[tile, :].to(torch.float32)
+            r = inverse[tile, None]
+            normal = row * r
+            weighted = g if weight is None else g * weight[:].to(torch.float32)
+            change = r * (weighted - normal * torch.mean(weighted * normal, dim=-1, keepdim=True))
+            if grad_total is not None:
+                change = change + grad_total[tile, :].to(torch.float32)
+            dx[tile, :] = change
+            if weight is not None:
+                total += torch.sum(g * normal, dim=0)
+        if sums is not None:
+            sums[at, :] = total
+    return dx, sums
+
+
+# --- operators
+
+
+def _forward(
+    x: torch.Tensor, residual: torch.Tensor | None, weight: torch.Tensor | None, n: int, eps: float
+) -> tuple[torch.Tensor, ...]:
+    if x.numel() == 0:
+        return _fake(x, residual, weight, n, eps)
+    rows = None if residual is None else as_rows(residual, n)
+    out, total, inverse = rms_norm_rows(as_rows(x, n), rows, None if weight is None else weight.reshape(n), eps)
+    return out.view(x.size()), x.new_empty(0) if total is None else total.view(x.size()), inverse
+
+
+def _fake(
+    x: torch.Tensor, residual: torch.Tensor | None, weight: torch.Tensor | None, n: int, eps: float
+) -> tuple[torch.Tensor, ...]:
+    out = torch.empty(x.size(), dtype=x.dtype, device=x.device)
+    inverse = torch.empty([x.numel() // max(n, 1)], dtype=torch.float32, device=x.device)
+    return out, x.new_empty(0) if residual is None else torch.empty_like(out), inverse
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+    x, residual, weight, ctx.n, _ = inputs
+    _, total, inverse = output
+    ctx.residual = residual is not None
+    ctx.save_for_backward(total if ctx.residual else x, weight, inverse)
+    ctx.mark_non_differentiable(inverse, *(() if ctx.residual else (total,)))
+
+
+def _gradients(
+    ctx: Any, grad: torch.Tensor | None, grad_total: torch.Tensor | None, _: Any
+) -> tuple[torch.Tensor | None, ...]:
+    x, weight, inverse = ctx.saved_tensors
+    if grad is None:
+        return grad_total, grad_total, None, None, None
+    dx, dweight = rms_norm_backward_op(grad, grad_total if ctx.residual else None, x, weight, inverse, ctx.n)
+    return dx, dx if ctx.residual else None, None if weight is None else dweight, None, None
+
+
+def _backward(
+    grad: torch.Tensor, grad_total: torch.Tensor | None, x: torch.Tensor, weight: torch.Tensor | None,
+    inverse: torch.Tensor, n: int,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    if x.numel() == 0:
+        dx, dweight = _fake_backward(grad, grad_total, x, weight, inverse, n)
+        return dx, dweight.zero_()
+    flat = None if weight is None else weight.reshape(n)
+    rows = None if grad_total is None else as_rows(grad_total, n)
+    share = share_of_rows(x.numel() // n, x.device)
+    dx, sums = rms_norm_rows_backward(as_rows(grad, n), rows, as_rows(x, n), flat, inverse, share)
+    if weight is None:
+        return dx.view(x.size()), x.new_empty(0)
+    return dx.view(x.size()), sums.sum(0).to(weight.dtype).view(weight.size())
+
+
+def _fake_backward(
+    grad: torch.Tensor, grad_total: torch.Tensor | None, x: torch.Tensor, weight: torch.Tensor | None,
+    inverse: torch.Tensor, n: int,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    dx = torch.empty(x.size(), dtype=x.dtype, device=x.device)
+    if weight is None:
+        return dx, x.new_empty(0)
+    return dx, torch.empty(weight.size(), dtype=weight.dtype, device=x.device)
+
+
+rms_norm_op = operator(
+    "rms_norm(Tensor x, Tensor? residual, Tensor? weight, int n, float eps) -> (Tensor, Tensor, Tensor)",
+    _forward, _fake, _gradients, _save,
+)  # fmt: skip
+rms_norm_backward_op = operator(
+    "rms_norm_backward(Tensor grad, Tensor? grad_total, Tensor x, Tensor? weight, Tensor inverse, int n)"
+    " -> (Tensor, Tensor)",
+    _backward, _fake_backward,
+)  # fmt: skip
+
+
+# --- function
+
+
+def rms_norm(
+    x: torch.Tensor, normalized_shape: Sequence[int], weight: torch.Tensor | None = None, eps: float | None = None,
+    *, residual: torch.Tensor | None = None,
+) -> Any:  # fmt: skip
+    """`x` divided by its root mean square over the last dimensions, as `torch.nn.functional.rms_norm`.
+
+    normalized_shape: the sizes of those dimensions, and of `weight`. eps: default that of float32. residual: of the
+    shape and dtype of `x`, added first; then the result is a pair (y, x + residual).
+    """
+    eps = torch.finfo(torch.float64 if x.dtype is torch.float64 else torch.float32).eps if eps is None else eps
+    fits = normalizes(x, normalized_shape, weight)
+    if residual is not None:
+        fits = fits and residual.shape == x.shape and residual.dtype is x.dtype
+    if not fits or not usable("rms_norm", x, weight, residual):
+        total = x if residual is None else x + residual
+        y = torch.nn.functional.rms_norm(total, list(normalized_shape), weight, eps)
+        return y if residual is None else (y, total)
+    y, total, _ = rms_norm_op(x, residual, weight, row_length(normalized_shape), eps)
+    return y if residual is None else (y, total)
+
+
+# --- samples
+
+
+def calls(shape: Shape, dtype: torch.dtype, device: torch.device) -> Iterator[Call]:
+    """shape: rows, columns."""
+    weight = randn(shape[1:], dtype, device)
+    yield Call("plain", rms_norm, (randn(shape, dtype, device), shape[1:], weight))
+    with_residual = {"residual": randn(shape, dtype, device)}
+    yield Call("residual", rms_norm, (randn(shape, dtype, device), shape[1:], weight), with_residual)
