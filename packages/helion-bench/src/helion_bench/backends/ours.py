@@ -164,6 +164,6 @@ def function(path: str) -> Any | None:
     try:
         return getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError as error:
-        if error.name is not None and module.startswith(error.name):
+        if (error.name or "").split(".")[0] == module.split(".")[0]:
             return None
         raise

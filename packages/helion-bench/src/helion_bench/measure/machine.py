@@ -40,15 +40,21 @@ def machine(device: str) -> Machine:
 
 def software() -> Software:
     """Versions, and the commit of the checkout that helion-bench lies in, if it lies in one."""
-    commit = _git("rev-parse", "HEAD")
+    here = Path(__file__).resolve().parent
+    revision = commit(here)
     return Software(
         python=platform.python_version(),
         torch=torch.__version__,
         triton=_version("triton"),
         helion=_version("helion-core"),
-        commit=commit,
-        dirty=bool(commit and _git("status", "--porcelain", "--untracked-files=no")),
+        commit=revision,
+        dirty=bool(revision and _git(here, "status", "--porcelain", "--untracked-files=no")),
     )
+
+
+def commit(folder: Path) -> str:
+    """The commit that is checked out in a folder; empty where there is none."""
+    return _git(folder, "rev-parse", "HEAD")
 
 
 def _query(uuid: str) -> list[str]:
@@ -60,8 +66,8 @@ def _query(uuid: str) -> list[str]:
     return fields if len(fields) == len(_QUERY) else [""] * len(_QUERY)
 
 
-def _git(*arguments: str) -> str:
-    return _output(["git", "-C", str(Path(__file__).resolve().parent), *arguments]).strip()
+def _git(folder: Path, *arguments: str) -> str:
+    return _output(["git", "-C", str(folder), *arguments]).strip()
 
 
 def _output(command: list[str]) -> str:

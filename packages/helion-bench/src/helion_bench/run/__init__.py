@@ -5,14 +5,19 @@ Enters: a request of the command line. Leaves: a `Run`, also where it is interru
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from ..backends.catalogue import backends
 from ..cases import catalogue
 from ..command.runner import OpListing
-from ..results.model import Backend, Cell, Run
+from ..measure.machine import commit
+from ..results.model import Backend, CaseKey, Cell, Role, Run
+from ..tritonbench import checkout
+from ..tritonbench.driven import Driven
+from ..tritonbench.driven import backends as driven_backends
 from .isolated import Isolated
 from .plan import Plan, listed, plan
 
@@ -26,23 +31,50 @@ def run(plan: Plan, on_cell: Callable[[Cell], None], resume_from: Run | None = N
     `complete` False and holds what was measured.
     """
     begin = time.monotonic()
-    taken = dict(resume_from.by_key) if resume_from is not None else {}
-    cells = dict(taken)
     seconds = plan.options.seconds
-    complete = False
     deadline = None if seconds is None else begin + seconds
+    cells = dict(resume_from.by_key) if resume_from is not None else {}
+    complete = False
     try:
-        with Isolated(plan.backends, plan.options, plan.device, taken.keys(), deadline) as runner:
-            for cell in runner.cells(catalogue.quick_first(plan.cases)):
+        with contextlib.closing(_cells(plan, list(cells), deadline)) as measuring:
+            for cell in measuring:
+                if cell is None:
+                    break
                 cells[cell.key] = cell
                 on_cell(cell)
-            complete = not runner.out_of_time
+            else:
+                complete = True
     except KeyboardInterrupt:
         pass
+    return _result(plan, cells, round(time.monotonic() - begin, 1), complete)
+
+
+def _cells(
+    plan: Plan, done: Sequence[tuple[CaseKey, str]], deadline: float | None
+) -> Generator[Cell | None, None, None]:
+    """All cells but those that are done; None at last where time ran out."""
+    with Isolated(plan.backends, plan.options, plan.device, done, deadline) as isolated:
+        yield from isolated.cells(catalogue.quick_first(plan.cases))
+    out_of_time = isolated.out_of_time
+    if plan.tritonbench is not None and not out_of_time:
+        measured = {case.op for case, _ in done}
+        driven = Driven(plan.tritonbench, plan.adapters, plan.options, measured, deadline)
+        yield from driven.cells()
+        out_of_time = driven.out_of_time
+    if out_of_time:
+        yield None
+
+
+def _result(plan: Plan, cells: Mapping[tuple[CaseKey, str], Cell], seconds: float, complete: bool) -> Run:
+    """The run with its cells in the order of the plan, those of tritonbench behind them."""
     order = {key: k for k, key in enumerate((case, backend.name) for case in plan.cases for backend in plan.backends)}
-    ordered = sorted((c for c in cells.values() if c.key in order), key=lambda c: order[c.key])
+    theirs = [cell for cell in cells.values() if cell.case.op.startswith("tritonbench.")]
+    ordered = sorted((cell for cell in cells.values() if cell.key in order), key=lambda cell: order[cell.key])
+    known = {backend.name for backend in plan.run.backends}
+    version = commit(plan.tritonbench) if plan.tritonbench is not None else ""
+    added = [backend for backend in driven_backends(theirs, version) if backend.name not in known]
     return dataclasses.replace(
-        plan.run, cells=tuple(ordered), seconds=round(time.monotonic() - begin, 1), complete=complete
+        plan.run, cells=(*ordered, *theirs), backends=(*plan.run.backends, *added), seconds=seconds, complete=complete
     )
 
 
@@ -53,7 +85,9 @@ def list_ops() -> Sequence[OpListing]:
 
 def list_backends(device: str, tritonbench: str | None = None) -> Sequence[Backend]:
     """Every backend there is, with why it cannot run here."""
-    return listed(backends(["all"]), device)
+    missing = checkout.why_not(tritonbench) or ""
+    there = Backend("tritonbench", Role.PEER, "", "operators of tritonbench, with their own inputs", missing)
+    return [*listed(backends(["all"]), device), there]
 
 
 def _listing(name: str) -> OpListing:

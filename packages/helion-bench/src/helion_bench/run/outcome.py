@@ -32,8 +32,8 @@ def judged(verdict: Verdict) -> Outcome:
 
 
 def cell(case: CaseKey, backend: str, outcome: Mapping[str, Any]) -> Cell:
-    """The cell of an outcome; floating-point operations and bytes are those of the case."""
-    operation, sizes = catalogue.operation(case.op), dict(case.sizes)
+    """The cell of an outcome. Floating-point operations and bytes are those of the case, if its operation is ours."""
+    bytes_moved, flops = _cost(case)
     latency = outcome.get("latency")
     accuracy = outcome.get("accuracy")
     return Cell(
@@ -43,8 +43,8 @@ def cell(case: CaseKey, backend: str, outcome: Mapping[str, Any]) -> Cell:
         reason=outcome.get("reason", ""),
         latency=Latency.of(latency["rounds"], latency["method"], latency["dropped"]) if latency else None,
         accuracy=Accuracy(**accuracy) if accuracy else None,
-        bytes_moved=round(operation.bytes(sizes, _itemsize(case.dtype), case.pass_)),
-        flops=round(operation.flops(sizes, case.pass_)),
+        bytes_moved=bytes_moved,
+        flops=flops,
         compile_seconds=outcome.get("compile_seconds"),
         host_overhead_us=outcome.get("host_overhead_us"),
         peak_memory_bytes=outcome.get("peak_memory_bytes"),
@@ -63,5 +63,9 @@ def from_json(data: Any) -> CaseKey:
     return msgspec.convert(data, CaseKey)
 
 
-def _itemsize(dtype: str) -> int:
-    return getattr(torch, dtype).itemsize
+def _cost(case: CaseKey) -> tuple[int | None, int | None]:
+    if not case.sizes:
+        return None, None
+    operation, sizes = catalogue.operation(case.op), dict(case.sizes)
+    itemsize = getattr(torch, case.dtype).itemsize
+    return round(operation.bytes(sizes, itemsize, case.pass_)), round(operation.flops(sizes, case.pass_))

@@ -6,6 +6,7 @@ import datetime
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +18,8 @@ from ..errors import InvalidRequest
 from ..measure.machine import machine, software
 from ..results import model
 from ..results.model import CaseKey, Run
+from ..tritonbench import checkout, operators
+from ..tritonbench.operators import Adapter
 from .isolated import why_not
 from .options import Options
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 METRICS = frozenset({"latency", "compile_time", "host_overhead", "memory"})
 """What is measured; other metrics are computed from these."""
+TRITONBENCH = "tritonbench"
 _PASSES: tuple[model.Pass, ...] = ("fwd", "bwd")
 _FROM_LATENCY = frozenset({"speedup", "tflops", "gbps", "peak_share"})
 
@@ -38,10 +42,13 @@ class Plan:
     backends: tuple[Backend, ...]
     options: Options
     device: str
+    tritonbench: Path | None = None
+    """The folder that tritonbench is imported from, where it takes part."""
+    adapters: tuple[Adapter, ...] = ()
 
     @property
     def size(self) -> int:
-        """How many cells there will be."""
+        """How many cells there will be; those of tritonbench are not known before it runs."""
         return len(self.cases) * len(self.backends)
 
 
@@ -55,11 +62,26 @@ def plan(request: Request) -> Plan:
     passes: list[model.Pass] = [p for p in _PASSES if p in request.passes]
     if unknown := set(request.passes) - set(_PASSES):
         raise InvalidRequest(f"there is no pass {', '.join(sorted(unknown))}", known=_PASSES)
-    cases = catalogue.cases(request.ops, shapes=request.shapes, dtypes=request.dtypes, passes=passes, extent=extent)
-    backends, notes = _backends(request)
+    root, adapters = _tritonbench(request)
+    names = [n for n in request.ops if n not in {a.operator for a in adapters} or n in catalogue.REGISTRY.names()]
+    own = bool(names or not request.ops) and set(request.backends) != {TRITONBENCH}
+    cases = catalogue.cases(
+        names, shapes=request.shapes, dtypes=request.dtypes, passes=passes, extent=extent
+    ) if own else []  # fmt: skip
+    backends, notes = _backends(request) if own else ([], [])
     options = Options.of(request.device, measured(request.metrics), quick=request.quick, seconds=request.seconds)
     run = _run(request, listed(backends, request.device), notes)
-    return Plan(run, tuple(cases), tuple(backends), options, request.device)
+    return Plan(run, tuple(cases), tuple(backends), options, request.device, root, tuple(adapters))
+
+
+def _tritonbench(request: Request) -> tuple[Path | None, list[Adapter]]:
+    """Where it is and which of its operators take part: where a checkout is given, or the backend is named."""
+    if request.tritonbench is None and TRITONBENCH not in request.backends:
+        return None, []
+    root = checkout.locate(request.tritonbench)
+    if root is None:
+        raise InvalidRequest(f"tritonbench is {checkout.why_not(None)}")
+    return root, operators.chosen(request.ops)
 
 
 def measured(metrics: Sequence[str]) -> frozenset[str]:
@@ -77,7 +99,7 @@ def listed(backends: Sequence[Backend], device: str) -> tuple[model.Backend, ...
 
 def _backends(request: Request) -> tuple[list[Backend], list[str]]:
     """Those to run, and notes on those that are left out because nobody named them and they are not there."""
-    found = backends_catalogue.backends(request.backends)
+    found = backends_catalogue.backends([name for name in request.backends if name != TRITONBENCH])
     if request.backends:
         return found, []
     absent = {b.name: reason for b in found if (reason := why_not(b, request.device))}

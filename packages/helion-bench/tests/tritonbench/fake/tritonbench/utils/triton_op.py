@@ -1,0 +1,44 @@
+from types import SimpleNamespace
+
+REGISTERED = {}
+BASELINE_BENCHMARKS = {}
+
+
+def register_benchmark(operator_name, func_name, baseline=False):
+    def decorator(function):
+        REGISTERED.setdefault(operator_name, []).append(func_name)
+        if baseline:
+            BASELINE_BENCHMARKS[operator_name] = func_name
+        return lambda self, *args: function(self, *args)
+
+    return decorator
+
+
+class BenchmarkOperator:
+    def __init__(self, tb_args, extra_args):
+        self.tb_args, self.device = tb_args, tb_args.device
+
+    def get_input_iter(self):
+        raise NotImplementedError
+
+    def run(self, warmup, rep):
+        result = []
+        names = [n for n in REGISTERED[self.name] if n not in self.tb_args.skip.split(",")]
+        for number, inputs in enumerate(self.get_input_iter()):
+            self._cur_input_id, self.example_inputs = number, inputs
+            found = {n: self._do_bench(input_id=number, fn_name=n, baseline=n == names[0]) for n in names}
+            result.append((self.get_x_val(inputs), found))
+        self.output = SimpleNamespace(result=result)
+
+    def _do_bench(self, input_id, fn_name, baseline):
+        metrics = SimpleNamespace(error_msg=None, latency="0.25" if "latency" in self.tb_args.metrics else None)
+        try:
+            fn = getattr(self, fn_name)(*self.example_inputs)
+            fn._name = fn_name
+            if baseline:
+                self.baseline_fn = fn
+            else:
+                metrics.accuracy = self.accuracy(fn, self.baseline_fn)
+        except Exception as error:
+            metrics.error_msg = str(error)
+        return metrics
