@@ -1,4 +1,4 @@
-"""Makes the transformer block importable (test folders are no packages); compiled graphs do not outlive a test."""
+"""Makes the modules beside the tests importable: test folders are no packages. No compiled graph outlives a test."""
 
 import sys
 from pathlib import Path

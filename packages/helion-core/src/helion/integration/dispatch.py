@@ -29,7 +29,7 @@ def looked_on(args: Sequence[Any]) -> bool:
 def _special(value: Any) -> bool:
     kind = type(value)
     if kind in _PLAIN:
-        return value.is_meta
+        return value.is_meta or versions.wrapped(value)
     if isinstance(value, torch.Tensor):
         return value.is_meta or versions.dispatches(kind)
     if kind in (list, tuple):
@@ -40,6 +40,7 @@ def _special(value: Any) -> bool:
 def dispatched(kernel: Kernel, args: Sequence[Any]) -> Any:
     """Calls `kernel` as an operator. Raises `TransformNotSupported`, `NotInGraph`, and what tracing raises."""
     leaves, spec = tree_flatten(tuple(args))
+    leaves = [versions.alive(leaf) for leaf in leaves]
     _refuse_gradient(kernel, leaves)
     if kernel not in _warned and torch.is_grad_enabled() and any(getattr(t, "requires_grad", False) for t in leaves):
         _warned.add(kernel)

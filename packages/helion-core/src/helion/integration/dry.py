@@ -21,6 +21,8 @@ from ..config import Config, as_config
 from . import versions
 
 if TYPE_CHECKING:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
     from ..emit.module import Generated
     from ..runtime.bound import BoundKernel
     from ..runtime.kernel import Kernel
@@ -41,7 +43,7 @@ def dry_run(kernel: Kernel, args: Sequence[Any]) -> DryRun:
     """
     with versions.nothing_active():
         kernel._device(args)  # raises where they are on several
-        stand_ins = concrete(args)
+        stand_ins = concrete(args, versions.fakes())
         bound = kernel.bind(stand_ins)
         config, chosen = _config(bound, stand_ins)
     with torch.no_grad(), torch._C._DisableAutocast():
@@ -52,9 +54,8 @@ def dry_run(kernel: Kernel, args: Sequence[Any]) -> DryRun:
     return run
 
 
-def concrete(args: Sequence[Any]) -> list[Any]:
+def concrete(args: Sequence[Any], mode: FakeTensorMode) -> list[Any]:
     """Stand-ins for `args` with plain sizes and numbers: one of the calls that `args` stand for."""
-    mode = versions.fakes()
 
     def stand_in(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):

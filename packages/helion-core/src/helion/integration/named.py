@@ -94,7 +94,7 @@ class Operator:
     ) -> None:  # fmt: skip
         self.name, self.schema, self.has_gradient = name, schema, has_gradient
         self._function, self._kernel = function, kernel
-        self._checked = False
+        self._checked = self._direct = False
         self._transformed: Any = None
         self._library, self.overload = define(name, schema, self._run, self._fake, random=random)
         defined = Location(plain.__code__.co_filename, plain.__code__.co_firstlineno)
@@ -120,7 +120,7 @@ class Operator:
             return self.overload(*args, **kwargs)
         if versions.active_transform() is not None:
             return self._under_transform(self._placed(args, kwargs))
-        if kwargs or not self._checked or looked_on(args) or self._recorded(args):
+        if kwargs or not self._direct or looked_on(args) or self._recorded(args):
             self._refuse_forward_mode([*args, *kwargs.values()])
             return self.overload(*args, **kwargs)
         return self._function(*args)
@@ -159,13 +159,14 @@ class Operator:
         if not self._checked:
             self._rehearse(args)
             self._checked = True
+            self._direct = not self._promises.written  # autograd counts changes
         return self._function(*args)
 
     def _rehearse(self, args: Sequence[Any]) -> None:
         """Before the first call: what the schema promises, tried on tensors without data."""
-        with versions.nothing_active(), versions.fakes():
+        with versions.nothing_active(), versions.fakes() as mode:
             try:
-                self._fake(*concrete(args))
+                self._fake(*concrete(args, mode))
             except exc.SchemaMismatch:
                 raise
             except Exception as error:

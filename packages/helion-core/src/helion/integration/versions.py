@@ -36,6 +36,14 @@ def is_fake(tensor: torch.Tensor) -> bool:
     return isinstance(tensor, FakeTensor)
 
 
+wrapped = _functorch.is_functorch_wrapped_tensor  # by a transform, which may be over
+
+
+def alive(value: Any) -> Any:
+    """`value`, without the wrapper of a transform that is over."""
+    return _functorch.unwrap_if_dead(value) if isinstance(value, torch.Tensor) and wrapped(value) else value
+
+
 def tracked_for_gradient(tensor: torch.Tensor) -> bool:
     """Whether torch.func.grad, vjp or the like follows what is computed from `tensor`."""
     if not torch.is_grad_enabled():
