@@ -115,3 +115,16 @@ def test_libdevice_functions_have_values():
     d = x.double()
     want = torch.tanh(d) + torch.erf(d) + torch.atan2(d, d + 2) + torch.where(d < 0, 100, 0)
     torch.testing.assert_close(special(x).double(), want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int16, torch.int32], ids=str)
+def test_integers_wrap_around(dtype):
+    @helion.kernel(use_default_config=True)
+    def polynomial(x):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile] * x[tile] * 5 - x[tile] + 100
+        return out
+
+    x = torch.randint(torch.iinfo(dtype).min, torch.iinfo(dtype).max, [40]).to(dtype)
+    assert torch.equal(polynomial(x), x * x * 5 - x + 100)

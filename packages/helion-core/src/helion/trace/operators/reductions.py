@@ -209,7 +209,8 @@ def _as_flags(tracer: Tracer, x: TileTensor) -> TileTensor:
 
 @handles(aten.any)
 def _any(tracer: Tracer, x: TileTensor, dim: Any = None, keepdim: bool = False) -> TileTensor:
-    return reduce(tracer, "max", _as_flags(tracer, x), dim, keepdim) != 0
+    # not `!= 0`: of no elements the maximum is the lowest number
+    return reduce(tracer, "max", _as_flags(tracer, x), dim, keepdim) > 0
 
 
 @handles(aten.all)
