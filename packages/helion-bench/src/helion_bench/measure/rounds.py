@@ -46,8 +46,8 @@ def interleave(
 
 
 def order(count: int, turn: int) -> list[int]:
-    """Who comes when: each round begins with another subject, and every other round goes the other way."""
-    forward = [(turn + k) % count for k in range(count)]
+    """Who comes when: every other round goes the way back, and each pair of rounds begins with another subject."""
+    forward = [(turn // 2 + k) % count for k in range(count)]
     return forward if turn % 2 == 0 else forward[::-1]
 
 

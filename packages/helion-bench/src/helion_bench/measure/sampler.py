@@ -13,7 +13,7 @@ from .device import Call, Device
 BATCH_US = 6000.0  # device time of a batch
 SMALLEST, LARGEST = 4, 40  # calls to a batch, the first of which is not counted
 _PAUSE_US = (60.0, 20000.0)
-_TRIES = 3
+_TRIES, _LONGER = 3, 4.0
 
 
 @dataclass
@@ -59,7 +59,7 @@ def batch(device: Device, subject: Subject, count: int) -> list[float]:
         timed = device.timed(subject.next(count), pause)
         if timed.behind:
             break
-        pause *= 2
+        pause = min(_PAUSE_US[1], _LONGER * pause)
     else:
         subject.starved += 1
     return [time / subject.per_call for time in timed.times]

@@ -1,0 +1,60 @@
+import math
+
+import pytest
+import torch
+
+from helion_bench.cases.operation import Results
+from helion_bench.cases.verdict import TOLERANCES, compare, compare_tensor
+
+
+def truth():
+    return torch.linspace(-4, 4, 101, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_rounding_is_right_and_twice_the_tolerance_is_not(dtype):
+    assert compare_tensor("output", truth().to(dtype), truth()).ok
+    off = truth().clone()
+    off[50] += 2 * TOLERANCES[dtype] * (off[50].abs() + truth().square().mean().sqrt())
+    verdict = compare_tensor("output", off.to(torch.float64).to(dtype), truth())
+    assert not verdict.ok and "1 of 101 elements of output are off" in verdict.problem
+    assert verdict.accuracy.max_rel == pytest.approx(2 * TOLERANCES[dtype], rel=0.2)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_finite_must_be_where_the_truth_has_it(value):
+    exact = truth()
+    exact[7] = value
+    assert compare_tensor("output", exact.float(), exact).ok
+    for wrong, right in ((truth(), exact), (exact, truth())):
+        verdict = compare_tensor("output", wrong.float(), right)
+        assert not verdict.ok and verdict.accuracy.max_abs is None
+    other = truth()
+    other[7] = -value
+    if value == math.inf:
+        assert not compare_tensor("output", other.float(), exact).ok
+
+
+def test_shapes_and_results_that_are_missing():
+    exact = Results((truth(),), {"x": truth()})
+    assert "no gradient of x" in compare(Results((truth().float(),)), exact).problem
+    assert "has shape [101, 1]" in compare(Results((truth()[:, None].float(),)), Results((truth(),))).problem
+    assert "is int32" in compare(Results((truth().int(),)), Results((truth(),))).problem
+
+
+def test_empty_results_are_right():
+    empty = torch.zeros(0, 3, dtype=torch.float64)
+    assert compare_tensor("output", empty.float(), empty).ok
+
+
+def test_a_truth_of_zeros_allows_zeros_only():
+    zeros = torch.zeros(10, dtype=torch.float64)
+    assert compare_tensor("output", zeros.float(), zeros).ok
+    assert not compare_tensor("output", zeros.float() + 1e-20, zeros).ok
+
+
+def test_the_worst_tensor_decides():
+    exact = Results((truth(),), {"x": truth()})
+    close, far = truth() * (1 + 1e-6), truth() * 1.5
+    verdict = compare(Results((close.float(),), {"x": far.float()}), exact)
+    assert "elements of gradient of x are off" in verdict.problem
