@@ -71,7 +71,7 @@ class KernelEmitter:
         self.tensors: dict[HostTensor, str] = {t: self.names.fresh(t.name) for t in program.tensors}
         self.scalars: dict[HostScalar, str] = {s: self.names.fresh(s.name) for s in program.scalars}
         self.blocks: dict[BlockSize, str] = {b: self.names.fresh(b.name) for b in program.blocks}
-        self._wide = {t: _needs_int64(t) for t in program.tensors}
+        self._wide = {t: _needs_int64(t, program) for t in program.tensors}
         accessed = {op.tensor for op in program.ops() if isinstance(op, ir.Access)}
         for view in [tensor for tensor in accessed if isinstance(tensor, FlatView)]:
             assert view.origin is not None
@@ -391,9 +391,9 @@ def _count_uses(program: Program) -> Counter[Value]:
     return uses
 
 
-def _needs_int64(tensor: HostTensor) -> bool:
-    """Whether the last element's offset exceeds 32 bits; unknown sizes are checked by the runtime."""
+def _needs_int64(tensor: HostTensor, program: Program) -> bool:
+    """Whether the last element's offset exceeds 32 bits; for sizes of the host the program knows."""
     if not all(isinstance(s, int) for s in (*tensor.sizes, *tensor.strides)):
-        return False
+        return program.wide
     last = sum(max(size - 1, 0) * abs(stride) for size, stride in zip(tensor.sizes, tensor.strides, strict=True))  # type: ignore[operator]
     return last > INT32_MAX  # type: ignore[operator]

@@ -6,8 +6,9 @@ import ast
 import builtins
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from types import ModuleType
 from typing import Any
@@ -86,7 +87,8 @@ def generate(
     for block, name in k.blocks.items():
         k.write(f"{name}: tl.constexpr = {k.layout.physical(block.symbol)}")
     emit_programs(lowered, k)
-    parameters = [*(k.tensors[t] for t in program.tensors), *k.scalars.values()]
+    program = _pruned(program, k)
+    parameters = [*(k.tensors[t] for t in program.tensors), *(k.scalars[s] for s in program.scalars)]
     parameters += k.descriptors.values()
     body = "\n".join(k.lines)
     imports = "import triton\nimport triton.language as tl\n"
@@ -100,7 +102,8 @@ def generate(
         options["maxnreg"] = config["maxnreg"]
     if program.stages > 1:
         options["launch_cooperative_grid"] = True
-    make_host = partial(host_function, source, lowered, k.layout, left, options, replacements, persistent)
+    passed = program.scalars
+    make_host = partial(host_function, source, lowered, passed, k.layout, left, options, replacements, persistent)
     grid = grid_text(lowered, k.layout, left, {scalar: scalar.source for scalar in lowered.scalars}, persistent)
     descriptors = tuple(k.descriptors)
 
@@ -110,6 +113,14 @@ def generate(
     return Generated(
         kernel_name, kernel_source, make_host, grid, options, config, program, source, descriptors, regenerate
     )
+
+
+def _pruned(program: Program, k: KernelEmitter) -> Program:
+    """`program` without sizes of tensors that nothing of what was written names."""
+    if not any(s.is_size for s in program.scalars):
+        return program
+    words = set(re.findall(r"\w+", "\n".join([*k.lines, *k.helpers.values()])))
+    return replace(program, scalars=[s for s in program.scalars if not s.is_size or k.scalars[s] in words])
 
 
 _UNITS_TEXT = f"""def {UNITS}(tensor):

@@ -19,18 +19,21 @@ LAUNCH, KERNEL, TORCH, UNITS = "_launch", "_kernel", "_torch", "_multiprocessors
 
 
 def host_function(
-    source: FunctionSource, program: Program, layout: Layout, config: Config, options: Mapping[str, Any],
+    source: FunctionSource, program: Program, passed: Sequence[HostScalar], layout: Layout, config: Config,
+    options: Mapping[str, Any],
     replacements: Mapping[tuple[int, str], Sequence[int | Baked | None]], persistent: Persistence | None = None,
 ) -> ast.FunctionDef:  # fmt: skip
-    """The definition of the host function. `options` go to the launch; `replacements` maps the (line, name) of calls
+    """The definition of the host function. `passed` are the scalars of `program` that the kernel takes, `options` go
+    to the launch; `replacements` maps the (line, name) of calls
     that only trace (such as hl.register_block_size) to the block size numbers they stand for, in order.
     """
     last = max(phase.loop for phase in program.phases)
     assigned = _assigned(source.node) if program.scalars else set()
-    entry = {s: f"_entry_{s.name}" for s in program.scalars if s.source in assigned}  # read before they are assigned
+    # read before they are assigned
+    entry = {s: f"_entry_{s.name}" for s in program.scalars if not assigned.isdisjoint(_names(s.source))}
     names = {s: entry.get(s, s.source) for s in program.scalars}
     grid = grid_text(program, layout, config, names, persistent)
-    launch = _launch(program, grid, options, names)
+    launch = _launch(program, grid, options, [names[s] for s in passed])
     loops = number_loops(source.node)
     replaced = {loops[phase.loop]: launch if phase.loop == last else ast.Pass() for phase in program.phases}
     # a copy in which tile loops are replaced: deepcopy takes what its memo already holds
@@ -70,8 +73,12 @@ def _assigned(node: ast.FunctionDef) -> set[str]:
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
-def _launch(program: Program, grid: str, options: Mapping[str, Any], names: Mapping[HostScalar, str]) -> ast.stmt:
-    arguments = [t.source for t in program.tensors] + [names[s] for s in program.scalars]
+def _names(source: str) -> set[str]:
+    return {source} if source.isidentifier() else {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+
+
+def _launch(program: Program, grid: str, options: Mapping[str, Any], numbers: Sequence[str]) -> ast.stmt:
+    arguments = [*(t.source for t in program.tensors), *numbers]
     keywords = [f"{key}={value!r}" for key, value in options.items()]
     text = f"{LAUNCH}({', '.join([KERNEL, grid, *arguments, *keywords])})"
     return ast.parse(text).body[0]

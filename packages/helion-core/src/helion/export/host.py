@@ -52,4 +52,4 @@ def conditions(traced: Traced, kernel: str) -> list[str]:
         return traced.symbols[s]
 
     printer = Printer(symbol, device=False)
-    return [printer(guard) for guard in traced.guards if guard is not sympy.true]
+    return [*traced.facts, *(printer(guard) for guard in traced.guards if guard is not sympy.true)]

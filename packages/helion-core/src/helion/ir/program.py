@@ -30,13 +30,17 @@ class HostTensor:
 
 @dataclass(eq=False)
 class HostScalar:
-    """A number of the host that the device reads; `is_wide` integers take 64 bits."""
+    """A number of the host that the device reads; `is_wide` integers take 64 bits.
+
+    `is_size`: a size or stride of a tensor rather than an argument.
+    """
 
     name: str
     source: str
     symbol: sympy.Symbol
     is_float: bool
     is_wide: bool = False
+    is_size: bool = False
 
 
 class Baked(NamedTuple):
@@ -58,7 +62,11 @@ class Phase:
 
 @dataclass(eq=False)
 class Program:
-    """Everything known about a kernel after tracing."""
+    """Everything known about a kernel after tracing.
+
+    `padded`: lanes of whole dimensions whose size is a number of the host, and that no config divides into parts;
+    `wide`: some tensor whose sizes are such numbers has offsets that need 64 bits.
+    """
 
     name: str
     phases: list[Phase]
@@ -68,6 +76,8 @@ class Program:
     symbols: dict[sympy.Symbol, Value | Range | BlockSize | HostScalar]
     min_lanes: dict[int, int] = field(default_factory=dict)
     tunables: dict[str, Any] = field(default_factory=dict)
+    padded: dict[Size, int] = field(default_factory=dict)
+    wide: bool = False
 
     @property
     def stages(self) -> int:

@@ -157,6 +157,27 @@ ATTENTION_TILES: dict[str, tuple[AttentionTile, ...]] = {
     "": (AttentionTile(256, 32, 32, 4, 1, POINTER, "fits everywhere"),),
 }  # fmt: skip
 
+# The backward passes: three or four products a step, and two accumulators.
+ATTENTION_BACKWARD_TILES: dict[str, tuple[AttentionTile, ...]] = {
+    "sm_90": (
+        AttentionTile(128, 128, 64, 8, 2, DESCRIPTOR, "two accumulators of 128x128 take 128 registers of 8 warps; with "
+                                                      "4 warps they spill"),
+        AttentionTile(256, 64, 32, 8, 2, DESCRIPTOR, "registers"),
+    ),
+    "sm_100": (
+        AttentionTile(128, 128, 64, 8, 2, DESCRIPTOR, "as on sm_90"),
+        AttentionTile(256, 64, 32, 8, 2, DESCRIPTOR, "registers"),
+    ),
+    "sm_80": (
+        AttentionTile(64, 64, 64, 4, 2, POINTER, "operands of four products in shared memory"),
+        AttentionTile(128, 64, 64, 8, 2, POINTER, "operands of four products in shared memory"),
+        AttentionTile(256, 64, 32, 8, 1, POINTER, "operands of four products in shared memory"),
+    ),
+    "sm_86": (AttentionTile(256, 64, 32, 8, 1, POINTER, "99 KiB of shared memory"),),
+    "hip": (AttentionTile(256, 64, 32, 8, 1, POINTER, "64 KiB of shared memory"),),
+    "": (AttentionTile(256, 32, 32, 4, 1, POINTER, "fits everywhere"),),
+}  # fmt: skip
+
 
 # --- reductions of whole rows
 
@@ -201,9 +222,10 @@ SQUARE = 64  # both sides of a tile that reads along one dim and writes along th
 def plans(program: Program, target: Target | None) -> Iterator[Plan]:
     """Plans for `program`, best first; all fit the target by estimate."""
     seen: list[Plan] = []
-    for plan in _candidates(Traits(program), family(target)):
+    traits = Traits(program)
+    for plan in _candidates(traits, family(target)):
         plan = replace(plan, num_warps=min(plan.num_warps, most_warps(target)))
-        plan = _shrunk(program, _completed(program, plan), target)
+        plan = _shrunk(traits.in_parts, _completed(traits.in_parts, plan), target)
         plain = replace(plan, reason="")
         if plain not in seen:
             seen.append(plain)
@@ -294,7 +316,7 @@ def _attention_plans(traits: Traits, name: str) -> Iterator[Plan]:
     found = _attention(traits)
     assert found is not None
     rows, inner, head = found
-    table = ATTENTION_TILES[name]
+    table = (ATTENTION_BACKWARD_TILES if traits.most_products > 2 else ATTENTION_TILES)[name]
     first = next((t for t in table if head <= t.head), table[-1])
     variants = [
         first,
@@ -353,7 +375,7 @@ def _grown(traits: Traits, lanes: int, least: int) -> dict[BlockSize, int]:
         limit = useful_limit(block)
         while sizes[block] < limit:
             grown = {**sizes, block: sizes[block] * 2}
-            if largest_value(program, Layout(program, grown)) > lanes:
+            if largest_value(traits.in_parts, Layout(traits.in_parts, grown)) > lanes:
                 break
             sizes = grown
     return sizes

@@ -42,7 +42,7 @@ class Layout:
         """Lanes that a dimension of `size` takes on the device."""
         found = self._physical.get(size)
         if found is None:
-            number = self.number(size)
+            number = self.program.padded.get(size, self.number(size))
             assert number is not None, f"the size {size} is not known on the device"
             if isinstance(size, int):
                 number = max(number, self.program.min_lanes.get(size, 0))
@@ -84,6 +84,8 @@ class Layout:
     def is_huge(self, r: Range) -> bool:
         """Whether indices of the range, or of the lanes behind its end, exceed 32 bits."""
         end, width = self.number(r.end), self.number(r.width)
+        if end is None and self.program.wide:
+            return True
         return end is not None and end + (width or 0) > INT32_MAX
 
     def active(self, ranges: frozenset[Range]) -> frozenset[Range]:

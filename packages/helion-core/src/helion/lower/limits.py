@@ -5,7 +5,7 @@ accumulators.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import sympy
 
@@ -34,24 +34,37 @@ def largest_value(program: Program, layout: Layout, block: BlockSize | None = No
 
 
 def shared_bytes(program: Program, layout: Layout, stages: int) -> int:
-    """Shared memory that operands of products take: what loops load, once per stage, and everything else once."""
-    fed = {id(v) for op in program.ops() if isinstance(op, (ir.Dot, ir.DotScaled)) for v in op.inputs[:2]}
-    total = 0
-    for phase in program.phases:
-        total = max(total, _block_bytes(phase.body, layout, stages, fed, False))
-    return total
+    """Shared memory that operands of products take: what loops load, once per stage, and everything else once.
+
+    Left operands that are computed stay in registers; loops side by side use the same memory.
+    """
+    fed = set(_operands(program))
+    return max((_block_bytes(phase.body, layout, stages, fed, False) for phase in program.phases), default=0)
+
+
+def _operands(program: Program) -> Iterator[int]:
+    """The values that products read from shared memory; of views, what they view."""
+    made = {id(result): op for op in program.ops() for result in op.results}
+    for product in program.ops():
+        if isinstance(product, (ir.Dot, ir.DotScaled)):
+            for side, value in enumerate(product.inputs[:2]):
+                while isinstance(made.get(id(value)), (ir.Permute, ir.Reshape)):
+                    value = made[id(value)].inputs[0]
+                if side == 1 or isinstance(made.get(id(value)), ir.Load):
+                    yield id(value)
 
 
 def _block_bytes(block: ir.Block, layout: Layout, stages: int, fed: set[int], in_loop: bool) -> int:
-    total = 0
+    total = deepest = 0
     for op in block.ops:
         for value in op.results:
             if id(value) in fed:
                 copies = stages if in_loop and isinstance(op, ir.Load) else 1
                 total += copies * math.prod(layout.physical_shape(value)) * value.dtype.itemsize
         for inner in op.blocks:
-            total += _block_bytes(inner, layout, stages, fed, in_loop or isinstance(op, (ir.For, ir.While)))
-    return total
+            bytes_inside = _block_bytes(inner, layout, stages, fed, in_loop or isinstance(op, (ir.For, ir.While)))
+            deepest = max(deepest, bytes_inside)
+    return total + deepest
 
 
 def accumulator_registers(program: Program, layout: Layout, warps: int, warp_size: int) -> int:

@@ -25,6 +25,7 @@ from .padding import identity
 
 ARG_KINDS = ("argmax", "argmin")
 KINDS = ("sum", "prod", "max", "min", *ARG_KINDS)
+PART = 1024  # elements at a time of a dimension whose size is not known, where nobody chooses otherwise
 _ELEMENTWISE = (ir.Load, ir.Full, ir.Iota, ir.Pointwise, ir.Cast, ir.Bitcast, ir.Permute, ir.Expand, ir.Random)
 
 
@@ -56,7 +57,15 @@ def rollable(program: Program) -> list[Range]:
     for op in program.ops():
         if isinstance(op, ir.Reduce):
             found.update(dict.fromkeys(r for r in op.inputs[0].dims[op.dim].ranges if r.full))
+    # whole dimensions of unknown size can only be taken in parts
+    dims = (d for op in program.ops() for value in (*op.inputs, *op.results) for d in value.dims)
+    found.update(dict.fromkeys(r for d in dims for r in d.ranges if r.full and not isinstance(r.end, int)))
     return [r for r in found if can_roll(program, r)]
+
+
+def in_parts(program: Program) -> Program:
+    """`program` with dimensions of unknown size taken in parts, where they can be."""
+    return roll_all(program, {r: PART for r in rollable(program) if not isinstance(r.end, int)})
 
 
 def can_roll(program: Program, r: Range) -> bool:

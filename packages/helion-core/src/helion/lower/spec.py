@@ -23,7 +23,7 @@ from .keys import (
     power_key,
     powers,
 )  # fmt: skip
-from .rolling import rollable
+from .rolling import PART, rollable
 from .structure import constant_loops, device_loops, dims_of, multi_dim_loops, multiplying_loops
 from .subtile import PARTS, columns
 
@@ -32,6 +32,7 @@ PID_TYPES = ("flat", "xyz", "persistent_blocked", "persistent_interleaved")
 EVICTION_POLICIES = ("", "first", "last")
 REGISTER_CAPS = (None, 64, 96, 128, 168, 192, 255)
 SMALLEST_REDUCTION_LOOP = 16
+LARGEST_PART = 32768  # of a row whose length is not known
 
 
 @dataclass
@@ -296,7 +297,9 @@ def _block_key(block: BlockSize) -> Key:
 
 
 def _reduction_key(r: ir.Range) -> Key:
-    lanes = defaults.next_power_of_two(r.end) if isinstance(r.end, int) else LARGEST_BLOCK
+    if not isinstance(r.end, int):
+        return power_key(SMALLEST_REDUCTION_LOOP, LARGEST_PART, PART)
+    lanes = defaults.next_power_of_two(r.end)
     return optional_power_key(SMALLEST_REDUCTION_LOOP, max(SMALLEST_REDUCTION_LOOP, lanes // 2), None)
 
 

@@ -10,6 +10,7 @@ import sympy
 
 from .. import ir
 from ..ir import Block, BlockSize, Program, Range, Size
+from .rolling import in_parts
 
 UNKNOWN_EXTENT = 4096  # what a size that is not known when planning counts as
 
@@ -38,6 +39,17 @@ class Traits:
             for op, loop in _with_loops(self.program)
             if isinstance(op, (ir.Dot, ir.DotScaled))
         )
+
+    @cached_property
+    def in_parts(self) -> Program:
+        """The program with values of known sizes only, up to block sizes."""
+        return in_parts(self.program)
+
+    @cached_property
+    def most_products(self) -> int:
+        """Products in one loop, at most."""
+        loops = [p.loop for p in self.products]
+        return max(map(loops.count, loops), default=0)
 
     @cached_property
     def reduced(self) -> tuple[Range, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from ..lower.spec import ConfigSpec
     from ..trace.trace import Traced
     from .kernel import Kernel
+    from .table import Table
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,19 @@ class BoundKernel:
         self._variants: dict[tuple[Any, ...], Traced] = {}
         self._defaults: dict[str, Config] = {}
         self._lock = Lock()
+        self._table: Table | None = None
+        self.holds = traced.holds  # whether a call with these arguments is one of this specialisation
 
     @property
     def conditional(self) -> bool:
-        """Whether the trace holds only for some values of the number arguments."""
-        return bool(self._traced.guards)
+        """Whether the trace holds only for some of the calls with its key."""
+        return bool(self._traced.guards or self._traced.facts) or self._table is not None
+
+    @property
+    def asks_numbers(self) -> bool:
+        """Whether what a call runs depends on the values of number arguments, besides types and sizes."""
+        sizes = {s.symbol for s in self._traced.scalars if s.is_size}
+        return any(not guard.free_symbols <= sizes for guard in self._traced.guards)
 
     @property
     def chosen(self) -> Callable[..., Any] | None:
@@ -209,6 +221,7 @@ class BoundKernel:
         compiled = self.compile_config(config)
         self._chosen_config = compiled.config
         self._chosen = compiled.run
+        log.info("%s: uses %r", self.kernel.name, compiled.config)
         self.kernel.forget_runs()
 
     def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
@@ -223,13 +236,26 @@ class BoundKernel:
         """What a call with `args` runs. The first one chooses a config: the given one, the default, the fastest of
         those given, that of the cache, or what tuning finds.
         """
+        if self._table is not None:
+            run = self._table.get(args)
+            if run is not None:
+                return run
         if self._chosen is None:
             with self._lock:
                 if self._chosen is None:
                     refuse_in_capture(self.kernel.name, "chooses a config")
-                    self.autotune(args)
+                    try:
+                        self.autotune(args)
+                    finally:
+                        self._print_repro(args)
         assert self._chosen is not None
         return self._chosen
+
+    def _print_repro(self, args: Sequence[Any]) -> None:
+        if self.kernel.settings.print_repro:
+            from .repro import print_repro
+
+            print_repro(self, args)
 
     def __call__(self, *args: Any) -> Any:
         return (self._chosen or self.run_for(args))(*args)

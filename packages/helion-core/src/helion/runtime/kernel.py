@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 
 logs.set_up()
+log = logging.getLogger(__name__)
 Chooser = Callable[["BoundKernel", Sequence[Any]], Config | Mapping[str, Any] | None]
 _MANY = 64  # specialisations of one kernel after which the user is told
 
@@ -58,7 +60,10 @@ class Kernel:
         self._captures = Captures()
         self._captures.add([function])
         self._arity = len(self._signature.parameters)
-        self._parts = key_function(list(self._signature.parameters), self._constants, self._captures.names)
+        self._dynamic = not settings.static_shapes
+        self._parts = key_function(
+            list(self._signature.parameters), self._constants, self._captures.names, self._dynamic
+        )
         self._own_key = key
         self._others: list[Callable[..., Hashable]] = self._further_parts()
         self._signatures: dict[Hashable, Signature] = {}
@@ -142,15 +147,17 @@ class Kernel:
     def _bind(self, args: tuple[Any, ...]) -> BoundKernel:
         key = self.specialization_key(args)
         for bound in self._bound.get(key, ()):
-            if self._holds(bound, args):
+            if bound.holds(*args):
                 return bound
         check_tensors(list(self._signature.parameters), args)
         device = self._device(args)
+        from ..trace.specialized import shown
         from ..trace.trace import trace
         from .bound import BoundKernel
 
         with TRACING:
             traced = trace(self.rewritten, self.name, args, self.settings, self._constants)
+        log.debug("%s: traced for %s", self.name, shown(traced.arguments))
         bound = BoundKernel(self, traced, device)
         if traced.program.tunables:
             bound.retrace = self._retracer(args)
@@ -181,15 +188,6 @@ class Kernel:
 
         stand_ins = hollow(args)
         return lambda chosen: trace(self.rewritten, self.name, stand_ins, self.settings, self._constants, chosen)
-
-    def _holds(self, bound: BoundKernel, args: Sequence[Any]) -> bool:
-        """Whether the conditions on number arguments, under which `bound` was traced, hold for `args`."""
-        traced = bound._traced
-        if not bound.conditional:
-            return True
-        values = dict(zip(self._signature.parameters, args, strict=True))
-        numbers = {symbol: values[name] for symbol, name in traced.symbols.items()}
-        return all(bool(guard.xreplace(numbers)) for guard in traced.guards)
 
     def _device(self, args: Sequence[Any]) -> torch.device:
         tensors = [t for a in args for t in _tensors(a)]
@@ -223,25 +221,49 @@ class Kernel:
         signature = self._signatures.get(key)
         if signature is None:
             return self._first(args)
-        if signature.run is self._last[1] or signature.matches is never:
-            signature.missed(lambda: matcher(args, key, self._nested_key, self._others))
-        self._last = signature.matches, signature.run
+        run, for_all_alike = signature.choose(args)
+        if for_all_alike:
+            self._remember(signature, key, args, run)
+        return run(*args)
+
+    def _remember(
+        self, signature: Signature, key: tuple[Hashable, ...], args: Sequence[Any], run: Callable[..., Any]
+    ) -> None:
+        """Has the next call, if it is just like this one, need no key."""
+        known = signature.alone and signature.matches is not never and run is not self._last[1]
+        if not known:
+            if not signature.missed():
+                return
+            signature.matches = matcher(args, key, self._nested_key, self._others)
+        self._last = signature.matches, run
         if self._signatures.get(key) is not signature:  # another thread chose another config meanwhile
             self._last = never, self._looked_up
-        return signature.run(*args)
 
     def _nested_key(self, value: Any) -> Hashable:
-        return nested_key(value, self._captures.names)
+        return nested_key(value, self._captures.names, self._dynamic)
 
     def _first(self, args: tuple[Any, ...]) -> Any:
         """A call of a signature that nothing is known of."""
         self._expect_search(args)
         bound = self.bind(args)
         run = bound.run_for(args)
-        if not bound.conditional:
-            with self._lock:
-                self._signatures[self.specialization_key(args)] = Signature(bound.run_for(args))
+        with self._lock:
+            key = self.specialization_key(args)
+            self._signatures[key] = self._signature_of(bound, key, args)
         return run(*args)
+
+    def _signature_of(self, bound: BoundKernel, key: Hashable, args: Sequence[Any]) -> Signature:
+        """What calls with `key` run, of which this one belongs to `bound`."""
+        if not bound.conditional:
+            run = bound.run_for(args)
+            return Signature(lambda _: (run, True), alone=True)
+        bounds = self._bound[key]
+
+        def choose(args: Sequence[Any]) -> tuple[Callable[..., Any], bool]:
+            found = next((b for b in bounds if b.holds(*args)), None) or self.bind(args)
+            return found.run_for(args), not found.asks_numbers
+
+        return Signature(choose, alone=False)
 
     def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
         """Chooses the fastest config for `args`; `force` tunes even where configs are given or cached."""

@@ -17,23 +17,27 @@ class Unsupported(Exception):
 
 
 _TENSOR = "({0}.dtype, {0}.shape, {0}.stride(), {0}.get_device())"
+_DYNAMIC = "({0}.dtype, {0}.dim(), {0}.get_device())"
 _NUMBER = "type({0}) if type({0}) is int or type({0}) is float else "
 
 
-def key_function(parameters: Sequence[str], constants: Set[str], names: Set[str]) -> Callable[..., tuple[Any, ...]]:
+def key_function(
+    parameters: Sequence[str], constants: Set[str], names: Set[str], dynamic: bool = False
+) -> Callable[..., tuple[Any, ...]]:
     """A function of the kernel's arguments that gives one part of the key for each; plain numbers count by type.
 
     `constants` names parameters whose numbers count by value. Of objects, only attributes among `names` count, which
-    are those that the code of the kernel names. The function raises `Unsupported`.
+    are those that the code of the kernel names. `dynamic`: of tensors only the number of dimensions counts, not sizes
+    and strides. The function raises `Unsupported`.
     """
     arguments = [f"a{k}" for k in range(len(parameters))]
     parts = []
     for argument, name in zip(arguments, parameters, strict=True):
         number = "" if name in constants else _NUMBER.format(argument)
-        tensor = _TENSOR.format(argument)
+        tensor = (_DYNAMIC if dynamic else _TENSOR).format(argument)
         parts.append(f"{tensor} if isinstance({argument}, Tensor) else {number}nested({argument}),")
     text = f"def key({', '.join(arguments)}):\n    return ({' '.join(parts)})\n"
-    space: dict[str, Any] = {"Tensor": torch.Tensor, "nested": lambda value: nested_key(value, names)}
+    space: dict[str, Any] = {"Tensor": torch.Tensor, "nested": lambda value: nested_key(value, names, dynamic)}
     exec(text, space)
     return space["key"]  # type: ignore[no-any-return]
 
@@ -47,16 +51,21 @@ def has_key(value: Any) -> bool:
     return True
 
 
-def nested_key(value: Any, names: Set[str]) -> Hashable:
-    """The part of a key that `value` contributes where it stands inside another, or is a constant."""
+def nested_key(value: Any, names: Set[str], dynamic: bool = False) -> Hashable:
+    """The part of a key that `value` contributes where it stands inside another, or is a constant.
+
+    `dynamic`: sizes and strides of tensors in lists, tuples and dicts do not count.
+    """
     if isinstance(value, torch.Tensor):
+        if dynamic:
+            return value.dtype, value.dim(), value.get_device()
         return value.dtype, value.shape, value.stride(), value.get_device()
     if value is None or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
         return type(value), value
     if isinstance(value, (list, tuple)):
-        return type(value), tuple([nested_key(v, names) for v in value])
+        return type(value), tuple([nested_key(v, names, dynamic) for v in value])
     if isinstance(value, Mapping):
-        return type(value), tuple([(k, nested_key(v, names)) for k, v in value.items()])
+        return type(value), tuple([(k, nested_key(v, names, dynamic)) for k, v in value.items()])
     if isinstance(value, FunctionType):
         cells = tuple([nested_key(c.cell_contents, names) for c in value.__closure__ or ()])
         defaults = tuple([nested_key(d, names) for d in value.__defaults__ or ()])

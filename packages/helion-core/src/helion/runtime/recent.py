@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 Matcher = Callable[..., bool]
-_BUDGET = 3  # matchers made for one signature: modes such as inference_mode tell apart tensors that keys do not
+Chooser = Callable[[Sequence[Any]], tuple[Callable[..., Any], bool]]
 _PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
 _SINGLETONS = (bool, type(None), torch.dtype)
 
@@ -24,20 +24,22 @@ def never(*_: Any) -> bool:
 
 
 class Signature:
-    """What calls with one key run, and how to recognise them."""
+    """What calls with one key run: `choose` says it for their arguments, and whether for all calls just like them.
 
-    __slots__ = ("_made", "matches", "run")
+    `alone`: it is the same for all calls with the key.
+    """
 
-    def __init__(self, run: Callable[..., Any]) -> None:
-        self.run = run
+    __slots__ = ("_misses", "alone", "choose", "matches")
+
+    def __init__(self, choose: Chooser, alone: bool) -> None:
+        self.choose, self.alone = choose, alone
         self.matches: Matcher = never
-        self._made = 0
+        self._misses = 0
 
-    def missed(self, make: Callable[[], Matcher]) -> None:
-        """Has `make` give another matcher, after arguments with this key that the present one does not know."""
-        if self._made < _BUDGET:
-            self._made += 1
-            self.matches = make()
+    def missed(self) -> bool:
+        """Whether a matcher should be made for arguments that the present one does not know: ever more rarely."""
+        self._misses += 1
+        return self._misses & (self._misses - 1) == 0
 
 
 def matcher(

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import sympy
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._sympy.functions import Max
 
 from .. import exc, ir, location
 from ..frontend.control import Undefined
@@ -71,11 +73,22 @@ def host_tensor(tracer: Tracer, tensor: torch.Tensor) -> HostTensor:
             )
         found = HostTensor(
             _identifier(source), source, tensor.dtype, tuple(map(expr_of, tensor.size())),
-            tuple(map(expr_of, tensor.stride())), len(tracer.phases),
+            tuple(map(_stride, tensor.stride())), len(tracer.phases),
         )  # fmt: skip
         tracer.tensors[id(tensor)] = found
         tracer.real_tensors.setdefault(id(tensor), (tensor, tensor))  # type: ignore[arg-type]
     return found
+
+
+def _stride(stride: Any) -> Any:
+    """A stride as an expression. torch counts sizes of 0 as 1, but then there is nothing to reach."""
+    expr = expr_of(stride)
+    if not isinstance(expr, sympy.Expr):
+        return expr
+    return expr.replace(
+        lambda e: isinstance(e, (Max, sympy.Max)) and len(e.args) == 2 and 1 in e.args,
+        lambda e: next(a for a in e.args if a != 1),
+    )
 
 
 def _check_device(tracer: Tracer, device: torch.device, source: str) -> None:
@@ -389,12 +402,22 @@ def _index_value(tracer: Tracer, entry: torch.Tensor) -> Value:
 
 def _tile_entry(tracer: Tracer, host: HostTensor, dimension: int, size: Any, tile: Tile, at: int) -> TileIndex:
     end = tile.range.end
-    if isinstance(end, int) and isinstance(size, int) and tile.offset == 0 and end > size:
+    if tile.offset == 0 and _exceeds(tracer, end, size):
         raise exc.TileSizeMismatch(
-            tile=tile.range.name, end=end, dim=dimension, tensor=host.name, size=size,
-            shape=tracer.show(host.sizes), location=location.here(),
+            tile=tile.range.name, end=tracer.in_this_call(end), dim=dimension, tensor=host.name,
+            size=tracer.in_this_call(size), shape=tracer.show(list(map(tracer.in_this_call, host.sizes))),
+            location=location.here(),
         )  # fmt: skip
     return TileIndex(tile.range, tile.offset, at)
+
+
+def _exceeds(tracer: Tracer, end: Any, size: Any) -> bool:
+    """Whether a tile may run over the end of a dimension: asked once, for all calls alike."""
+    if isinstance(end, int) and isinstance(size, int):
+        return end > size
+    if tracer.env.is_device(end) or tracer.env.is_device(size) or not tracer.env.size_symbols:
+        return False
+    return not (shapes.same(end, size) if tracer.agree(end, size) else tracer.env.asks(end <= size))
 
 
 def _slice_entry(
@@ -403,6 +426,7 @@ def _slice_entry(
     if entry == slice(None):
         dim = tracer.dim(size)
         return SliceIndex(tracer.full_range(size), 0, 1, at), dim
+    size = tracer.fixed(size)
     bounds = [entry.start, entry.stop, entry.step]
     if not all(b is None or (isinstance(b, int) and not isinstance(b, bool)) for b in bounds) or not isinstance(
         size, int
@@ -436,6 +460,14 @@ def _point_entry(tracer: Tracer, host: HostTensor, dimension: int, size: Any, en
                 index=at, dim=dimension, tensor=host.name, size=size, low=-size, high=size - 1, location=location.here()
             )
         at %= size
+    elif isinstance(at, int) and not tracer.env.is_device(size):
+        if not tracer.env.asks(at < size if at >= 0 else -at <= size):
+            found = tracer.in_this_call(size)
+            raise exc.OutOfRangeIndex(
+                index=at, dim=dimension, tensor=host.name, size=found, low=-found, high=found - 1,
+                location=location.here(),
+            )  # fmt: skip
+        at = at if at >= 0 else size + at
     elif isinstance(at, int) and at < 0:
         at = size + at
     return PointIndex(at)

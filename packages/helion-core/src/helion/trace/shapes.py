@@ -7,13 +7,22 @@ from collections.abc import Callable, Sequence
 import sympy
 
 from .. import exc, location
+from ..frontend import engine
 from ..ir import Dim, Size
 
 Namer = Callable[[Size], str]
 
 
 def same(a: Size, b: Size) -> bool:
-    """Whether two sizes are equal for every config and input."""
+    """Whether two sizes are equal for every config, and every input of this trace."""
+    if _same_for_all(a, b):
+        return True
+    env = getattr(engine.current(), "env", None)
+    return env is not None and env.same(a, b)
+
+
+def _same_for_all(a: Size, b: Size) -> bool:
+    """Whether two sizes are equal for every config and every input."""
     if a is b or a == b:
         return True
     if isinstance(a, int) and isinstance(b, int):
@@ -51,12 +60,14 @@ def broadcast(op: str, operands: Sequence[tuple[Dim, ...]], name: Namer) -> tupl
 
 
 def _merge(op: str, a: Dim, b: Dim, operands: Sequence[tuple[Dim, ...]], k: int, name: Namer) -> Dim:
-    if same(a.size, b.size):
+    if _same_for_all(a.size, b.size):
         return a if a.ranges == b.ranges else Dim(a.size, a.ranges | b.ranges)
     if is_one(a.size):
         return b
     if is_one(b.size):
         return a
+    if same(a.size, b.size):
+        return Dim(a.size, a.ranges | b.ranges)
     shapes = [show([d.size for d in dims], name) for dims in operands if dims]
     raise exc.ShapeMismatch(
         op=op, left=shapes[0], right=" and ".join(shapes[1:]), relation="broadcast",

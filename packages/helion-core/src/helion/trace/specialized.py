@@ -44,3 +44,19 @@ def _describe(name: str, stand_in: Any, arg: Any, constant: bool) -> dict[str, A
 
 def _numbers(sizes: Sequence[Any]) -> list[int | None]:
     return [int(size) if isinstance(size, int) else None for size in sizes]
+
+
+def shown(arguments: Sequence[Mapping[str, Any]]) -> str:
+    """The entries in one line: `x: bfloat16[64, ?], n: int, causal = True`; a question mark where any size will do."""
+    return ", ".join(map(_shown, arguments))
+
+
+def _shown(spec: Mapping[str, Any]) -> str:
+    kind, name = spec["kind"], spec["argument"]
+    if kind == "tensor":
+        sizes = ", ".join("?" if size is None else str(size) for size in spec["shape"])
+        return f"{name}: {spec['dtype'].removeprefix('torch.')}[{sizes}]"
+    if kind in ("list", "dict"):
+        items = spec["items"].values() if kind == "dict" else spec["items"]
+        return shown(list(items)) or f"{name}: empty"
+    return f"{name} = {spec['value']}" if kind == "constant" else f"{name}: {spec.get('type', kind)}"

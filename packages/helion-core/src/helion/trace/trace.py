@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import FunctionType
 from typing import Any
 
@@ -21,17 +23,22 @@ from ..internal import internal_errors
 from ..ir import Baked, HostScalar, Program
 from ..settings import Settings
 from . import failures
+from .dynamic import checker, dynamic_like, tensors_of
 from .indexing import fake_like
 from .places import Places
+from .settle import settle
 from .specialized import describe
 from .tracer import Tracer
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Traced:
     """The result of one trace. `replacements`: host calls that only trace, by line and name, with the block numbers
     they stand for;
-    `guards`: conditions on the values of number arguments under which this trace holds;
+    `guards`: conditions on number arguments and sizes under which this trace holds, `symbols`: the Python expressions
+    of what they name, `facts`: further conditions, as Python expressions of the `parameters`;
     `functions`: user functions that were inlined; `places`: what was decided where; `arguments`: what was specialised.
     """
 
@@ -42,6 +49,20 @@ class Traced:
     functions: tuple[FunctionType, ...]
     places: Places
     arguments: tuple[dict[str, Any], ...] = ()
+    parameters: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    scalars: tuple[HostScalar, ...] = ()
+
+    @cached_property
+    def holds(self) -> Callable[..., bool]:
+        """Whether this trace is that of a call with some arguments, among those with its key."""
+        if not self.guards and not self.facts:
+            return _always
+        return checker(self.parameters, self.facts, self.guards, self.symbols)
+
+
+def _always(*_: Any) -> bool:
+    return True
 
 
 def trace(
@@ -54,36 +75,70 @@ def trace(
 
     Raises errors of the catalogue, placed at the user's line; exceptions of the user's own code pass through.
     """
+    chosen = (function, name, args, settings, constants, tunables)
+    if settings.static_shapes:
+        return _trace(*chosen)
+    if any(size <= 1 for a in args for _, t in tensors_of(a, "") for size in t.shape):
+        # one kernel for all sizes if there can be one, else one for these sizes of 0 and 1
+        try:
+            traced = _trace(*chosen, generic=True)
+            if traced.holds(*args):
+                return traced
+        except Exception as error:
+            _log.debug("%s: sizes of 0 and 1 matter: %s", name, error)
+    return _trace(*chosen)
+
+
+def _trace(
+    function: FunctionType, name: str, args: Sequence[Any], settings: Settings, constants: set[str],
+    tunables: Mapping[str, Any] | None, generic: bool = False,
+) -> Traced:  # fmt: skip
     code = function.__code__
     tracer = Tracer(name, settings, location.Location(code.co_filename, code.co_firstlineno), tunables)
     parameters = list(inspect.signature(function).parameters)
-    symbols: dict[sympy.Symbol, str] = {}
     with tracer.fake_mode:
-        stand_ins = [_stand_in(tracer, p, a, p in constants, symbols) for p, a in zip(parameters, args, strict=True)]
+        stand_ins = [_stand_in(tracer, p, a, p in constants, generic) for p, a in zip(parameters, args, strict=True)]
     arguments = describe(parameters, stand_ins, args, constants)
     try:
         with engine.activate(tracer), tracer.running():
             function(*stand_ins)
         with internal_errors(f"finishing the trace of `{name}`"):
             program = tracer.program()
+            conditions = () if settings.static_shapes else settle(tracer, program)
     except Exception as error:
         told = failures.host_error(error)
         cause = error.__cause__ if told is error else error
         raise told.with_traceback(location.trim(error.__traceback__)) from cause
     tracer.places.rows = tracer.jagged_rows()
-    guards = tuple(g.expr for g in tracer.env.guards if not tracer.env.is_device(g.expr))
-    return Traced(program, dict(tracer.replacements), guards, symbols, tuple(tracer.inlined), tracer.places, arguments)
+    guards = (*(g.expr for g in tracer.env.guards if not tracer.env.is_device(g.expr)), *conditions)
+    return Traced(
+        program, dict(tracer.replacements), tuple(g for g in dict.fromkeys(guards) if g is not sympy.true),
+        {symbol: scalar.source for symbol, scalar in tracer.host_scalars.items()}, tuple(tracer.inlined),
+        tracer.places, arguments, tuple(parameters), tuple(tracer.facts),
+        tuple(tracer.host_scalars.values()),
+    )  # fmt: skip
 
 
-def _stand_in(tracer: Tracer, name: str, value: Any, constant: bool, symbols: dict[sympy.Symbol, str]) -> Any:
-    if isinstance(value, torch.Tensor):
-        return fake_like(tracer, value)
+def _stand_in(tracer: Tracer, name: str, value: Any, constant: bool, generic: bool) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and not constant:
-        return _number(tracer, name, value, symbols)
-    return tree_map_only(torch.Tensor, lambda t: fake_like(tracer, t), value)
+        return _number(tracer, name, value)
+    if tracer.settings.static_shapes:
+        return tree_map_only(torch.Tensor, lambda t: fake_like(tracer, t), value)
+    return _dynamic(tracer, name, value, generic)
 
 
-def _number(tracer: Tracer, name: str, value: int | float, symbols: dict[sympy.Symbol, str]) -> Any:
+def _dynamic(tracer: Tracer, source: str, value: Any, generic: bool) -> Any:
+    """`value` with symbols for the sizes of its tensors; what only attributes reach keeps its numbers."""
+    sources = {id(tensor): where for where, tensor in tensors_of(value, source)}
+
+    def stand_in(tensor: torch.Tensor) -> torch.Tensor:
+        where = sources.get(id(tensor))
+        return fake_like(tracer, tensor) if where is None else dynamic_like(tracer, tensor, where, generic)
+
+    return tree_map_only(torch.Tensor, stand_in, value)
+
+
+def _number(tracer: Tracer, name: str, value: int | float) -> Any:
     """A number argument as a symbol: one compiled kernel serves all its values."""
     env, source = tracer.env, ConstantSource(name)
     if isinstance(value, float):
@@ -98,7 +153,7 @@ def _number(tracer: Tracer, name: str, value: int | float, symbols: dict[sympy.S
     scalar = HostScalar(name, name, symbol, isinstance(value, float))  # type: ignore[arg-type]
     tracer.host_scalars[symbol] = scalar  # type: ignore[index]
     tracer.symbols[symbol] = scalar  # type: ignore[index]
-    symbols[symbol] = name  # type: ignore[index]
+    tracer.actual[symbol] = value  # type: ignore[index]
     return result
 
 

@@ -19,8 +19,10 @@ from ..language.loops import TileLoop
 from ..lower.fuse import fuse_accumulators
 from ..settings import Settings
 from . import branches, callees, failures, jagged, loops, shapes
+from .dynamic import HostMode
 from .names import HostNames
 from .places import Places
+from .settle import unify
 from .symbols import KernelShapeEnv, expr_of, is_symbolic
 from .values import Tile, TileTensor
 
@@ -46,8 +48,12 @@ _SYMBOL = re.compile(r"\b(?:s|u|zf|zuf)\d+\b")  # how torch calls its symbols
 
 def _name_of(found: Any, symbol: str) -> str:
     """What the user calls the thing that a symbol stands for."""
-    if isinstance(found, (BlockSize, HostScalar)):
+    if isinstance(found, BlockSize):
         return found.name
+    if isinstance(found, int):
+        return str(found)
+    if isinstance(found, HostScalar):
+        return found.source
     if isinstance(found, Range):
         return found.name if found.scalar else f"{found.name}.begin"
     if isinstance(found, Value):
@@ -68,6 +74,8 @@ class Tracer:
         self.fake_mode = FakeTensorMode(shape_env=self.env, allow_non_fake_inputs=True)
         self.blocks: list[BlockSize] = []
         self.symbols: dict[sympy.Symbol, Any] = {}
+        self.actual: dict[sympy.Symbol, Any] = {}  # what host symbols are in this call
+        self.facts: list[str] = []  # what else calls are checked for, as expressions of the parameters
         self.phases: list[Phase] = []
         self.tensors: dict[int, HostTensor] = {}
         self.devices: dict[torch.device, str] = {}  # of the tensors used on the device, with the name of one on each
@@ -186,10 +194,39 @@ class Tracer:
     def full_range(self, size: Size) -> Range:
         """The range of a dimension that is taken in full; dims of equal size share it."""
         found = self._full_ranges.get(size)
+        if found is None and isinstance(size, sympy.Expr):
+            # sizes that agree in this call belong together: the row of a matrix and the weights along it
+            alike = (r for r in self._full_ranges.values() if self.agree(r.end, size) and self.env.same(r.end, size))
+            found = next(alike, None)
         if found is None:
-            found = Range(name=f"dim_{self.show_size(size)}", begin=0, end=size, width=size, base=0, full=True)
+            name = re.sub(r"\W+", "_", self._spelled(size)).strip("_")
+            found = Range(name=f"dim_{name}", begin=0, end=size, width=size, base=0, full=True)
             self._full_ranges[size] = found
         return found
+
+    def _spelled(self, size: Size) -> str:
+        """`size` in words of the code: `x_size_1`."""
+        names = {str(symbol): scalar.name for symbol, scalar in self.host_scalars.items()}
+        return self.named(_SYMBOL.sub(lambda match: names.get(match[0], match[0]), str(size)))
+
+    def agree(self, a: Size, b: Size) -> bool:
+        """Whether two sizes of the host are equal in this call."""
+        symbols = {s for e in (a, b) if isinstance(e, sympy.Expr) for s in e.free_symbols}
+        if not symbols <= self.actual.keys():
+            return False
+        hints = {s: self.env.hint_of(s) for s in symbols}
+        return sympy.sympify(a).xreplace(hints) == sympy.sympify(b).xreplace(hints)
+
+    def in_this_call(self, size: Size) -> Any:
+        """A size of the host as the number that it is in this call, where it is one."""
+        known = sympy.sympify(sympy.sympify(size).xreplace(self.actual))
+        return int(known) if known.is_Integer else size
+
+    def fixed(self, size: Size) -> Size:
+        """`size`; one of the host as the number that it is in this call, which then holds for all calls alike."""
+        if isinstance(size, int) or not self.env.size_symbols or not size.free_symbols <= self.actual.keys():
+            return size
+        return int(self.env.sym(size))
 
     def dim(self, size: Size) -> Dim:
         """A dimension of `size` lanes with no tile behind it: padded and masked unless it is a block size."""
@@ -215,7 +252,8 @@ class Tracer:
 
     def named(self, text: str) -> str:
         """`text` with the user's names in place of the symbols that tracing uses for sizes and offsets."""
-        known = {str(symbol): found for symbol, found in self.symbols.items()}
+        known: dict[str, Any] = {str(symbol): found for symbol, found in self.symbols.items()}
+        known |= {str(symbol): self.actual[symbol] for symbol in self.env.size_symbols}
         return _SYMBOL.sub(lambda match: _name_of(known.get(match[0]), match[0]), text)
 
     def describe(self, value: Any) -> str:
@@ -588,6 +626,7 @@ class Tracer:
     def program(self) -> Program:
         if not self.phases:
             raise exc.NoDeviceLoop(name=self.name, location=self.defined)
+        unify(self)
         result = Program(
             self.name,
             self.phases,
@@ -608,4 +647,6 @@ class Tracer:
         """The modes under which host code of the kernel runs."""
         with ExitStack() as stack:
             stack.enter_context(self.fake_mode)
+            if not self.settings.static_shapes:
+                stack.enter_context(HostMode(self))
             yield

@@ -37,9 +37,10 @@ class TileTensor(_Tensor):
     @staticmethod
     def wrap(value: Value, env: KernelShapeEnv) -> TileTensor:
         shape = [env.sym(size) for size in value.shape]
-        result: TileTensor = torch.Tensor._make_wrapper_subclass(
-            TileTensor, shape, strides=[0] * len(shape), dtype=value.dtype, device=_CPU
-        )
+        with env.taking_sizes_for_large():
+            result: TileTensor = torch.Tensor._make_wrapper_subclass(
+                TileTensor, shape, strides=[0] * len(shape), dtype=value.dtype, device=_CPU
+            )
         result.value, result.home, result.updated, result.poisoned = value, value.block, False, False
         result.sharing = None
         return result
