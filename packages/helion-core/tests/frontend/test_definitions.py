@@ -111,9 +111,15 @@ def test_two_meanings_of_a_name_are_told():
     assert found.missing == {"n": "two functions mean different things by it"}
 
 
-def test_a_lambda_has_no_source():
+def test_a_lambda_becomes_a_definition():
     found = Definitions()
-    found.add("f", lambda x: x)
+    found.add("f", lambda x: x + SIZE)
+    assert run(found.text(), "f")(1) == 5
+
+
+def test_one_of_several_lambdas_cannot_be_told_from_the_others():
+    found = Definitions()
+    found.add("f", (lambda x: x, lambda x: -x)[0])
     assert "its source cannot be read" in found.missing["f"]
 
 

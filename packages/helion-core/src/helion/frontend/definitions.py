@@ -10,8 +10,10 @@ import __future__
 import ast
 import builtins
 import dis
+import inspect
 import sys
 import sysconfig
+import textwrap
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -69,6 +71,10 @@ class Definitions:
         else:
             self.missing[name] = f"it is a {type(value).__name__}, which has no text"
 
+    def value(self, name: str) -> Any:
+        """What a name that was added stands for; None for others."""
+        return self._values.get(name)
+
     def _is_installed(self, module: str | None) -> bool:
         if module is None or module not in sys.modules:
             return False
@@ -90,8 +96,9 @@ class Definitions:
             self._lines[name] = f"from {module} import {attribute} as {name}\n"
 
     def _add_function(self, name: str, function: FunctionType) -> None:
+        node = _lambda(function, name) if function.__name__ == "<lambda>" else None
         try:
-            node = function_source(function).node
+            node = node or function_source(function).node
         except exc.Base as error:
             self.missing[name] = f"its source cannot be read: {error.fields.get('reason', error)}"
             return
@@ -109,6 +116,21 @@ def visible(function: FunctionType) -> dict[str, Any]:
         except ValueError:  # not assigned yet
             continue
     return {**function.__globals__, **closure}
+
+
+def _lambda(function: FunctionType, name: str) -> ast.FunctionDef | None:
+    """A lambda as a definition, where its lines hold it alone and are a statement of their own."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, SyntaxError):
+        return None
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda)]
+    if len(found) != 1:
+        return None
+    body = [ast.Return(found[0].body)]
+    node = ast.FunctionDef(name=name, args=found[0].args, body=body, decorator_list=[], lineno=1, col_offset=0)
+    node.type_params = []  # type: ignore[attr-defined] # a field since Python 3.12
+    return ast.fix_missing_locations(node)
 
 
 def free_names(node: ast.FunctionDef) -> set[str]:
