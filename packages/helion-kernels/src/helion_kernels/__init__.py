@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .attention import attention as attention
+    from .cross_entropy import cross_entropy as cross_entropy
+    from .cross_entropy import linear_cross_entropy as linear_cross_entropy
     from .dropout import dropout as dropout
     from .frame.support import FallbackWarning as FallbackWarning
     from .frame.tables import TableWarning as TableWarning
     from .layer_norm import layer_norm as layer_norm
+    from .linear import linear as linear
+    from .matmul import matmul as matmul
     from .rms_norm import rms_norm as rms_norm
     from .rope import rope as rope
     from .softmax import log_softmax as log_softmax
@@ -31,10 +35,14 @@ if TYPE_CHECKING:
 
 OPS = {
     "attention": "attention",
+    "cross_entropy": "cross_entropy",
     "dropout": "dropout",
     "geglu": "swiglu",
     "layer_norm": "layer_norm",
+    "linear_cross_entropy": "cross_entropy",
+    "linear": "linear",
     "log_softmax": "softmax",
+    "matmul": "matmul",
     "rms_norm": "rms_norm",
     "rope": "rope",
     "softmax": "softmax",
