@@ -57,7 +57,6 @@ def test_the_same_signature_again_builds_no_key():
         (X, 1, False, torch.float32, "a", [X]),
     ],
     ids=["size", "strides", "dtype", "float", "bool", "flag", "torch dtype", "string", "constant", "list"],
-    ids=range(10),
 )  # fmt: skip
 def test_what_has_another_key_is_told_apart(args):
     kernel = make()
