@@ -34,10 +34,11 @@ def test_one_wrong_element_is_found(case):
     operation = catalogue.operation(case.op)
 
     def slightly_off(**inputs):
-        output = operation.eager(**inputs)
+        output, *others = as_tuple(operation.eager(**inputs))
         mask = torch.zeros_like(output.detach()).flatten()
         mask[-1] = 1.0
-        return output + mask.view_as(output) * (output.detach().float().square().mean().sqrt() + 1).to(output.dtype)
+        error = mask.view_as(output) * (output.detach().float().square().mean().sqrt() + 1).to(output.dtype)
+        return output + error, *others
 
     assert not judged(case, slightly_off).ok
 
@@ -47,8 +48,8 @@ def test_wrong_gradients_are_found(case):
     operation = catalogue.operation(case.op)
 
     def steeper(**inputs):
-        output = operation.eager(**inputs)
-        return output.detach() + (output - output.detach()) * 1.1
+        outputs = as_tuple(operation.eager(**inputs))
+        return tuple(output.detach() + (output - output.detach()) * 1.1 for output in outputs)
 
     assert not judged(case, steeper).ok
 
@@ -108,7 +109,7 @@ def test_the_reference_of_attention_is_torchs(causal):
     sizes = {"batch": 1, "heads": 2, "kv_heads": 1, "seq": 1100, "keys": 1100, "dim": 4, "causal": int(causal)}
     random = Random(0, "cpu")
     inputs = operation.make(sizes, torch.float64, random)
-    gradient = random.normal(1, 2, 1100, 4, dtype=torch.float64)
+    gradient = (random.normal(1, 2, 1100, 4, dtype=torch.float64),)
     found = operation.reference(sizes, inputs, gradient)
     leaves = {k: v.requires_grad_() if k in "qkv" else v for k, v in inputs.items()}
     output = operation.eager(**leaves)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from .operation import Inputs, Operation, Pass, Random, Results, Shape, Sizes
+from .operation import Gradient, Inputs, Operation, Pass, Random, Results, Shape, Sizes
 
 _ROWS = 1024  # queries of one part of the reference
 
@@ -63,7 +63,7 @@ class Attention(Operation):
         q, k, v = inputs["q"], inputs["k"], inputs["v"]
         return function(q, k, v, is_causal=inputs["causal"], enable_gqa=q.size(1) != k.size(1))
 
-    def reference(self, sizes: Sizes, inputs: Inputs, gradient: torch.Tensor | None) -> Results:
+    def reference(self, sizes: Sizes, inputs: Inputs, gradient: Gradient) -> Results:
         q, k, v = inputs["q"].detach(), inputs["k"].detach(), inputs["v"].detach()
         group = q.size(1) // k.size(1)
         output = torch.empty(q.shape, dtype=torch.float64, device=q.device)
@@ -71,7 +71,7 @@ class Attention(Operation):
         for b in range(q.size(0)):
             for h in range(q.size(1)):
                 at, kv = (b, h), (b, h // group)
-                g = None if gradient is None else gradient[at]
+                g = None if gradient is None else gradient[0][at]
                 into = None if gradient is None else (grads[0][at], grads[1][kv], grads[2][kv])
                 output[at] = one_head(q[at], k[kv], v[kv], inputs["causal"], g, into)
         return Results((output,), dict(zip("qkv", grads, strict=True)) if gradient is not None else {})

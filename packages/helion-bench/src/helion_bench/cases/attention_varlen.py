@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from .attention import one_head
-from .operation import Inputs, Operation, Pass, Random, Results, Shape, Sizes
+from .operation import Gradient, Inputs, Operation, Pass, Random, Results, Shape, Sizes
 
 
 def _packed(
@@ -67,7 +67,7 @@ class AttentionVarlen(Operation):
         offsets, longest = inputs["offsets"], inputs["longest"]
         return function(inputs["q"], inputs["k"], inputs["v"], offsets, offsets, longest, longest, is_causal=True)
 
-    def reference(self, sizes: Sizes, inputs: Inputs, gradient: torch.Tensor | None) -> Results:
+    def reference(self, sizes: Sizes, inputs: Inputs, gradient: Gradient) -> Results:
         q, k, v = (inputs[name].detach() for name in "qkv")
         group, cuts = q.size(1) // k.size(1), inputs["offsets"].tolist()
         output = torch.empty(q.shape, dtype=torch.float64, device=q.device)
@@ -75,7 +75,7 @@ class AttentionVarlen(Operation):
         for b, e in itertools.pairwise(cuts):
             for h in range(q.size(1)):
                 at, kv = (slice(b, e), h), (slice(b, e), h // group)
-                g = None if gradient is None else gradient[at]
+                g = None if gradient is None else gradient[0][at]
                 into = None if gradient is None else (grads[0][at], grads[1][kv], grads[2][kv])
                 output[at] = one_head(q[at], k[kv], v[kv], True, g, into)
         return Results((output,), dict(zip("qkv", grads, strict=True)) if gradient is not None else {})

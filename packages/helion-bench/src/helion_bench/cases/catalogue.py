@@ -16,8 +16,8 @@ from .operation import Operation, Pass, Shape
 REGISTRY: Registry[type[Operation]] = Registry("helion_bench.cases")
 """Operations of installed packages, and those that a program registers itself."""
 
-Extent = Literal["cpu", "quick", "full"]
-"""Which shapes: those for Triton's interpreter, the few of a quick run, or all but those for the interpreter."""
+Extent = Literal["cpu", "cpu-quick", "quick", "full"]
+"""Which shapes: those for Triton's interpreter or the first of them, the few of a quick run on a GPU, or all for it."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -68,10 +68,16 @@ def _key(one: Operation, shape: Shape, dtype: str, pass_: Pass) -> CaseKey:
 
 
 def _shapes(one: Operation, patterns: Sequence[str], extent: Extent) -> Iterator[Shape]:
-    wanted = {"cpu": lambda s: s.cpu, "quick": lambda s: s.quick, "full": lambda s: not s.cpu}[extent]
+    small = [s for s in one.shapes if s.cpu]
+    wanted = {
+        "cpu": small,
+        "cpu-quick": small[:1],
+        "quick": [s for s in one.shapes if s.quick],
+        "full": [s for s in one.shapes if not s.cpu],
+    }[extent]
     named = [p for p in patterns if "=" not in p]
     for shape in one.shapes:
-        if any(fnmatchcase(shape.label, p) for p in named) or (not patterns and wanted(shape)):
+        if any(fnmatchcase(shape.label, p) for p in named) or (not patterns and shape in wanted):
             yield shape
     for pattern in patterns:
         if "=" in pattern and (shape := _parsed(one, pattern)) is not None:

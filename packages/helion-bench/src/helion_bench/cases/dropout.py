@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from .operation import Inputs, Pass, Results, Sizes
+from .operation import Gradient, Inputs, Pass, Results, Sizes
 from .rows import RowOperation, rows
 from .verdict import Verdict, compare, wrong
 
@@ -39,11 +39,11 @@ class Dropout(RowOperation):
     def bytes(self, sizes: Sizes, itemsize: int, pass_: Pass) -> float:
         return 2 * sizes["rows"] * sizes["cols"] * itemsize  # backward: gradient in, gradient out
 
-    def reference(self, sizes: Sizes, inputs: Inputs, gradient: torch.Tensor | None) -> Results:
+    def reference(self, sizes: Sizes, inputs: Inputs, gradient: Gradient) -> Results:
         """Nothing: the truth depends on the mask, see `verify`."""
         return Results(())
 
-    def verify(self, inputs: Inputs, gradient: torch.Tensor | None, results: Results, expected: Results) -> Verdict:
+    def verify(self, inputs: Inputs, gradient: Gradient, results: Results, expected: Results) -> Verdict:
         """Kept elements and their gradients hold what they must; as many are dropped as chance allows."""
         (output,) = results.outputs
         x = inputs["x"].detach()
@@ -51,7 +51,7 @@ class Dropout(RowOperation):
         truth = Results((_masked(x, kept),))
         if gradient is not None:
             kept_gradient = torch.where(x == 0, results.gradients["x"] != 0, kept)  # an x of 0 does not tell
-            truth = Results(truth.outputs, {"x": _masked(gradient, kept_gradient)})
+            truth = Results(truth.outputs, {"x": _masked(gradient[0], kept_gradient)})
         verdict = compare(results, truth)
         problem = _count(int((~kept & (x != 0)).sum()), int((x != 0).sum()))
         return wrong(problem) if verdict.ok and problem else verdict

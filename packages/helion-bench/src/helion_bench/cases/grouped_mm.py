@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from .operation import Inputs, Operation, Pass, Random, Results, Shape, Sizes
+from .operation import Gradient, Inputs, Operation, Pass, Random, Results, Shape, Sizes
 from .reference import wide
 
 
@@ -50,7 +50,7 @@ class GroupedMM(Operation):
         begins = [0, *ends[:-1]]
         return torch.cat([x[b:e] @ w for b, e, w in zip(begins, ends, weight.unbind(), strict=True)])
 
-    def reference(self, sizes: Sizes, inputs: Inputs, gradient: torch.Tensor | None) -> Results:
+    def reference(self, sizes: Sizes, inputs: Inputs, gradient: Gradient) -> Results:
         ends = inputs["offsets"].tolist()
         begins = [0, *ends[:-1]]
         x, weight = inputs["x"], inputs["weight"]

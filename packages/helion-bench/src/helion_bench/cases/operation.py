@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Pass = Literal["fwd", "bwd"]
 Sizes = Mapping[str, int]
 Inputs = dict[str, Any]
+Gradient = tuple[torch.Tensor, ...] | None
+"""One tensor an output, for a backward pass."""
 
 LARGEST_PART = 1 << 26  # elements of the largest intermediate result of one part of a reference; 512 MiB in float64
 
@@ -97,8 +99,8 @@ class Operation(abc.ABC):
         """Elements of the largest tensor that `eager` makes on its way."""
         return max(t.numel() for t in inputs.values() if hasattr(t, "numel"))
 
-    def reference(self, sizes: Sizes, inputs: Inputs, gradient: torch.Tensor | None) -> Results:
-        """The truth in float64; with the `gradient` of the output, the gradients of the inputs too.
+    def reference(self, sizes: Sizes, inputs: Inputs, gradient: Gradient) -> Results:
+        """The truth in float64; with the `gradient` of the outputs, the gradients of the inputs too.
 
         Large cases are computed part by part, so that float64 never needs much more memory than the case itself.
         """
@@ -106,8 +108,8 @@ class Operation(abc.ABC):
 
         return in_parts(self, sizes, inputs, gradient)
 
-    def verify(self, inputs: Inputs, gradient: torch.Tensor | None, results: Results, expected: Results) -> Verdict:
-        """Whether `results` are right to the accuracy of their dtype; `gradient` is that of the output."""
+    def verify(self, inputs: Inputs, gradient: Gradient, results: Results, expected: Results) -> Verdict:
+        """Whether `results` are right to the accuracy of their dtype; `gradient` is that of the outputs."""
         from .verdict import compare
 
         return compare(results, expected)

@@ -10,7 +10,7 @@ import torch
 from .operation import LARGEST_PART, Results
 
 if TYPE_CHECKING:
-    from .operation import Inputs, Operation, Sizes
+    from .operation import Gradient, Inputs, Operation, Sizes
 
 
 def wide(value: Any) -> Any:
@@ -24,12 +24,9 @@ def as_tuple(value: Any) -> tuple[torch.Tensor, ...]:
 
 
 def in_parts(
-    operation: Operation, sizes: Sizes, inputs: Inputs, gradient: torch.Tensor | None, limit: int = LARGEST_PART
+    operation: Operation, sizes: Sizes, inputs: Inputs, gradient: Gradient, limit: int = LARGEST_PART
 ) -> Results:
-    """`operation.eager` in float64, over as many parts as keep the largest tensor below `limit` elements.
-
-    `gradient` is that of the only output.
-    """
+    """`operation.eager` in float64, over as many parts as keep the largest tensor below `limit` elements."""
     rows = inputs[operation.rows[0]].size(0)
     count = max(1, min(rows, -(-operation.largest(sizes, inputs) // limit)))
     step = max(1, -(-rows // count))
@@ -37,20 +34,21 @@ def in_parts(
     for begin in range(0, max(rows, 1), step):
         part = {k: wide(v[begin : begin + step] if k in operation.rows else v) for k, v in inputs.items()}
         if operation.parts == "cat":
-            found.append(_part(operation, part, None if gradient is None else gradient[begin : begin + step], 1.0))
+            rows_of = None if gradient is None else tuple(g[begin : begin + step] for g in gradient)
+            found.append(_part(operation, part, rows_of, 1.0))
         else:
             found.append(_part(operation, part, gradient, part[operation.rows[0]].size(0) / max(rows, 1)))
     return _joined(operation, found)
 
 
-def _part(operation: Operation, inputs: Inputs, gradient: torch.Tensor | None, weight: float) -> Results:
+def _part(operation: Operation, inputs: Inputs, gradient: Gradient, weight: float) -> Results:
     if gradient is None:
         with torch.no_grad():
             return Results(tuple(t * weight for t in as_tuple(operation.eager(**inputs))))
     names = operation.gradients
     leaves = {k: (v.detach().requires_grad_() if k in names else v) for k, v in inputs.items()}
     outputs = tuple(t * weight for t in as_tuple(operation.eager(**leaves)))
-    gradients = torch.autograd.grad(outputs, [leaves[k] for k in names], [gradient.double()])
+    gradients = torch.autograd.grad(outputs, [leaves[k] for k in names], [g.double() for g in gradient])
     return Results(tuple(t.detach() for t in outputs), dict(zip(names, gradients, strict=True)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..backends.backend import Implementation
-from ..cases.operation import Inputs, Operation, Random, Results
+from ..cases.operation import Gradient, Inputs, Operation, Random, Results
 from ..cases.reference import as_tuple
 from ..results.model import CaseKey
 
@@ -25,7 +25,7 @@ class Problem:
     case: CaseKey
     operation: Operation
     inputs: Inputs
-    gradient: torch.Tensor | None
+    gradient: Gradient
 
     @classmethod
     def make(cls, case: CaseKey, operation: Operation, device: torch.device | str) -> Problem:
@@ -36,8 +36,8 @@ class Problem:
         gradient = None
         if case.pass_ == "bwd":
             with torch.no_grad():
-                (output,) = as_tuple(operation.eager(**inputs))
-            gradient = random.normal(*output.shape, dtype=dtype)
+                outputs = as_tuple(operation.eager(**inputs))
+            gradient = tuple(random.normal(*output.shape, dtype=dtype) for output in outputs)
         return cls(case, operation, inputs, gradient)
 
     def copies(self, count: int) -> list[Problem]:
@@ -74,12 +74,14 @@ def bind(problem: Problem, function: Implementation) -> Bound:
         return Bound(functools.partial(function, **problem.inputs), lambda out: Results(as_tuple(out)))
     names = problem.operation.gradients
     leaves = {k: v.detach().requires_grad_() if k in names else v for k, v in problem.inputs.items()}
-    (output,) = as_tuple(function(**leaves))
-    if not output.requires_grad:
+    outputs = as_tuple(function(**leaves))
+    if not all(output.requires_grad for output in outputs):
         raise RuntimeError("its result has no gradient")
-    wanted, gradient = [leaves[k] for k in names], problem.gradient.to(output.dtype)
-    call = functools.partial(torch.autograd.grad, [output], wanted, [gradient], retain_graph=True)
-    return Bound(call, lambda grads: Results((output.detach(),), dict(zip(names, grads, strict=True))))
+    wanted = [leaves[k] for k in names]
+    gradients = [g.to(output.dtype) for g, output in zip(problem.gradient, outputs, strict=True)]
+    call = functools.partial(torch.autograd.grad, outputs, wanted, gradients, retain_graph=True)
+    kept = tuple(output.detach() for output in outputs)
+    return Bound(call, lambda grads: Results(kept, dict(zip(names, grads, strict=True))))
 
 
 def release() -> None:

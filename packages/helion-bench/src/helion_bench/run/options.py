@@ -8,6 +8,7 @@ from dataclasses import dataclass
 GPU = "helion_bench.measure.cuda:CudaDevice"
 CPU = "helion_bench.measure.cpu:CpuDevice"
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
+QUICK_TARGETS = ("sm_90", "gfx942")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Options:
     def of(cls, device: str, metrics: frozenset[str], *, quick: bool = False, seconds: float | None = None) -> Options:
         """For a device called "cuda" or "cpu"; without a GPU, nothing is timed and everything is cross-compiled."""
         if device == "cpu":
-            return cls(CPU, frozenset(), seconds=seconds, targets=TARGETS, step_seconds=300.0)
+            targets = QUICK_TARGETS if quick else TARGETS
+            return cls(CPU, frozenset(), seconds=seconds, targets=targets, step_seconds=300.0)
         prepare = min(8, len(os.sched_getaffinity(0)) // 2)
         return cls(GPU, metrics, rounds=8 if quick else 12, case_seconds=1.5 if quick else 3.0, seconds=seconds,
                    prepare=prepare if prepare > 1 else 0)  # fmt: skip

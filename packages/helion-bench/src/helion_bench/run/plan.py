@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 METRICS = frozenset({"latency", "compile_time", "host_overhead", "memory"})
 """What is measured; other metrics are computed from these."""
 TRITONBENCH = "tritonbench"
+_CELLS_OF_AN_OPERATOR = 15
+_EXTENTS: dict[tuple[str, bool], catalogue.Extent] = {
+    ("cuda", False): "full", ("cuda", True): "quick", ("cpu", False): "cpu", ("cpu", True): "cpu-quick",
+}  # fmt: skip
 _PASSES: tuple[model.Pass, ...] = ("fwd", "bwd")
 _FROM_LATENCY = frozenset({"speedup", "tflops", "gbps", "peak_share"})
 
@@ -48,8 +52,8 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """How many cells there will be; those of tritonbench are not known before it runs."""
-        return len(self.cases) * len(self.backends)
+        """How many cells there will be; those of tritonbench are guessed, they are not known before it runs."""
+        return len(self.cases) * len(self.backends) + len(self.adapters) * _CELLS_OF_AN_OPERATOR
 
 
 def plan(request: Request) -> Plan:
@@ -58,7 +62,7 @@ def plan(request: Request) -> Plan:
         raise InvalidRequest(f"there is no device {request.device!r}", known=["cuda", "cpu"])
     if request.device == "cuda" and not torch.cuda.is_available():
         raise InvalidRequest("there is no GPU here: --device cpu checks results and compiles, without timing")
-    extent = "cpu" if request.device == "cpu" else "quick" if request.quick else "full"
+    extent = _EXTENTS[request.device, request.quick]
     passes: list[model.Pass] = [p for p in _PASSES if p in request.passes]
     if unknown := set(request.passes) - set(_PASSES):
         raise InvalidRequest(f"there is no pass {', '.join(sorted(unknown))}", known=_PASSES)
