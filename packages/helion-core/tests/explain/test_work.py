@@ -208,3 +208,11 @@ def test_the_grid_of_programs_that_persist_is_that_of_the_gpu():
     config = {"block_sizes": [128, 128, 32], "pid_type": "persistent_interleaved", "indexing": "pointer"}
     found = report(helion.kernel(matmul).bind((x, x)), (x, x), SM90, config)
     assert found.grid == (132,)
+
+
+def test_kernels_for_many_sizes_are_counted_for_those_of_the_call():
+    x, y = tensor(1000, 70, dtype=torch.float16), tensor(70, 300, dtype=torch.float16)
+    config = {"block_sizes": [64, 64, 32], "indexing": "pointer", "pid_type": "flat"}
+    found = report(helion.kernel(matmul, static_shapes=False).bind((x, y)), (x, y), SM90, config)
+    assert found.work.matrix == {"half": 2 * 1000 * 70 * 300} and not found.work.notes
+    assert found.work.read == 2 * (1000 * 70 + 70 * 300) and found.grid == (16 * 5,)

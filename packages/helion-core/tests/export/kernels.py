@@ -84,3 +84,15 @@ def two_stages(x: torch.Tensor) -> torch.Tensor:
     for tile in hl.tile(x.size(0)):
         out[tile] = middle[tile] + 1
     return out
+
+
+@helion.kernel(use_default_config=True, static_shapes=False)
+def dynamic_matmul(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """One compiled kernel for all sizes."""
+    out = torch.empty([x.size(0), y.size(1)], dtype=x.dtype, device=x.device)
+    for tile_m, tile_n in hl.tile(out.size()):
+        acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+        for tile_k in hl.tile(x.size(1)):
+            acc = torch.addmm(acc, x[tile_m, tile_k], y[tile_k, tile_n])
+        out[tile_m, tile_n] = acc
+    return out

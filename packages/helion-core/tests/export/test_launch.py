@@ -124,6 +124,7 @@ class Interpreting:
 
     def __init__(self, kernel, parameters):
         self.kernel, self.parameters, self.variants = kernel, parameters, []
+        self.elements = {}  # of tensors whose sizes were not exported
 
     def ensure_context(self, index):
         pass
@@ -143,6 +144,9 @@ class Interpreting:
             return (ctypes.c_int32 if variant["int_bits"] == 32 else ctypes.c_int64).from_address(at).value
         address = ctypes.c_uint64.from_address(at).value
         dtype = getattr(torch, parameter["dtype"].removeprefix("torch."))
+        if None in parameter["shape"]:
+            memory = (ctypes.c_byte * (self.elements[parameter["name"]] * dtype.itemsize)).from_address(address)
+            return torch.frombuffer(memory, dtype=dtype)
         span = 1 + sum((n - 1) * s for n, s in zip(parameter["shape"], parameter["strides"], strict=True))
         memory = (ctypes.c_byte * (span * dtype.itemsize)).from_address(address)
         return torch.frombuffer(memory, dtype=dtype).as_strided(parameter["shape"], parameter["strides"])
@@ -204,5 +208,22 @@ def test_conditions_on_numbers_are_checked(interpreted):
     x = torch.randn(40)
     run, _ = interpreted(kernels.conditional, (x, 7))
     torch.testing.assert_close(run(x, 9), x * 2 + 9)
-    with pytest.raises(loader.WrongArgument, match=r"exported for numbers with .*n"):
+    with pytest.raises(loader.WrongArgument, match=r"exported for calls with .*n"):
         run(x, 3)
+
+
+def test_an_export_for_many_sizes(interpreted):
+    torch.manual_seed(0)
+    config = {"block_sizes": [32, 32, 32], "indexing": "pointer", "pid_type": "flat"}
+    run, fake = interpreted(kernels.dynamic_matmul, (torch.randn(64, 33), torch.randn(33, 50)), config)
+    for m, k, n in ((64, 33, 50), (5, 40, 33), (1, 1, 1), (33, 2, 70)):
+        x, y = torch.randn(m, k), torch.randn(k, n)
+        fake.elements = {"x": m * k, "y": k * n, "out": m * n}
+        assert (run(x, y).double() - x.double() @ y.double()).abs().max() <= 1e-5 * k
+    assert run(torch.randn(0, 7), torch.randn(7, 5)).shape == (0, 5)
+    with pytest.raises(loader.WrongArgument, match=r"exported for calls with x.is_contiguous\(\)"):
+        run(torch.randn(8, 8)[:, :4], torch.randn(4, 5))
+    with pytest.raises(loader.WrongArgument, match=r"x.size\(1\) == y.size\(0\)"):
+        run(torch.randn(8, 4), torch.randn(5, 5))
+    with pytest.raises(loader.WrongArgument, match="`x` must have shape"):
+        run(torch.randn(4), torch.randn(4, 5))

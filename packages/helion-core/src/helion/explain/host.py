@@ -20,19 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unlaunched:
-    """What the host code returned, the grid it would have launched, and the tensors and numbers for the kernel."""
+    """What the host code returned, and the grid it would have launched."""
 
     result: Any
     grid: tuple[int, ...]
-    values: tuple[Any, ...]
 
 
 def run_host(generated: Generated, args: Sequence[Any], multiprocessors: int) -> Unlaunched:
     """Runs the host code as on a GPU with so many multiprocessors. Raises what it raises."""
-    launches: list[tuple[tuple[int, ...], tuple[Any, ...]]] = []
+    grids: list[tuple[int, ...]] = []
 
     def launch(kernel: Any, grid: tuple[int, ...], *values: Any, **options: Any) -> None:
-        launches.append((tuple(map(int, grid)), values))
+        grids.append(tuple(map(int, grid)))
 
     host = copy.deepcopy(generated.host)
     call = launch_call(host)
@@ -40,8 +39,7 @@ def run_host(generated: Generated, args: Sequence[Any], multiprocessors: int) ->
     function = compile_like(host, generated.source, {})
     function.__kwdefaults__ = {KERNEL: None, LAUNCH: launch, TORCH: torch, UNITS: lambda tensor: multiprocessors}
     result = function(*args)
-    grid, values = launches[0] if launches else ((0,), ())
-    return Unlaunched(result, grid, values)
+    return Unlaunched(result, grids[0] if grids else (0,))
 
 
 class _OnGpu(ast.NodeTransformer):

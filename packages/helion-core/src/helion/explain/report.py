@@ -63,7 +63,9 @@ def report(bound: BoundKernel, args: Sequence[Any], target: Target, config: Any 
     gpu = gpu_for(target.name)
     unlaunched = run_host(generated, args, gpu.multiprocessors if gpu else 1)
     program = generated.program
-    numbers = dict(zip((s.symbol for s in program.scalars), unlaunched.values[len(program.tensors) :], strict=False))
+    traced = bound.traced_for(generated.config)
+    space = dict(zip(traced.parameters, args, strict=True))
+    numbers = {symbol: eval(source, {}, space) for symbol, source in traced.symbols.items()}
     sizes = dict(zip(program.blocks, generated.config.get("block_sizes", ()), strict=True))
     work = count(program, Layout(program, sizes), numbers)
     return Report(

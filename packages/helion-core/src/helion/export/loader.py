@@ -160,7 +160,7 @@ def _guarded(host: Any, holds: Any, target: dict[str, Any], name: str) -> Any:
 
     def call(*args: Any) -> Any:
         if not holds(*args):
-            raise WrongArgument(f"{name} was exported for numbers with {' and '.join(target['conditions'])}")
+            raise WrongArgument(f"{name} was exported for calls with {' and '.join(target['conditions'])}")
         return host(*args)
 
     return call
@@ -197,7 +197,7 @@ def _check_tensor(spec: dict[str, Any], value: Any, device: list[torch.Tensor]) 
     if not fits(spec["shape"], spec["strides"], value):
         raise WrongArgument(
             f"`{name}` must have shape {spec['shape']} and strides {spec['strides']}, "
-            f"not {list(value.shape)} and {list(value.stride())} (null: any)"
+            f"not {list(value.shape)} and {list(value.stride())} (None: any)"
         )
     device.append(value)
     if device_index(value) != device_index(device[0]):
