@@ -1,6 +1,6 @@
 """Benchmarks of Helion kernels against reference implementations.
 
-Nothing is here yet but the package and its command; see `helion_bench.__main__`.
+The command is in `helion_bench.__main__`; reading and comparing stored runs needs no torch.
 """
 
 from importlib.metadata import version

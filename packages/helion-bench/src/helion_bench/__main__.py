@@ -1,42 +1,43 @@
 """The command `helion-bench`, also `python -m helion_bench`.
 
-Arguments come in as a list, so that tests and scripts call `main` without a shell; the exit status goes out. 0 is
-success, 2 is a request that cannot be met, as argparse has it.
+Arguments come in as a list, so that tests and scripts call `main` without a shell; the exit status goes out (see
+`helion_bench.command.exits`).
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 
-import helion_bench
+from helion_bench.command.exits import INTERRUPTED, REFUSED
+from helion_bench.command.listing import list_command
+from helion_bench.command.parser import build_parser
+from helion_bench.command.run import Refused, run_command
+from helion_bench.command.stored import compare_command, report_command, save_command
+from helion_bench.results.errors import ResultsError
+from helion_bench.results.store import Store
+from helion_bench.settings import results_folder
 
-NOT_YET = "holds no benchmark cases yet, so there is nothing to run"
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line, as data."""
-    parser = argparse.ArgumentParser(
-        prog="helion-bench", description="Compare Helion kernels with reference implementations."
-    )
-    parser.add_argument("--version", action="version", version=f"helion-bench {helion_bench.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands.add_parser("run", help="run benchmark cases (none in this version: says so and exits with 2)")
-    return parser
+_STORED = {"list": list_command, "compare": compare_command, "report": report_command, "save": save_command}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: this process's) and return the exit status."""
-    arguments = build_parser().parse_args(argv)
-    Console(stderr=True).print(
-        f"[bold red]error[/]: helion-bench {helion_bench.__version__} {NOT_YET} (command: {arguments.command})",
-        highlight=False,
-        soft_wrap=True,
-    )
-    return 2
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = build_parser().parse_args(words)
+    store = Store(arguments.results or results_folder())
+    try:
+        if arguments.command == "run":
+            return run_command(arguments, store, words)
+        return _STORED[arguments.command](arguments, store)
+    except (Refused, ResultsError) as error:
+        Console(stderr=True).print(f"[bold red]error[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
+        return REFUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

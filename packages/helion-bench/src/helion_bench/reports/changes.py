@@ -32,8 +32,8 @@ def changes_table(comparison: Comparison, *, everything: bool = False) -> Table 
     chosen.sort(key=lambda c: (_ORDER.index(c.verdict), -abs(c.ratio.value - 1) if c.ratio else 0.0))
     if not chosen:
         return None
-    headers = ["case", "backend", "verdict", "old µs", "new µs", "change", "95 %", "reason"]
-    return Table.of(label(comparison), headers, [_row(change) for change in chosen], labels=3)
+    headers = ["case", "verdict", "change", "old µs", "new µs", "95 %", "backend", "reason"]
+    return Table.of(label(comparison), headers, [_row(change) for change in chosen], labels=2)
 
 
 def _row(change: Change) -> list[Text]:
@@ -43,11 +43,11 @@ def _row(change: Change) -> list[Text]:
     spread = Text(f"{ratio.low - 1:+.1%} … {ratio.high - 1:+.1%}", Tone.DIM) if known and ratio else EMPTY
     return [
         Text(change.case.id),
-        Text(change.backend),
         Text(change.verdict.value, _TONES.get(change.verdict, Tone.PLAIN)),
+        shown,
         EMPTY if change.old_us is None else Text(figures.microseconds(change.old_us)),
         EMPTY if change.new_us is None else Text(figures.microseconds(change.new_us)),
-        shown,
         spread,
+        Text(change.backend),
         Text(change.reason),
     ]

@@ -23,7 +23,7 @@ def markdown(run: Run, metrics: Sequence[str] = DEFAULT, comparison: Comparison 
         if table is not None:
             parts += [f"## {_escape(table.title)}", "", *_table(table), ""]
     for table in op_tables(run, metrics):
-        parts += [*_folded(f"{table.title}: {len(table.rows)} cases", [_table(table)])]
+        parts += [*_folded(f"{table.title} ({len(table.rows)})", [_table(table)])]
     parts += [f"- {_escape(line)}" for line in headlines(run)]
     return "\n".join(parts) + "\n"
 

@@ -27,6 +27,10 @@ class Text:
 EMPTY = Text("–", Tone.DIM)
 
 
+_PROSE = frozenset({"reason", "state", "here", "what", "shapes"})
+_WORDS = _PROSE | {"backend", "best peer"}
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of as many texts as there are headers. The first `labels` columns are text, the others figures.
@@ -41,7 +45,11 @@ class Table:
 
     def is_text(self, column: int) -> bool:
         """Whether a column holds words rather than figures."""
-        return column < self.labels or self.headers[column] in ("reason", "best peer")
+        return column < self.labels or self.headers[column] in _WORDS
+
+    def is_prose(self, column: int) -> bool:
+        """Whether a column may hold sentences, which are broken where there is no room."""
+        return self.headers[column] in _PROSE
 
     @classmethod
     def of(cls, title: str, headers: list[str], rows: list[list[Text]], labels: int = 1) -> Table:

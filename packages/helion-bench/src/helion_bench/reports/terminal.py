@@ -34,7 +34,7 @@ def render(table: Table) -> RenderableType:
     for i, header in enumerate(table.headers):
         text = RichText(header.replace(" ", "\n") if header != "95 %" else header)
         justify: JustifyMethod = "left" if table.is_text(i) else "right"
-        grid.add_column(text, justify=justify, vertical="top", overflow="fold", no_wrap=header != "reason")
+        grid.add_column(text, justify=justify, vertical="top", overflow="fold", no_wrap=not table.is_prose(i))
     for row in table.rows:
         grid.add_row(*(RichText(cell.text, style=STYLES[cell.tone]) for cell in row))
     return Group(RichText(table.title, style="bold cyan"), grid, "")

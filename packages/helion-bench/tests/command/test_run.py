@@ -1,0 +1,201 @@
+"""`helion-bench run` over a runner that measures nothing: what is kept, shown, resumed and judged."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from helion_bench.__main__ import main
+from helion_bench.command import run as run_module
+from helion_bench.command.runner import OpListing, Request
+from helion_bench.results.model import Backend, Cell, Run, Status
+from helion_bench.results.store import Store, read_run
+from helion_bench.testing.synthetic import BACKENDS, row_cases, synthetic_run
+
+CASES = row_cases(2, 3)
+PLANTED = {(CASES[0].op, CASES[0].shape): 1.5}
+
+
+@dataclass
+class FakePlan:
+    run: Run
+    size: int
+
+
+@dataclass
+class FakeRunner:
+    """Gives out the cells of a synthetic run, one after the other; stops or dies when told to."""
+
+    whole: Run = field(default_factory=lambda: synthetic_run(7, CASES))
+    interrupt_after: int | None = None
+    die_after: int | None = None
+    requests: list[Request] = field(default_factory=list)
+    told: list[Cell] = field(default_factory=list)
+
+    def plan(self, request: Request) -> FakePlan:
+        self.requests.append(request)
+        if "nonsense" in request.ops:
+            raise ValueError("there is no op 'nonsense'; there is: softmax")
+        number = len(self.requests)
+        empty = dataclasses.replace(self.whole, cells=(), complete=False, command=request.command, id=f"run{number}")
+        return FakePlan(empty, 0 if "nothing" in request.shapes else len(self.whole.cells))
+
+    def run(self, plan: FakePlan, on_cell: Callable[[Cell], None], resume_from: Run | None = None) -> Run:
+        taken = resume_from.by_key if resume_from else {}
+        cells = list(taken.values())
+        fresh = [cell for cell in self.whole.cells if cell.key not in taken]
+        for count, cell in enumerate(fresh):
+            if count == self.die_after:
+                raise RuntimeError("the runner itself is broken")
+            if count == self.interrupt_after:
+                return dataclasses.replace(plan.run, cells=tuple(cells), seconds=1.0)
+            self.told.append(cell)
+            cells.append(cell)
+            on_cell(cell)
+        return dataclasses.replace(plan.run, cells=tuple(cells), seconds=1.0, complete=True)
+
+    def list_ops(self) -> list[OpListing]:
+        return [OpListing("softmax", ("8192x8192",), ("bfloat16",), ("fwd", "bwd"))]
+
+    def list_backends(self, device: str, tritonbench: str | None = None) -> tuple[Backend, ...]:
+        return BACKENDS
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRunner:
+    made = FakeRunner()
+    monkeypatch.setenv("HELION_BENCH_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setattr(run_module, "load_runner", lambda: made)
+    monkeypatch.setattr("helion_bench.command.listing.load_runner", lambda: made)
+    return made
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results")
+
+
+def test_a_run_is_shown_kept_and_written(runner: FakeRunner, store: Store, tmp_path: Path, capsys):
+    file = tmp_path / "run.json"
+    assert main(["run", "softmax", "--json", str(file), "--quick", "--dtypes", "bfloat16,float32"]) == 0
+    captured = capsys.readouterr()
+    assert "helion against the best peer" in captured.out
+    assert "36/36 layer_norm/4096x2048/float32/fwd liger: missing, liger-kernel is not installed" in captured.err
+    assert read_run(file) == store.last()
+    assert store.find("last").cells == runner.whole.cells
+    request = runner.requests[0]
+    assert (request.ops, request.quick, request.dtypes) == (("softmax",), True, ("bfloat16", "float32"))
+    assert request.passes == ("fwd", "bwd")
+
+
+def test_unknown_names_are_refused_with_what_there_is(runner: FakeRunner, store: Store, capsys):
+    assert main(["run", "nonsense"]) == 2
+    assert "there is: softmax" in capsys.readouterr().err
+    assert main(["run", "--shapes", "nothing"]) == 2
+    assert "leaves nothing to run" in capsys.readouterr().err
+    assert store.runs() == []
+
+
+def test_an_interrupted_run_is_kept_and_resumed(runner: FakeRunner, store: Store, capsys):
+    runner.interrupt_after = 10
+    assert main(["run", "softmax", "layer_norm", "--quick"]) == 130
+    captured = capsys.readouterr()
+    assert "10 of 36 cells. To go on: helion-bench run softmax layer_norm --quick --resume" in captured.err
+    assert "interrupted" in captured.out
+    assert len(store.find("run1").cells) == 10
+
+    runner.interrupt_after = None
+    runner.told.clear()
+    assert main(["run", "softmax", "layer_norm", "--quick", "--resume"]) == 0
+    assert len(runner.told) == 26
+    whole = store.find("run1")
+    assert whole.complete
+    assert whole.cells == runner.whole.cells
+    assert len(store.runs()) == 1
+
+
+def test_there_must_be_something_to_resume(runner: FakeRunner, store: Store, capsys):
+    assert main(["run", "--resume"]) == 2
+    assert "no unfinished run of this command" in capsys.readouterr().err
+    runner.interrupt_after = 3
+    main(["run", "softmax"])
+    assert main(["run", "--resume"]) == 2
+    assert "unfinished are: helion-bench run softmax" in capsys.readouterr().err
+
+
+def test_a_run_of_other_versions_is_not_resumed(runner: FakeRunner, store: Store, capsys):
+    runner.interrupt_after = 3
+    main(["run"])
+    runner.whole = dataclasses.replace(runner.whole, software=dataclasses.replace(runner.whole.software, torch="9.9"))
+    assert main(["run", "--resume"]) == 2
+    assert "other versions or another commit" in capsys.readouterr().err
+
+
+def test_a_spent_time_budget_is_no_failure(runner: FakeRunner, store: Store, capsys, monkeypatch):
+    runner.interrupt_after = 3
+    clock = iter(range(0, 100000, 100))
+    monkeypatch.setattr(run_module.time, "monotonic", lambda: float(next(clock)))
+    assert main(["run", "--seconds", "60"]) == 0
+    assert "--seconds 60 --resume" in capsys.readouterr().err
+
+
+def test_a_runner_that_dies_leaves_what_it_told(runner: FakeRunner, store: Store):
+    runner.die_after = 5
+    with pytest.raises(RuntimeError, match="itself is broken"):
+        main(["run"])
+    assert len(store.find("last").cells) == 5
+
+
+def test_a_baseline_is_looked_up_before_anything_is_measured(runner: FakeRunner, capsys):
+    assert main(["run", "--against", "v9"]) == 2
+    assert "no baseline or file 'v9'" in capsys.readouterr().err
+    assert runner.told == []
+    assert main(["run", "--fail-on", "slower"]) == 2
+    assert "--against" in capsys.readouterr().err
+
+
+def test_a_slower_case_fails_a_run(runner: FakeRunner, store: Store, tmp_path: Path, capsys):
+    main(["run"])
+    main(["save", "v0.1"])
+    assert main(["run", "--against", "v0.1", "--fail-on", "slower"]) == 0
+    runner.whole = synthetic_run(8, CASES, slower=PLANTED)
+    file = tmp_path / "pr.md"
+    assert main(["run", "--against", "v0.1", "--fail-on", "slower,missing", "--markdown", str(file)]) == 1
+    captured = capsys.readouterr()
+    assert "failed (--fail-on slower,missing): 1 slower" in captured.err
+    assert "v0.1 → run3: 1 slower" in captured.out
+    assert "**slower**" in file.read_text()
+
+
+def test_a_wrong_result_of_ours_fails_a_run_unless_told_not_to(runner: FakeRunner, capsys):
+    cell = next(c for c in runner.whole.cells if c.backend == "helion")
+    runner.whole = runner.whole.with_cells([dataclasses.replace(cell, status=Status.WRONG, reason="nan")])
+    assert main(["run"]) == 1
+    assert "1 wrong" in capsys.readouterr().err
+    assert main(["run", "--fail-on", "none"]) == 0
+
+
+def test_a_wrong_result_of_a_peer_does_not(runner: FakeRunner):
+    cell = next(c for c in runner.whole.cells if c.backend == "eager")
+    runner.whole = runner.whole.with_cells([dataclasses.replace(cell, status=Status.ERROR, reason="nan")])
+    assert main(["run"]) == 0
+
+
+def test_list_says_what_is_here_and_why_not(runner: FakeRunner, capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for text in ("8192x8192", "liger-kernel is not installed", "nothing is stored"):
+        assert text in out
+
+
+def test_progress_on_a_terminal(runner: FakeRunner, capsys, monkeypatch):
+    cell = next(c for c in runner.whole.cells if c.backend == "helion")
+    runner.whole = runner.whole.with_cells([dataclasses.replace(cell, status=Status.ERROR, reason="[boom]")])
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["run", "--fail-on", "none"]) == 0
+    err = capsys.readouterr().err
+    assert "error" in err
+    assert "[boom]" in err

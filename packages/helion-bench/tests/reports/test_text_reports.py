@@ -1,0 +1,106 @@
+"""Plain text, Markdown and CSV of the stored synthetic runs."""
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+
+import pytest
+
+from helion_bench.reports import figures
+from helion_bench.reports.csv_file import COLUMNS, csv_text
+from helion_bench.reports.markdown import comparison_markdown, markdown
+from helion_bench.reports.metrics import METRICS
+from helion_bench.reports.terminal import plain, render_comparison, render_run
+from helion_bench.results.compare import compare
+from helion_bench.results.model import Cell, Run, Status
+from helion_bench.results.store import read_run
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+def stored(name: str) -> Run:
+    return read_run(FIXTURES / f"synthetic_{name}.json")
+
+
+@pytest.mark.parametrize("name", ["after", "cpu"])
+def test_plain_table(name: str, golden):
+    golden(f"run_{name}.txt", plain(render_run(stored(name)), 150))
+
+
+def test_plain_table_of_every_metric(golden):
+    golden("run_all_metrics.txt", plain(render_run(stored("after"), tuple(METRICS)), 200))
+
+
+def test_plain_comparison(golden):
+    golden("comparison.txt", plain(render_comparison(compare(stored("before"), stored("after"))), 170))
+
+
+def test_markdown(golden):
+    run = stored("after")
+    golden("run.md", markdown(run, comparison=compare(stored("before"), run)))
+
+
+def test_markdown_of_a_comparison(golden):
+    golden("comparison.md", comparison_markdown(compare(stored("before"), stored("after"))))
+
+
+def test_csv(golden):
+    golden("run.csv", csv_text(stored("after")))
+
+
+def test_csv_has_every_cell_and_no_column_too_many():
+    run = stored("after")
+    rows = list(csv.DictReader(io.StringIO(csv_text(run))))
+    assert len(rows) == len(run.cells)
+    assert tuple(rows[0]) == COLUMNS
+    assert {row["status"] for row in rows} == {"ok", "wrong", "error", "timeout", "missing"}
+
+
+def test_only_the_metrics_asked_for_are_shown():
+    text = plain(render_run(stored("after"), ("gbps", "memory")), 150)
+    assert "GB/s" in text
+    assert "MiB" in text
+    assert "TFLOP/s" not in text
+    assert "vs" not in text.split("what went wrong")[0]
+
+
+def test_text_from_outside_cannot_spoil_markdown_or_rich_markup():
+    run = stored("after")
+    case = run.cells[0].case
+    nasty = Cell(case, "helion", Status.ERROR, "a | b\n<script>[red]x[/red] `y`")
+    run = run.with_cells([nasty])
+    assert r"a \| b \<script\>\[red\]x\[/red\] \`y\`" in markdown(run)
+    assert "a | b <script>[red]x[/red] `y`" in plain(render_run(run), 150)
+
+
+def test_a_run_of_nothing_is_still_a_report():
+    empty = dataclasses.replace(stored("after"), cells=(), complete=False)
+    assert "interrupted" in plain(render_run(empty))
+    assert "interrupted" in markdown(empty)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.012345, "0.0123"),
+        (1.2345, "1.23"),
+        (12.345, "12.3"),
+        (123.45, "123"),
+        (1234.5, "1230"),
+        (0.0, "0"),
+        (999.9, "1000"),
+    ],
+)
+def test_three_significant_digits(value: float, text: str):
+    assert figures.number(value) == text
+
+
+def test_sizes():
+    assert [figures.size(n) for n in (0, 512, 2048, 5 << 20, 3 << 30)] == [
+        "0 B",
+        "512 B",
+        "2.00 KiB",
+        "5.00 MiB",
+        "3.00 GiB",
+    ]
