@@ -59,8 +59,13 @@ def rollable(program: Program) -> list[Range]:
             found.update(dict.fromkeys(r for r in op.inputs[0].dims[op.dim].ranges if r.full))
     # whole dimensions of unknown size can only be taken in parts
     dims = (d for op in program.ops() for value in (*op.inputs, *op.results) for d in value.dims)
-    found.update(dict.fromkeys(r for d in dims for r in d.ranges if r.full and not isinstance(r.end, int)))
-    return [r for r in found if can_roll(program, r)]
+    unknown = dict.fromkeys(r for d in dims for r in d.ranges if r.full and not isinstance(r.end, int))
+    kept = []
+    for r in unknown:  # one loop may stand in the way of another
+        if can_roll(program, r):
+            kept.append(r)
+            program = roll(program, r, PART)
+    return [*kept, *(r for r in found if r not in unknown and can_roll(program, r))]
 
 
 def in_parts(program: Program) -> Program:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import sympy
+from torch.utils._sympy.functions import CeilDiv, FloorDiv
 
 from .. import ir
 from ..ir import Dim, HostTensor, Program, Range, Size, Value
@@ -30,16 +31,41 @@ def _number(tracer: Tracer, size: Any) -> int:
 
 def _offsets(tracer: Tracer, program: Program) -> Iterator[sympy.Basic]:
     """Whether offsets fit 32 bits, for all tensors together."""
-    reaches = [_reach(t) for t in program.tensors if not _is_static(t)]
+    reaches = [reach for t in program.tensors if not _is_static(t) for reach in _reaches(t, program)]
     fit = sympy.And(*(reach <= INT32_MAX - _MARGIN for reach in reaches))
     program.wide = any(_number(tracer, reach) > INT32_MAX - _MARGIN for reach in reaches)
     if fit != sympy.true:
         yield sympy.Not(fit, evaluate=False) if program.wide else fit
 
 
-def _reach(tensor: HostTensor) -> sympy.Expr:
+def _reaches(tensor: HostTensor, program: Program) -> Iterator[sympy.Expr]:
+    """The offset of the last element; where the tensor's sizes depend on block sizes, for the least and the largest."""
     steps = zip(tensor.sizes, tensor.strides, strict=True)
-    return sympy.sympify(sum((size - 1) * stride for size, stride in steps))
+    reach = sympy.sympify(sum((size - 1) * stride for size, stride in steps))
+    blocks = {block.symbol: block for block in program.blocks if reach.has(block.symbol)}
+    if not blocks:
+        yield reach
+        return
+    small = reach.xreplace({symbol: sympy.Integer(1) for symbol in blocks})
+    yield small
+
+    if not _shrinks(reach, blocks):
+        yield reach.xreplace({s: sympy.Integer(b.maximum or _MARGIN // 2) for s, b in blocks.items()})
+
+
+def _shrinks(size: sympy.Expr, blocks: Collection[sympy.Symbol]) -> bool:
+    """Whether block sizes stand below fractions only, as in the number of tiles."""
+    if not size.has(*blocks):
+        return True
+    if isinstance(size, (FloorDiv, CeilDiv)):
+        above, below = size.args
+        return below in blocks and _is_ceiling(above, below)
+    return isinstance(size, (sympy.Add, sympy.Mul)) and all(_shrinks(a, blocks) for a in size.args)
+
+
+def _is_ceiling(above: Any, below: Any) -> bool:
+    """Whether `above` does not grow with the divisor, or by what rounding up adds (`n + block - 1`)."""
+    return not (above - below).has(below) or not above.has(below)
 
 
 def _is_static(tensor: HostTensor) -> bool:
@@ -48,10 +74,11 @@ def _is_static(tensor: HostTensor) -> bool:
 
 def _lanes(tracer: Tracer, program: Program) -> Iterator[sympy.Basic]:
     """Lanes of dimensions that are taken in whole where no config can take them in parts: a power of two each."""
-    divided = {r.end for r in rollable(program)}
-    whole = [d.size for op in program.ops() for value in (*op.results, *op.inputs) for d in value.dims]
+    divided = set(rollable(program))
+    dims = [d for op in program.ops() for value in (*op.results, *op.inputs) for d in value.dims]
+    whole = [d.size for d in dims if not d.ranges or not d.ranges <= divided]
     for size in dict.fromkeys(whole):
-        if isinstance(size, int) or size in divided or not size.free_symbols <= tracer.host_scalars.keys():
+        if isinstance(size, int) or not size.free_symbols <= tracer.host_scalars.keys():
             continue
         lanes = program.padded[size] = max(next_power_of_two(_number(tracer, size)), program.min_lanes.get(size, 1))
         yield size <= lanes  # type: ignore[operator]

@@ -387,7 +387,7 @@ class Tracer:
     def _block_for(self, given: Any, extent: Size | None) -> BlockSize | int:
         if given is None:
             return self.new_block(extent)
-        size = self.size_of(given)
+        size = self.fixed(self.size_of(given))
         if isinstance(size, int):
             if size < 1:
                 raise exc.InvalidArgument(what=f"block size {size}", instead="give a positive int")
