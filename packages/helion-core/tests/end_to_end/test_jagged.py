@@ -1,10 +1,13 @@
 """Rows of different length, empty ones among them: what is computed of each row is what torch says of that row."""
 
+import functools
+
 import pytest
 import torch
 
 import helion
 import helion.language as hl
+from helion import exc
 
 LENGTHS = (5, 0, 19, 1, 0, 12, 20)
 X = torch.randn(len(LENGTHS), 20, generator=torch.Generator().manual_seed(0))
@@ -22,18 +25,86 @@ def each_row(x, lengths, combine, function, start):
     return out
 
 
+def in_tiles(function):
+    """What `each_row` adds up of one row."""
+    return lambda row: sum(torch.as_tensor(function(part[None])[0]).double() for part in row.split(8) if len(part))
+
+
 FUNCTIONS = {
-    "any": (torch.maximum, lambda v: (v > 0.5).any(-1), 0.0),
-    "all": (torch.minimum, lambda v: (v > -1).all(-1), 1.0),
-    "any of floats": (torch.maximum, lambda v: v.any(-1), 0.0),
+    "any": lambda v: (v > 0.5).any(-1),
+    "any of floats": lambda v: v.any(-1),
+    "mean": lambda v: v.mean(-1).nan_to_num(0.0),
+    "var": lambda v: v.var(-1, unbiased=False).nan_to_num(0.0),
+    "norm of the centred": lambda v: ((v - v.mean(-1, keepdim=True)) ** 2).sum(-1).nan_to_num(0.0),
+    "greatest": lambda v: (v - 9).exp().amax(-1).clamp(min=0.0),
+    "sort": lambda v: torch.where((v - 9).sort(-1).indices == 0, v - 9, torch.zeros_like(v)).sum(-1),
 }
+
+
+def rows(function):
+    return torch.stack([torch.as_tensor(function(row[:n])).double() for row, n in zip(X, LENGTHS, strict=True)])
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_reductions(name):
-    combine, function, start = FUNCTIONS[name]
-    expected = torch.stack([function(row[:n]).float() for row, n in zip(X, LENGTHS, strict=True)])
-    assert torch.equal(each_row(X, N, combine, function, start), expected)
+    function = FUNCTIONS[name]
+    found = each_row(X, N, torch.add, function, 0.0)
+    torch.testing.assert_close(found.double(), rows(in_tiles(function)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("function", [torch.maximum, lambda a, b: torch.where(a > b, a, b)], ids=["torch", "own"])
+def test_own_reductions(function):
+    expected = rows(lambda row: row.amax() - 9 if len(row) else float("-inf"))
+    largest = functools.partial(_largest, function)
+    found = each_row(X, N, torch.maximum, largest, float("-inf"))
+    torch.testing.assert_close(found.double(), expected)
+
+
+def _largest(function, values):
+    return hl.reduce(function, values - 9, 1, other=float("-inf"))
+
+
+@pytest.mark.parametrize("interpret", [False, True])
+@pytest.mark.parametrize("left", [True, False])
+def test_products(interpret, left):
+    @helion.kernel(config=helion.Config(block_sizes=[16, 16]), interpret=interpret)
+    def product(x, lengths, weight, left):
+        out = torch.empty([x.size(0), weight.size(1)], dtype=torch.float32)
+        for tile in hl.tile(x.size(0)):
+            acc = hl.zeros([tile, weight.size(1)])
+            for k in hl.jagged_tile(lengths[tile]):
+                values = x[tile, k].exp()
+                if left:
+                    acc = acc + values @ weight[k, :]
+                else:
+                    acc = acc + (weight[k, :].T @ values.T).T
+            out[tile, :] = acc
+        return out
+
+    weight = torch.randn(20, 16)
+    expected = torch.stack([row[:n].double().exp() @ weight[:n].double() for row, n in zip(X, LENGTHS, strict=True)])
+    torch.testing.assert_close(product(X, N, weight, left).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "function", [lambda v: v.flip(1), lambda v: v.sum(0, keepdim=True) + v.roll(1, 1)], ids=["flip", "roll"]
+)
+def test_what_moves_lanes_is_refused(function):
+    with pytest.raises(exc.UnsupportedOperation, match="rows differ in length"):
+        each_row(X, N, torch.add, lambda v: function(v).sum(1), 0.0)
+
+
+def test_reductions_without_the_rows_are_refused():
+    @helion.kernel(use_default_config=True)
+    def column_sums(x, lengths, weight):
+        out = torch.zeros(x.size(0))
+        for tile in hl.tile(x.size(0)):
+            for k in hl.jagged_tile(lengths[tile]):
+                out[tile] = x[tile, k].sum(1) * weight[k].sum()
+        return out
+
+    with pytest.raises(exc.UnsupportedOperation, match="without a dimension for the rows"):
+        column_sums(X, N, torch.ones(20))
 
 
 def test_reductions_of_no_elements():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
 from .. import exc, location
+from ..trace.operators.combine import takes
 from . import indexing, philox
 from .tiles import EagerTile, TileSize, real_size
 
@@ -82,7 +82,7 @@ def _scales(scale: torch.Tensor | None) -> torch.Tensor | float:
 
 def _combiner(function: Callable[..., Any], count: int) -> Callable[[Sequence[Any], Sequence[Any]], tuple[Any, ...]]:
     """`function` over two tuples of `count` values, whichever way it takes them."""
-    takes_all = len(inspect.signature(function).parameters) == 2 * count
+    takes_all = count == 1 or takes(function, 2 * count)
 
     def combine(left: Sequence[Any], right: Sequence[Any]) -> tuple[Any, ...]:
         result = function(*left, *right) if takes_all else function(tuple(left), tuple(right))

@@ -1,7 +1,8 @@
 """Tiles over rows of different length: the loop runs to the longest, every lane is masked by the length of its own row.
 
 A range's own mask is one vector; here the mask depends on two dimensions, so it is made of ordinary operations: loads
-and stores get it as an extra mask, reductions over the jagged dimension see the identity where it is false.
+and stores get it as an extra mask; reductions, products and sorts along the jagged dimension see the identity where
+it is false.
 """
 
 from __future__ import annotations
@@ -73,10 +74,29 @@ def _along(vector: TileTensor, at: int, rank: int) -> TileTensor:
     return vector
 
 
+def along(tracer: Tracer, x: TileTensor, dim: int) -> bool:
+    """Whether `dim` of `x` runs over rows of different length."""
+    return bool(tracer.jagged) and any(r in tracer.jagged for r in tracer.value(x).dims[dim].ranges)
+
+
 def filled(tracer: Tracer, x: TileTensor, dim: int, fill: int | float) -> TileTensor:
     """`x` with `fill` in the lanes beyond each row's length, where `dim` is jagged."""
-    dims = tracer.value(x).dims
-    if not any(r in tracer.jagged for r in dims[dim].ranges):
+    if not along(tracer, x, dim):
         return x
-    mask = inside(tracer, dims)
-    return x if mask is None else torch.where(mask, x, tracer.full((), fill, x.dtype))
+    mask = inside(tracer, tracer.value(x).dims)
+    if mask is None:
+        raise exc.UnsupportedOperation(
+            op="a reduction along a jagged tile", reason=" of a value without a dimension for the rows",
+            instead="which elements count depends on the row: load with the tile of the rows, too",
+            location=location.here(),
+        )  # fmt: skip
+    return torch.where(mask, x, tracer.full((), fill, x.dtype))
+
+
+def refuse(tracer: Tracer, x: TileTensor, dim: int, op: str) -> None:
+    """For what has no meaning where each row has a length of its own."""
+    if along(tracer, x, dim):
+        raise exc.UnsupportedOperation(
+            op=op, reason=" along a jagged tile, whose rows differ in length", location=location.here(),
+            instead="loop over one row at a time, with hl.grid over the rows and hl.tile(length)",
+        )  # fmt: skip

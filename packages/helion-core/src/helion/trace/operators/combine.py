@@ -10,7 +10,7 @@ import sympy
 
 from ... import exc, ir, location
 from ...ir import Block, Value
-from .. import shapes
+from .. import jagged, shapes
 from ..values import TileTensor
 from .pointwise import cast
 
@@ -30,7 +30,7 @@ def combine_block(tracer: Tracer, function: Callable[..., Any], inputs: Sequence
     try:
         left, right = ([tracer.wrap(v) for v in side] for side in sides)
         call = tracer.callee(function)
-        if len(inputs) > 1 and not _takes(function, 2 * len(inputs)):
+        if len(inputs) > 1 and not takes(function, 2 * len(inputs)):
             result = call(tuple(left), tuple(right))
         else:
             result = call(*left, *right)
@@ -41,7 +41,7 @@ def combine_block(tracer: Tracer, function: Callable[..., Any], inputs: Sequence
     return block
 
 
-def _takes(function: Callable[..., Any], count: int) -> bool:
+def takes(function: Callable[..., Any], count: int) -> bool:
     """Whether `function` accepts `count` positional arguments."""
     try:
         inspect.signature(function).bind(*range(count))
@@ -109,6 +109,8 @@ def scan(
     d = shapes.dim_number(dim, len(values[0].dims), "associative_scan")
     if not values[0].dims:
         return tuple(map(tracer.wrap, values))
+    if reverse:  # forwards, lanes beyond a row's end come last
+        jagged.refuse(tracer, tracer.wrap(values[0]), d, "a reverse scan")
     body = combine_block(tracer, function, values)
     results = tuple(Value(v.dims, v.dtype) for v in values)
     tracer.record(ir.Scan(dim=d, reverse=reverse, kind=None, body=body, inputs=tuple(values), results=results))
@@ -124,6 +126,7 @@ def reduce_with(
     rank = len(values[0].dims)
     dims = range(rank) if dim is None else [shapes.dim_number(dim, rank, "reduce")]
     for d in sorted(dims, reverse=True) if rank else ():
+        values = [tracer.value(jagged.filled(tracer, tracer.wrap(v), d, f)) for v, f in zip(values, fills, strict=True)]
         body = combine_block(tracer, function, values)
         rest = values[0].dims[:d] + values[0].dims[d + 1 :]
         results = tuple(Value(rest, v.dtype) for v in values)

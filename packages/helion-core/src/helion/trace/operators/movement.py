@@ -13,7 +13,7 @@ import torch
 
 from ... import exc, ir, location
 from ...ir import Dim, Size
-from .. import shapes
+from .. import jagged, shapes
 from ..symbols import expr_of
 from ..values import TileTensor
 from .pointwise import cast
@@ -316,6 +316,7 @@ def _flip(tracer: Tracer, x: TileTensor, dims: Sequence[int]) -> TileTensor:
 
 def take_all(tracer: Tracer, x: TileTensor, dim: int, where: Any) -> TileTensor:
     """Every lane of dim `dim` replaced by the lane `where(position)`; lanes outside a partial tile stay outside."""
+    jagged.refuse(tracer, x, dim, "moving lanes")
     old = tracer.value(x).dims[dim]
     if shapes.is_one(old.size):
         return x

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ... import exc, ir, location
-from .. import shapes
+from .. import jagged, shapes
 from ..values import TileTensor
 from .movement import along, bitcast, lanes, narrow
 from .pointwise import cast
@@ -56,7 +56,7 @@ def sort(tracer: Tracer, x: TileTensor, dim: int, descending: bool) -> tuple[Til
     dims = tracer.value(moved).dims
     positions = tracer.emit(ir.Iota(start=0, step=1), dims[-1:], torch.int32)
     packed = (cast(tracer, key, torch.int64) << 32) | cast(tracer, along(positions, x.dim(), x.dim() - 1), torch.int64)
-    value = tracer.value(packed)
+    value = tracer.value(jagged.filled(tracer, packed, x.dim() - 1, torch.iinfo(torch.int64).max))
     ordered = tracer.emit(ir.Sort(inputs=(value,)), dims, torch.int64)
     found = cast(tracer, ordered >> 32, torch.int32)
     values = _value(tracer, ~found if descending else found, x.dtype)

@@ -8,7 +8,7 @@ import torch
 
 from ... import exc, ir, location
 from ...ir import Dim, Value
-from .. import shapes
+from .. import jagged, shapes
 from ..values import TileTensor
 from .pointwise import cast
 from .registry import aten, handles
@@ -24,6 +24,8 @@ def dot(tracer: Tracer, a: TileTensor, b: TileTensor, acc: Any = None, out_dtype
     """`a @ b (+ acc)`, in `out_dtype` (int32 for int8 operands, else float32, or the accumulator's dtype)."""
     left, right = _operands(tracer, a, b)
     dims = _result_dims(tracer, left, right)
+    if tracer.jagged:
+        left, right = _within_rows(tracer, a, b)
     if shapes.is_one(left.shape[-1]):
         return _outer(tracer, a, b, acc, out_dtype)
     wide = torch.int32 if left.dtype in _INT else torch.float64 if left.dtype is torch.float64 else torch.float32
@@ -59,6 +61,17 @@ def _outer(tracer: Tracer, a: TileTensor, b: TileTensor, acc: Any, out_dtype: An
     if acc is not None:
         product = product + acc
     return cast(tracer, product, out_dtype or (acc.dtype if isinstance(acc, TileTensor) else wide))
+
+
+def _within_rows(tracer: Tracer, a: TileTensor, b: TileTensor) -> tuple[Value, Value]:
+    """The operands with zeros beyond the rows' ends, where their depth is jagged; one of them holds the rows."""
+    sides = [(a, a.dim() - 1), (b, b.dim() - 2)]
+    holds_rows = [jagged.inside(tracer, tracer.value(x).dims) is not None for x, _ in sides]
+    left, right = (
+        jagged.filled(tracer, x, depth, 0) if holds or not any(holds_rows) else x
+        for (x, depth), holds in zip(sides, holds_rows, strict=True)
+    )
+    return tracer.value(left), tracer.value(right)
 
 
 def _operands(tracer: Tracer, a: TileTensor, b: TileTensor) -> tuple[Value, Value]:

@@ -42,8 +42,7 @@ def reduce(
     dims = dim_list(x, dim, kind)
     current = cast(tracer, x, torch.float32 if result in _HALF else result)
     for d in reversed(dims):
-        if tracer.jagged:
-            current = jagged.filled(tracer, current, d, identity(kind, current.dtype))
+        current = jagged.filled(tracer, current, d, identity(kind, current.dtype))
         value = tracer.value(current)
         rest = value.dims[:d] + value.dims[d + 1 :]
         current = tracer.emit(ir.Reduce(kind=kind, dim=d, inputs=(value,)), rest, value.dtype)
@@ -57,12 +56,17 @@ def _keep(x: TileTensor, dims: Sequence[int]) -> TileTensor:
     return x
 
 
-def extent(tracer: Tracer, x: TileTensor, dims: Sequence[int]) -> Size:
-    """How many real elements the dims hold: a partial tile counts only what lies inside its range."""
+def count(tracer: Tracer, x: TileTensor, dims: Sequence[int], keepdim: bool) -> Any:
+    """How many real elements the dims hold: a partial tile counts what lies inside its range, a jagged one each row."""
     total: Size = 1
+    rows = None
+    if any(jagged.along(tracer, x, d) for d in dims):
+        rows = jagged.inside(tracer, tracer.value(x).dims)
     for d in dims:
-        total = total * dim_extent(tracer.value(x).dims[d])
-    return int(total) if isinstance(total, sympy.Integer) else total
+        if rows is None or shapes.is_one(tracer.value(rows).shape[d]):
+            total = total * dim_extent(tracer.value(x).dims[d])
+    number = tracer.env.sym(int(total) if isinstance(total, sympy.Integer) else total)
+    return number if rows is None else reduce(tracer, "sum", rows, dims, keepdim, torch.int32) * number
 
 
 def dim_extent(dim: Dim) -> Size:
@@ -109,7 +113,7 @@ def _mean(tracer: Tracer, x: TileTensor, dim: Any = None, keepdim: bool = False,
         )  # fmt: skip
     wide = torch.float32 if result in _HALF else result
     total = reduce(tracer, "sum", cast(tracer, x, wide), dim, keepdim)
-    return cast(tracer, total / tracer.env.sym(extent(tracer, x, dim_list(x, dim, "mean"))), result)
+    return cast(tracer, total / count(tracer, x, dim_list(x, dim, "mean"), keepdim), result)
 
 
 @handles(aten.amax.default)
@@ -151,8 +155,7 @@ def arg_reduce(tracer: Tracer, kind: str, x: TileTensor, dim: int | None, keepdi
     if rank == 0:
         return cast(tracer, tracer.full((), 0, torch.int32), torch.int64)
     wide = x if x.dtype not in (*_HALF, torch.bool) else cast(tracer, x, torch.float32)
-    if tracer.jagged:
-        wide = jagged.filled(tracer, wide, d, identity(kind, wide.dtype))
+    wide = jagged.filled(tracer, wide, d, identity(kind, wide.dtype))
     value = tracer.value(wide)
     rest = value.dims[:d] + value.dims[d + 1 :]
     result = tracer.emit(ir.Reduce(kind=kind, dim=d, inputs=(value,)), rest, torch.int32)
@@ -183,11 +186,10 @@ def _arg_over_all(tracer: Tracer, kind: str, x: TileTensor, keepdim: bool) -> Ti
     position: Any = 0
     stride: Size = 1
     for d, dim in reversed(list(enumerate(tracer.value(x).dims))):
+        jagged.refuse(tracer, x, d, f"{kind} of all elements")
         lanes = along(tracer.emit(ir.Iota(start=0, step=1), (dim,), torch.int32), x.dim(), d)
         position = position + lanes * tracer.env.sym(stride)
         stride = stride * dim_extent(dim)
-        if tracer.jagged:
-            wide = jagged.filled(tracer, wide, d, identity(kind, wide.dtype))
     fills = (identity(kind, wide.dtype), 2**31 - 1)
     _, found = reduce_with(tracer, _BETTER[kind], (wide, cast(tracer, position, torch.int32)), None, fills, keepdim)
     return cast(tracer, found, torch.int64)
@@ -224,12 +226,13 @@ def _moments(
     """Two-pass variance and mean in float32 (float64 for float64)."""
     dims = dim_list(x, dim, "var")
     wide = cast(tracer, x, torch.float32 if x.dtype in _HALF else x.dtype)
-    count: Any = tracer.env.sym(extent(tracer, x, dims))
-    mean = reduce(tracer, "sum", wide, dims, True) / count
+    mean = reduce(tracer, "sum", wide, dims, True) / count(tracer, x, dims, True)
     centred = wide - mean
-    divisor = count - correction
+    divisor = count(tracer, x, dims, keepdim) - correction
     if isinstance(divisor, (int, float)):
         divisor = max(divisor, 0)
+    elif isinstance(divisor, TileTensor):
+        divisor = divisor.clamp(min=0)
     total = reduce(tracer, "sum", centred * centred, dims, keepdim)
     variance = total / divisor
     if not keepdim:

@@ -8,7 +8,8 @@ import torch
 
 from ... import ir
 from ...ir import Block
-from .. import shapes
+from ...lower.padding import identity
+from .. import jagged, shapes
 from ..values import TileTensor
 from .combine import scan
 from .pointwise import cast
@@ -25,7 +26,8 @@ def running(tracer: Tracer, kind: str, x: TileTensor, dim: int, dtype: Any = Non
     if x.dim() == 0:
         return cast(tracer, x, result)
     d = shapes.dim_number(dim, x.dim(), f"cum{kind}")
-    value = tracer.value(cast(tracer, cast(tracer, x, result), wide_dtype(result)))
+    wide = cast(tracer, cast(tracer, x, result), wide_dtype(result))
+    value = tracer.value(jagged.filled(tracer, wide, d, identity(kind, wide.dtype)) if reverse else wide)
     op = ir.Scan(dim=d, reverse=reverse, kind=kind, body=Block(), inputs=(value,))
     return cast(tracer, tracer.emit(op, value.dims, value.dtype), result)
 
