@@ -44,7 +44,8 @@ def calls(gpu, libcuda, tmp_path, monkeypatch):
     """`calls(*sizes)` sets the sizes of the kernel's parameters; `calls.read()` gives what the driver was asked."""
     log = tmp_path / "calls.jsonl"
     monkeypatch.setenv("FAKE_CUDA_LOG", str(log))
-    monkeypatch.setitem(loader.LIBRARIES, "cuda", str(libcuda))
+    for backend in ("cuda", "hip"):
+        monkeypatch.setitem(loader.LIBRARIES, backend, str(libcuda))
 
     def sizes(*given):
         monkeypatch.setenv("FAKE_CUDA_SIZES", ",".join(map(str, given)))

@@ -1,4 +1,4 @@
-/* Stands in for libcuda.so.1: does nothing, and writes every call that matters to the file FAKE_CUDA_LOG as a line of
+/* Stands in for libcuda.so.1, and for libamdhip64.so: does nothing, and writes every call that matters to the file FAKE_CUDA_LOG as a line of
    JSON. FAKE_CUDA_SIZES holds the bytes of each kernel parameter, so that they can be read by pointer. */
 #include <stdint.h>
 #include <stdio.h>
@@ -85,4 +85,23 @@ int cuLaunchCooperativeKernel(void *function, unsigned gx, unsigned gy, unsigned
                               unsigned bz, unsigned shared, void *stream, void **parameters) {
     unsigned where[] = {gx, gy, gz, bx, by, bz, shared};
     return launch("cooperative launch", function, where, stream, parameters);
+}
+
+int hipModuleLoadData(void **module, const char *image) { return cuModuleLoadData(module, image); }
+const char *hipGetErrorString(int status) { return status == 200 ? "invalid image" : "made up"; }
+
+int hipModuleGetFunction(void **function, void *module, const char *name) {
+    return cuModuleGetFunction(function, module, name);
+}
+
+int hipModuleLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                          unsigned shared, void *stream, void **parameters, void **extra) {
+    unsigned where[] = {gx, gy, gz, bx, by, bz, shared};
+    return extra ? 1 : launch("hip launch", function, where, stream, parameters);
+}
+
+int hipModuleLaunchCooperativeKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                                     unsigned bz, unsigned shared, void *stream, void **parameters) {
+    unsigned where[] = {gx, gy, gz, bx, by, bz, shared};
+    return launch("cooperative hip launch", function, where, stream, parameters);
 }

@@ -88,6 +88,23 @@ def test_programs_that_wait_for_each_other_are_launched_together(tmp_path, calls
     assert calls.read()[-1]["call"] == "cooperative launch"
 
 
+def test_a_launch_on_amd(tmp_path, calls, gpu):
+    gpu["target"] = "gfx942"
+    x, y = torch.randn(256, 128, dtype=torch.float16), torch.randn(128, 192, dtype=torch.float16)
+    kernels.matmul.bind((x, y)).export(tmp_path / "e", targets=["gfx942"], config=TILED)
+    run = loader.load(tmp_path / "e")
+    calls(8, 8, 8, 8, 8)
+    out = run(x, y)
+    function, launch = calls.read()  # there is no context to choose, and no shared memory to ask for
+    assert function["name"] == "_helion_matmul"
+    assert launch["call"] == "hip launch" and launch["where"] == [12, 1, 1, 256, 1, 1]
+    assert list(map(number, launch["parameters"])) == [x.data_ptr(), y.data_ptr(), out.data_ptr(), 0, 0]
+    fresh = loader.load(tmp_path / "e")
+    fresh._files["gfx942/aligned.hsaco"] = b"not an ELF file"
+    with pytest.raises(loader.DriverError, match=r"invalid image \(200\)"):
+        fresh(x, y)
+
+
 def test_numbers_are_packed_by_their_kind(tmp_path, calls):
     x = torch.randn(100)
     kernels.shift.bind((x, 5, 0.5)).export(tmp_path / "e", targets=["sm_90"])

@@ -127,7 +127,7 @@ def _lambda(function: FunctionType, name: str) -> ast.FunctionDef | None:
     found = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda)]
     if len(found) != 1:
         return None
-    body = [ast.Return(found[0].body)]
+    body: list[ast.stmt] = [ast.Return(found[0].body)]
     node = ast.FunctionDef(name=name, args=found[0].args, body=body, decorator_list=[], lineno=1, col_offset=0)
     node.type_params = []  # type: ignore[attr-defined] # a field since Python 3.12
     return ast.fix_missing_locations(node)
