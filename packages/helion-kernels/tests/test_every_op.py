@@ -1,0 +1,153 @@
+"""What holds for every operation: opcheck, torch.compile, compilation for GPUs that are not there, calls on a GPU."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+
+import helion_kernels
+from helion.runtime.targets import COMMON, parse_target
+from helion_kernels.frame.samples import module_of
+from helion_kernels.testing import TOLERANCES, assert_close, check, interpreted, specialised
+
+MODULES = sorted(set(helion_kernels.OPS.values()))
+CPU = torch.device("cpu")
+PRODUCTS, TF32 = {"attention", "grouped_mm", "linear", "matmul", "scaled_mm"}, 2e-2
+EACH = pytest.mark.parametrize("op", MODULES)
+
+
+def small_calls(op, dtype=torch.float32):
+    module = module_of(op)
+    return list(module.calls(module.SMALL, dtype, CPU))
+
+
+class Recorder(TorchDispatchMode):
+    """The calls of our operators, one of each."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.namespace == "helion_kernels":
+            self.calls.setdefault(func, args)
+        return func(*args, **(kwargs or {}))
+
+
+def recorded(op):
+    """The calls of operators that the sample calls make: (operator, arguments that require gradients)."""
+    recorder = Recorder()
+    with interpreted(), recorder:
+        for call in small_calls(op):
+            call.run()
+    assert recorder.calls
+    for func, args in recorder.calls.items():
+        leaf = _constant if func._opname.endswith("_backward") else _leaf
+        yield func, tree_map_only(torch.Tensor, leaf, args)
+
+
+def _constant(t):
+    return t.detach().clone()
+
+
+def _leaf(t):
+    return _constant(t).requires_grad_(t.is_floating_point())
+
+
+@EACH
+def test_opcheck(op):
+    for func, args in recorded(op):
+        with interpreted():
+            torch.library.opcheck(
+                func, args, test_utils=("test_schema", "test_autograd_registration", "test_faketensor")
+            )
+
+
+@EACH
+@pytest.mark.slow
+def test_opcheck_of_compiled_gradients(op):
+    for func, args in recorded(op):
+        if not func._opname.endswith("_backward"):
+            with interpreted():
+                torch.library.opcheck(func, args, test_utils="test_aot_dispatch_dynamic")
+
+
+@EACH
+def test_compiled_whole(op):
+    """One graph, forward and backward, and the same numbers."""
+    with interpreted():
+        for call in small_calls(op):
+            torch.manual_seed(1)
+            expected = call.run()
+            torch._dynamo.reset()
+            compiled = torch.compile(call.function, fullgraph=True, backend="aot_eager")
+            torch.manual_seed(1)
+            found = call._replace(function=compiled).run()
+            if op != "dropout":  # whose seed a compiled program draws in its own way
+                assert_close(found, expected, TOLERANCES[torch.float32])
+
+
+@EACH
+def test_compiles_for_an_h100(op):
+    """At a typical shape, with default configs; facts are those of tools/kernel_facts.py."""
+    compile_all(op, ["sm_90"], module_of(op).SHAPES[:1])
+
+
+@EACH
+@pytest.mark.slow
+def test_compiles_for_every_target(op):
+    compile_all(op, COMMON, module_of(op).SHAPES)
+
+
+def compile_all(op, targets, shapes):
+    for shape in shapes:
+        for bound in specialised(op, shape, torch.bfloat16):
+            for name in targets:
+                target = parse_target(name)
+                facts = bound.compile_for(target, bound.default_config(target))
+                assert facts.shared_memory <= target.shared_memory, f"{bound.kernel.name} {shape} {name}"
+
+
+@pytest.mark.gpu
+@EACH
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_on_a_gpu(op, dtype):
+    """At every typical shape, against float64."""
+    module = module_of(op)
+    for shape in module.SHAPES:
+        for call in module.calls(shape, dtype, torch.device("cuda")):
+            if op == "dropout":  # torch draws other masks
+                y, _ = call.run()
+                assert abs((y != 0).float().mean().item() - 0.9) < 0.01
+            else:
+                check(call.function, *call.args, tolerance=TF32 if op in PRODUCTS else None, **call.kwargs)
+
+
+@pytest.mark.gpu
+@EACH
+def test_first_call_on_a_gpu(op):
+    """Compilation, never a tuning run: under three seconds for each kernel of a call, forward and backward."""
+    module = module_of(op)
+    for call in module.calls(module.SHAPES[0], torch.bfloat16, torch.device("cuda")):
+        start = time.perf_counter()
+        call.run()
+        torch.cuda.synchronize()
+        assert time.perf_counter() - start < 6.0
+
+
+def test_import_is_cheap():
+    """Neither triton nor sympy nor the modules of operations are imported before they are needed."""
+    code = """
+import sys, torch
+before = set(sys.modules)
+import helion_kernels
+print(sorted({m.split('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names)))
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out == "['helion_kernels']\n"
