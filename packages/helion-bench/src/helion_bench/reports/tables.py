@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from helion_bench.reports import figures
 from helion_bench.reports.metrics import DEFAULT, METRICS, show_accuracy, show_speedup, show_status
 from helion_bench.reports.table import EMPTY, Table, Text, Tone
 from helion_bench.results.derived import timed
-from helion_bench.results.model import CaseKey, Cell, CompileFacts, Role, Run
+from helion_bench.results.model import CaseKey, Cell, CompileFacts, Role, Run, Status
 from helion_bench.results.speedup import Speedup, Summary, failures, speedup_of, speedups, summarise
 
 Metrics = Sequence[str]
@@ -92,18 +93,18 @@ def _checked(cell: Cell | None) -> Text:
 
 
 def _facts(facts: list[CompileFacts]) -> Text:
+    """Registers of each kernel, spills of all, the most shared memory of one."""
     if not facts:
         return EMPTY
     if any(fact.error for fact in facts):
         return Text("does not compile", Tone.BAD)
-    return Text(" + ".join(_fact(fact) for fact in facts), Tone.BAD if any(f.spills for f in facts) else Tone.PLAIN)
-
-
-def _fact(fact: CompileFacts) -> str:
-    parts = [] if fact.registers is None else [f"{fact.registers} regs"]
-    parts += [f"{fact.spills} spills"] if fact.spills else []
-    parts += [] if fact.shared_bytes is None else [f"{figures.size(fact.shared_bytes)} shared"]
-    return ", ".join(parts) or "compiles"
+    spills = sum(fact.spills or 0 for fact in facts)
+    registers = [str(fact.registers) for fact in facts if fact.registers is not None]
+    shared = [fact.shared_bytes for fact in facts if fact.shared_bytes is not None]
+    parts = [f"{'/'.join(registers)} regs"] if registers else []
+    parts += [f"{spills} spills"] if spills else []
+    parts += [f"{figures.size(max(shared))} shared"] if shared and max(shared) else []
+    return Text(", ".join(parts) or "compiles", Tone.BAD if spills else Tone.PLAIN)
 
 
 def headline_of(run: Run) -> str:
@@ -170,7 +171,18 @@ def headlines(run: Run) -> list[str]:
     if not run.complete:
         lines.append("interrupted: not every case was measured")
     lines += [f"{backend.name} is not here: {backend.why_not}" for backend in run.backends if backend.why_not]
-    return lines + list(run.notes)
+    return lines + list(run.notes) + _skipped(run)
+
+
+def _skipped(run: Run) -> list[str]:
+    """What ours did not try, by reason: a table shows only that nothing is there."""
+    ours = set(run.names(Role.OURS))
+    skipped = [cell for cell in run.cells if cell.backend in ours and cell.status is Status.SKIPPED]
+    counts = Counter((cell.backend, _one_line(cell.reason)) for cell in skipped)
+    return [
+        f"{backend} did not try {count} case{'' if count == 1 else 's'}: {reason}"
+        for (backend, reason), count in counts.items()
+    ]
 
 
 def _machine_line(gpu: str, run: Run) -> str:
