@@ -97,6 +97,26 @@ def test_indexing(name, indexing):
     check(name, indexing=indexing)
 
 
+@helion.kernel()
+def _above_and_below(x):
+    out = torch.empty_like(x)
+    for a, b in hl.tile(x.size()):
+        out[a, b] = x[a - 1, b] + 2 * x[a + 1, b]
+    return out
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+@pytest.mark.parametrize("indexing", ["pointer", "block_ptr", "tensor_descriptor"])
+@pytest.mark.parametrize("sizes", [[1, 32], [4, 32]])
+def test_shifted_tiles_outside_the_tensor_are_zero(sizes, indexing, rows):
+    whole = torch.full([rows + 4, 40], 1e9)
+    x = whole[2 : rows + 2].copy_(torch.randn(rows, 40))  # what lies around it in memory is not part of it
+    padded = torch.nn.functional.pad(x, (0, 0, 1, 1))
+    config = helion.Config(block_sizes=sizes, indexing=indexing)
+    found = _above_and_below.bind((x,)).compile_config(config).run(x)
+    torch.testing.assert_close(found, padded[:-2] + 2 * padded[2:])
+
+
 def test_indexing_of_each_access():
     source = check("matmul", indexing=["tensor_descriptor", "pointer", "tensor_descriptor"], block_sizes=[16, 32, 16])
     assert "x_desc.load" in source and "tl.load(y" in source and "out_desc.store" in source

@@ -144,7 +144,7 @@ def _bounds(entry: TileIndex, op: ir.Access, size: Size, k: KernelEmitter) -> li
     result = []
     if not k.layout.at_most(r.end + offset, size):
         result.append(f"{_shifted(r, offset, k)} < {k.print(size)}")
-    if not (isinstance(offset, int) and offset >= 0) and offset != 0:
+    if offset != 0 and not k.layout.at_most(-offset, r.begin):
         result.append(f"{_shifted(r, offset, k)} >= 0")
     return [k.align(f"({text})", op.dims[dim : dim + 1], dim, op.dims) for text in result]
 

@@ -186,9 +186,21 @@ def spelling(op: Access, wanted: str, layout: Layout, program: Program) -> str:
         return POINTER
     if wanted == DESCRIPTOR and (_needs_pointers(op, program) or descriptor(op, dims, layout) is None):
         return POINTER
-    if wanted == BLOCK_PTR and all(d.at is None or _lanes(op, d, layout) == 1 for d in dims):
+    single = [d for d in dims if d.at is None or _lanes(op, d, layout) == 1]
+    if wanted == BLOCK_PTR and len(single) == len(dims):
         return POINTER
-    return wanted
+    unchecked = single if wanted == BLOCK_PTR else [d for d in dims if op.tensor.sizes[d.dimension] == 1]
+    return POINTER if any(_may_leave(op, d, layout) for d in unchecked) else wanted
+
+
+def _may_leave(op: Access, d: BlockDim, layout: Layout) -> bool:
+    """Whether the tile along `d` may lie outside the tensor: nothing clips a dimension that the block is flat in."""
+    r, size = d.range, op.tensor.sizes[d.dimension]
+    if d.at is None or r is None or r.full:
+        return False
+    offset = d.start - r.base
+    below = offset != 0 and not layout.at_most(-offset, r.begin)  # type: ignore[operator]
+    return below or not layout.at_most(r.end + offset, size)  # type: ignore[operator]
 
 
 def _steps_short(r: Range | None, layout: Layout) -> bool:
@@ -204,6 +216,8 @@ def descriptor(op: Access, dims: tuple[BlockDim, ...], layout: Layout) -> Descri
     """The descriptor for `op` under these block sizes, or None where it would be illegal."""
     order = descriptor_order(op, dims)
     if order is None:
+        return None
+    if any(_lanes(op, d, layout) > 1 for d in dims if d not in order):
         return None
     block = tuple(_lanes(op, d, layout) for d in order)
     step = order[-1].range
