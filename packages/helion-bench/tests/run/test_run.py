@@ -7,6 +7,7 @@ import pytest
 from helion_bench import run as bench
 from helion_bench.command.runner import Request
 from helion_bench.errors import InvalidRequest
+from helion_bench.results.codec import decode, encode
 from helion_bench.results.model import Status
 from helion_bench.run.plan import measured
 
@@ -30,6 +31,7 @@ def test_without_a_gpu_results_are_checked_and_nothing_is_timed(plugins):
     assert cells["double", "2x2", "fwd", "helion"].reason == "double is not in this helion-kernels"
     assert cells["double", "2x2", "fwd", "cudnn"].reason == "needs a GPU"
     assert run.machine.gpu == "cpu" and run.software.torch
+    assert decode(encode(run), "here") == run
 
 
 def test_an_interrupted_run_keeps_what_it_has_and_goes_on(plugins):

@@ -20,7 +20,7 @@ class _Sdpa(Backend):
     kernel: ClassVar[SDPBackend]
 
     def version(self) -> str:
-        return torch.__version__
+        return str(torch.__version__)
 
     def declines(self, case: CaseKey) -> str | None:
         return None if case.op == "attention" else f"{self.name} computes attention only"

@@ -20,7 +20,7 @@ class Compiled(Backend):
     mode: ClassVar[str | None] = None
 
     def version(self) -> str:
-        return torch.__version__
+        return str(torch.__version__)
 
     def declines(self, case: CaseKey) -> str | None:
         reads = catalogue.operation(case.op).reads_on_host
@@ -29,7 +29,6 @@ class Compiled(Backend):
     def implement(self, case: CaseKey, operation: Operation) -> Implementation:
         from torch._functorch import config as functorch
 
-        torch._dynamo.reset()
         functorch.donated_buffer = False  # a backward pass runs many times over what one forward pass saved
         return torch.compile(operation.eager, mode=self.mode, dynamic=False, fullgraph=True)
 

@@ -17,7 +17,7 @@ class Eager(Backend):
     cpu = True
 
     def version(self) -> str:
-        return torch.__version__
+        return str(torch.__version__)
 
     def declines(self, case: CaseKey) -> str | None:
         return None

@@ -37,4 +37,4 @@ class Cutlass(Table):
     functions: ClassVar[dict[str, Implementation]] = {"grouped_mm": _grouped_mm}
 
     def version(self) -> str:
-        return torch.__version__
+        return str(torch.__version__)

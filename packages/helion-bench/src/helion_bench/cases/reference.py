@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,15 +29,16 @@ def in_parts(
     rows = inputs[operation.rows[0]].size(0)
     count = max(1, min(rows, -(-operation.largest(sizes, inputs) // limit)))
     step = max(1, -(-rows // count))
-    found = []
+    shared = {k: wide(v) for k, v in inputs.items() if k not in operation.rows}
+    together = _Together(operation)
     for begin in range(0, max(rows, 1), step):
-        part = {k: wide(v[begin : begin + step] if k in operation.rows else v) for k, v in inputs.items()}
+        part = shared | {k: wide(inputs[k][begin : begin + step]) for k in operation.rows}
         if operation.parts == "cat":
-            rows_of = None if gradient is None else tuple(g[begin : begin + step] for g in gradient)
-            found.append(_part(operation, part, rows_of, 1.0))
+            wanted = None if gradient is None else tuple(g[begin : begin + step] for g in gradient)
+            together.add(_part(operation, part, wanted, 1.0))
         else:
-            found.append(_part(operation, part, gradient, part[operation.rows[0]].size(0) / max(rows, 1)))
-    return _joined(operation, found)
+            together.add(_part(operation, part, gradient, part[operation.rows[0]].size(0) / max(rows, 1)))
+    return together.results()
 
 
 def _part(operation: Operation, inputs: Inputs, gradient: Gradient, weight: float) -> Results:
@@ -52,11 +52,31 @@ def _part(operation: Operation, inputs: Inputs, gradient: Gradient, weight: floa
     return Results(tuple(t.detach() for t in outputs), dict(zip(names, gradients, strict=True)))
 
 
-def _joined(operation: Operation, found: Sequence[Results]) -> Results:
-    outputs = zip(*(r.outputs for r in found), strict=True)
-    joined = tuple(torch.cat(parts) if operation.parts == "cat" else torch.stack(parts).sum(0) for parts in outputs)
-    gradients = {}
-    for name in found[0].gradients:
-        parts = [r.gradients[name] for r in found]
-        gradients[name] = torch.cat(parts) if name in operation.rows else torch.stack(parts).sum(0)
-    return Results(joined, gradients)
+class _Together:
+    """Results of parts: what has rows is put together at last, what is shared is added up at once."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        self._rows: dict[str | int, list[torch.Tensor]] = {}
+        self._sums: dict[str | int, torch.Tensor] = {}
+        self._outputs = 0
+
+    def add(self, results: Results) -> None:
+        self._outputs = len(results.outputs)
+        for number, output in enumerate(results.outputs):
+            self._keep(number, output, self._operation.parts == "cat")
+        for name, gradient in results.gradients.items():
+            self._keep(name, gradient, name in self._operation.rows)
+
+    def _keep(self, key: str | int, tensor: torch.Tensor, has_rows: bool) -> None:
+        if has_rows:
+            self._rows.setdefault(key, []).append(tensor)
+        elif key in self._sums:
+            self._sums[key] += tensor
+        else:
+            self._sums[key] = tensor
+
+    def results(self) -> Results:
+        found = self._sums | {key: torch.cat(parts) for key, parts in self._rows.items()}
+        outputs = tuple(found[number] for number in range(self._outputs))
+        return Results(outputs, {key: tensor for key, tensor in found.items() if isinstance(key, str)})

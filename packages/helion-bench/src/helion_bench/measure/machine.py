@@ -44,7 +44,7 @@ def software() -> Software:
     revision = commit(here)
     return Software(
         python=platform.python_version(),
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         triton=_version("triton"),
         helion=_version("helion-core"),
         commit=revision,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -85,10 +87,18 @@ def bind(problem: Problem, function: Implementation) -> Bound:
 
 
 def release() -> None:
-    """Give back memory between backends and cases."""
+    """Give back memory between backends and cases. A GPU that no longer answers is told of elsewhere."""
     gc.collect()
     if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()
+
+
+def forget() -> None:
+    """What torch.compile made for one case is of no use to the next, and too much of it makes it give up."""
+    if "torch._dynamo" in sys.modules:
+        torch._dynamo.reset()
+    release()
 
 
 def _cloned(inputs: Inputs) -> Inputs:

@@ -50,7 +50,8 @@ class Isolated:
             env |= {"TRITON_CACHE_DIR": f"{folder}/triton", "TORCHINDUCTOR_CACHE_DIR": f"{folder}/inductor"}
         setup = (f"{_WORKER}:warm", [options.device])
         self._pool = WorkerPool(1, timeout=None, setup=setup, env=env)  # steps are limited by the worker itself
-        self._preparing = WorkerPool(max(1, options.prepare), timeout=2 * options.step_seconds, setup=setup, env=env)
+        alone = env | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}  # these processes are the threads
+        self._preparing = WorkerPool(max(1, options.prepare), timeout=2 * options.step_seconds, setup=setup, env=alone)
         self._stack.callback(self._pool.shutdown, cancel_futures=True)
         self._stack.callback(self._preparing.shutdown, cancel_futures=True)
         return self

@@ -24,7 +24,7 @@ from ..measure.monitor import monitor
 from ..measure.rounds import Samples, interleave
 from ..measure.sampler import Subject, calibrate
 from . import outcome
-from .calls import Bound, Problem, bind, release
+from .calls import Bound, Problem, bind, forget, release
 from .outcome import Outcome
 from .progress import Progress, progress
 
@@ -85,7 +85,7 @@ def measure_case(request: dict[str, Any]) -> dict[str, Outcome]:
                 race.outcomes[contender.backend.name] = contender.outcome
             return race.outcomes
     finally:
-        release()
+        forget()
 
 
 def _checked(race: Race) -> list[Contender]:
@@ -228,7 +228,7 @@ def prepare_case(request: dict[str, Any]) -> dict[str, float]:
                 with contextlib.suppress(Exception):
                     seconds[name] = _compiled(device, problem, backends.backend(name))
     finally:
-        release()
+        forget()
     return seconds
 
 
