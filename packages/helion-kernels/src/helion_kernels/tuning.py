@@ -77,7 +77,7 @@ def tune(
     if device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
     return tune_with(
-        _by_measuring(seconds), op, shapes, dtypes, device=device, gpu=gpu_name(device), folder=folder, report=report
+        by_measuring(seconds), op, shapes, dtypes, device=device, gpu=gpu_name(device), folder=folder, report=report
     )
 
 
@@ -124,8 +124,8 @@ def _tuned(search: Search, op: str, bound: BoundKernel, args: Sequence[Any], dev
     return Tuned(op, signature, found, Entry(signature, found.config, measured))
 
 
-def _by_measuring(seconds: float | None) -> Search:
-    """Searches on the GPU of the arguments, then times the result and the default in turns."""
+def by_measuring(seconds: float | None) -> Search:
+    """Searches on the GPU of the arguments for at most `seconds`, then times the result and the default in turns."""
 
     def search(bound: BoundKernel, args: Sequence[Any]) -> Found | None:
         from helion.tuning.choose import Tuner
