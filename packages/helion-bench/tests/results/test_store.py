@@ -3,6 +3,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from helion_bench.results.codec import decode, encode
@@ -30,6 +31,18 @@ def test_a_run_survives_its_json(run: Run):
 def test_a_run_without_cells_survives(run: Run):
     empty = dataclasses.replace(run, cells=())
     assert decode(encode(empty), "it") == empty
+
+
+def test_kinds_of_str_and_numbers_become_plain_ones(run: Run):
+    class Version(str):
+        pass
+
+    software = dataclasses.replace(run.software, torch=Version("2.13"))
+    odd = dataclasses.replace(run, software=software, seconds=np.float32(2.5))  # type: ignore[arg-type]
+    back = decode(encode(odd), "it")
+    assert (back.software.torch, back.seconds) == ("2.13", 2.5)
+    with pytest.raises(TypeError, match="a run cannot hold object"):
+        encode(dataclasses.replace(run, name=object()))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

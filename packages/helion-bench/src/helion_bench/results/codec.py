@@ -18,11 +18,20 @@ KIND = "helion-bench run"
 
 def encode(run: Run) -> bytes:
     """`run` as JSON text in UTF-8, one line a cell so that differences can be read."""
-    body = msgspec.to_builtins(run)
+    body = msgspec.to_builtins(run, enc_hook=_plain)
     cells = body.pop("cells")
     head = msgspec.json.encode({"kind": KIND, "schema": SCHEMA} | body)
     lines = b",\n".join(msgspec.json.encode(cell) for cell in cells)
     return head[:-1] + b',"cells":[\n' + lines + b"\n]}\n"
+
+
+def _plain(value: Any) -> Any:
+    """What backends of others may put in: torch's version is a subclass of str, numpy's numbers are not Python's."""
+    if isinstance(value, str):
+        return str(value)
+    if callable(getattr(value, "item", None)):
+        return value.item()
+    raise TypeError(f"a run cannot hold {type(value).__name__}: {value!r}")
 
 
 def decode(text: bytes, source: str) -> Run:
