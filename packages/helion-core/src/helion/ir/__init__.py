@@ -35,7 +35,7 @@ from .operations import (
     Sort,
     Split,
 )
-from .passes import remove_dead, sizes_of
+from .passes import dims_of, remove_dead, sizes_of
 from .printer import print_program, short_dtype
 from .program import Baked, HostScalar, HostTensor, Phase, Program
 from .verifier import verify
@@ -93,6 +93,7 @@ __all__ = [
     "Value",
     "ValueIndex",
     "While",
+    "dims_of",
     "next_range_id",
     "print_program",
     "remove_dead",

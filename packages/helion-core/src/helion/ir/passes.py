@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .base import Block, Op, Size, Value
+from .base import Block, Dim, Op, Size, Value
 from .control import For
 from .memory import Access, PointIndex, SliceIndex, TileIndex
 from .operations import Indices, Iota, Scalar
@@ -36,6 +36,14 @@ def sizes_of(op: Op) -> Iterator[Size]:
             pass
     for value in op.results:
         yield from value.shape
+
+
+def dims_of(op: Op) -> Iterator[Dim]:
+    """The dimensions of what an operation reads and makes, and of what it moves to or from memory."""
+    for value in (*op.inputs, *op.results):
+        yield from value.dims
+    if isinstance(op, Access):
+        yield from op.dims
 
 
 def remove_dead(program: Program) -> None:

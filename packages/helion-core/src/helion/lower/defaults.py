@@ -102,6 +102,12 @@ MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
     "": (Tile(64, 64, 64, 4, 2, 1, POINTER, "fits every target for every dtype, two stages deep"),),
 }  # fmt: skip
 
+# In full precision NVIDIA's tensor cores are of no use: every thread multiplies its share of the tile.
+EXACT_TILES = (
+    Tile(64, 64, 64, 4, 2, 8, POINTER, "32 sums a thread; with 128x256 tiles of 8 warps, 5 KB of them spill on sm_90"),
+    Tile(32, 32, 64, 4, 2, 4, POINTER, "small problems"),
+)
+
 # Few rows: the other operand is read once, at the speed of memory; what counts is bytes in flight.
 SKINNY_ROWS = 64
 SKINNY_TILES: dict[str, tuple[Tile, ...]] = {
@@ -253,6 +259,8 @@ def _matmul_plans(traits: Traits, name: str) -> Iterator[Plan]:
     rows, columns = traits.extent(product.rows), traits.extent(product.columns)
     skinny = min(rows, columns) <= SKINNY_ROWS and max(rows, columns) > SKINNY_ROWS and len(traits.products) == 1
     table = (SKINNY_TILES if skinny else MATMUL_TILES)[name]
+    if product.exact and name != "hip":
+        table = EXACT_TILES
     chosen = table if skinny else _ranked(table, rows, columns, _batch(traits, product), _UNITS[name])
     for tile in chosen:
         yield _matmul_plan(traits, product, tile, skinny and columns < rows)
@@ -262,9 +270,11 @@ def _batch(traits: Traits, product: Product) -> int:
     """Programs per tile of the matrix: tiles of the other dims of the grid, with one lane each."""
     own = {traits.block(product.rows), traits.block(product.columns)}
     count = 1
-    for block in traits.grid_blocks:
-        if block not in own and isinstance(block.extent, int):
-            count *= block.extent
+    for r in (r for phase in traits.program.phases[:1] for r in phase.ranges):
+        block = traits.block(r.width)
+        if isinstance(r.begin, int) and isinstance(r.end, int) and (block is None or block not in own):
+            lanes = r.width if isinstance(r.width, int) else 1
+            count *= -((r.begin - r.end) // lanes)
     return count
 
 
@@ -316,6 +326,8 @@ def _attention_plans(traits: Traits, name: str) -> Iterator[Plan]:
     found = _attention(traits)
     assert found is not None
     rows, inner, head = found
+    if any(p.exact for p in traits.products) and name != "hip":
+        name = ""  # no tensor cores: small tiles
     table = (ATTENTION_BACKWARD_TILES if traits.most_products > 2 else ATTENTION_TILES)[name]
     first = next((t for t in table if head <= t.head), table[-1])
     variants = [

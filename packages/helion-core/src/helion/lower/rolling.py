@@ -25,7 +25,7 @@ from .padding import identity
 
 ARG_KINDS = ("argmax", "argmin")
 KINDS = ("sum", "prod", "max", "min", *ARG_KINDS)
-PART = 1024  # elements at a time of a dimension whose size is not known, where nobody chooses otherwise
+PART = 1024  # elements at a time of dimensions whose sizes are not known, where nobody chooses otherwise
 _ELEMENTWISE = (ir.Load, ir.Full, ir.Iota, ir.Pointwise, ir.Cast, ir.Bitcast, ir.Permute, ir.Expand, ir.Random)
 
 
@@ -58,7 +58,7 @@ def rollable(program: Program) -> list[Range]:
         if isinstance(op, ir.Reduce):
             found.update(dict.fromkeys(r for r in op.inputs[0].dims[op.dim].ranges if r.full))
     # whole dimensions of unknown size can only be taken in parts
-    dims = (d for op in program.ops() for value in (*op.inputs, *op.results) for d in value.dims)
+    dims = (d for op in program.ops() for d in ir.dims_of(op))
     unknown = dict.fromkeys(r for d in dims for r in d.ranges if r.full and not isinstance(r.end, int))
     kept = []
     for r in unknown:  # one loop may stand in the way of another
@@ -70,7 +70,14 @@ def rollable(program: Program) -> list[Range]:
 
 def in_parts(program: Program) -> Program:
     """`program` with dimensions of unknown size taken in parts, where they can be."""
-    return roll_all(program, {r: PART for r in rollable(program) if not isinstance(r.end, int)})
+    unknown = [r for r in rollable(program) if not isinstance(r.end, int)]
+    return roll_all(program, dict.fromkeys(unknown, default_part(unknown)))
+
+
+def default_part(entries: Sequence[Range]) -> int:
+    """How much of a dimension of unknown size to take at a time, where `entries` can become loops."""
+    count = sum(not isinstance(r.end, int) for r in entries)
+    return max(16, 1 << (PART.bit_length() - 1) // max(1, count))
 
 
 def can_roll(program: Program, r: Range) -> bool:

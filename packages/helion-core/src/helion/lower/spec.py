@@ -23,7 +23,7 @@ from .keys import (
     power_key,
     powers,
 )  # fmt: skip
-from .rolling import PART, rollable
+from .rolling import default_part, rollable
 from .structure import constant_loops, device_loops, dims_of, multi_dim_loops, multiplying_loops
 from .subtile import PARTS, columns
 
@@ -225,7 +225,7 @@ def config_spec(program: Program, target: Target | None = None) -> ConfigSpec:
 
 def _list_keys(program: Program, target: Target | None) -> dict[str, list[Key]]:
     grids = [len(phase.ranges) for phase in program.phases if len(phase.ranges) > 1]
-    loops = device_loops(program)
+    loops, reductions = device_loops(program), rollable(program)
     has_tma = target is None or (target.backend == "cuda" and int(target.arch) >= 90)
     specialize = (None, False, True) if _specializes(target) else (None,)
     return {
@@ -233,7 +233,7 @@ def _list_keys(program: Program, target: Target | None) -> dict[str, list[Key]]:
         "loop_orders": [permutation_key(dims_of(loop)) for loop in multi_dim_loops(program)],
         "flatten_loops": _flatten_keys(program),
         "l2_groupings": [power_key(1, 64, default=1) for _ in grids],
-        "reduction_loops": [_reduction_key(r) for r in rollable(program)],
+        "reduction_loops": [_reduction_key(r, default_part(reductions)) for r in reductions],
         "indexing": _indexing_keys(program, has_tma),
         "load_eviction_policies": [
             choice_key(EVICTION_POLICIES, "") for op in program.ops() if isinstance(op, Load) and op.eviction is None
@@ -296,9 +296,9 @@ def _block_key(block: BlockSize) -> Key:
     return Key(low, powers(low, limit), key.legal, f"{key.allowed} (useful up to {limit})", ordered=True)
 
 
-def _reduction_key(r: ir.Range) -> Key:
+def _reduction_key(r: ir.Range, part: int) -> Key:
     if not isinstance(r.end, int):
-        return power_key(SMALLEST_REDUCTION_LOOP, LARGEST_PART, PART)
+        return power_key(SMALLEST_REDUCTION_LOOP, LARGEST_PART, part)
     lanes = defaults.next_power_of_two(r.end)
     return optional_power_key(SMALLEST_REDUCTION_LOOP, max(SMALLEST_REDUCTION_LOOP, lanes // 2), None)
 

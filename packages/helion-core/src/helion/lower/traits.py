@@ -24,6 +24,7 @@ class Product:
     depth: Size
     itemsize: int
     loop: ir.For | None
+    exact: bool  # float32 in full precision, which no tensor core does
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,13 @@ class Traits:
     @cached_property
     def products(self) -> tuple[Product, ...]:
         return tuple(
-            Product(op.result.shape[-2], op.result.shape[-1], op.inputs[0].shape[-1], op.inputs[0].dtype.itemsize, loop)
+            Product(
+                op.result.shape[-2], op.result.shape[-1], op.inputs[0].shape[-1], op.inputs[0].dtype.itemsize, loop,
+                isinstance(op, ir.Dot) and op.precision == "ieee",
+            )
             for op, loop in _with_loops(self.program)
             if isinstance(op, (ir.Dot, ir.DotScaled))
-        )
+        )  # fmt: skip
 
     @cached_property
     def in_parts(self) -> Program:

@@ -7,7 +7,7 @@ side by side. Strides of contiguous tensors follow from the sizes, those of othe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sympy
@@ -50,11 +50,23 @@ class Arrangement:
         return Arrangement(source, False, tuple(d for d in range(tensor.dim()) if strides[d] == 1 and sizes[d] > 1))
 
 
-def dynamic_like(tracer: Tracer, tensor: torch.Tensor, source: str, generic: bool) -> FakeTensor:
-    """A fake tensor for the argument `source` with symbols for sizes. Sizes 0 and 1 are fixed unless `generic`."""
+@dataclass(frozen=True)
+class Sizes:
+    """Which sizes are numbers in a trace: those that are 0 or 1, unless `generic`, and those `fixed`, by expression.
+
+    The trace adds those that are taken in `whole` somewhere.
+    """
+
+    generic: bool = False
+    fixed: frozenset[str] = frozenset()
+    whole: set[str] = field(default_factory=set)
+
+
+def dynamic_like(tracer: Tracer, tensor: torch.Tensor, source: str, which: Sizes) -> FakeTensor:
+    """A fake tensor for the argument `source` with symbols for sizes."""
     arrangement = Arrangement.of(source, tensor)
     tracer.facts.append(arrangement.fact)
-    sizes: list[Any] = [_size(tracer, source, d, size, generic) for d, size in enumerate(tensor.shape)]
+    sizes: list[Any] = [_size(tracer, source, d, size, which) for d, size in enumerate(tensor.shape)]
     strides: list[Any] = []
     if arrangement.contiguous:
         step: Any = 1
@@ -68,10 +80,11 @@ def dynamic_like(tracer: Tracer, tensor: torch.Tensor, source: str, generic: boo
         return torch.empty_strided(sizes, strides, dtype=tensor.dtype, device=tensor.device)  # type: ignore[return-value]
 
 
-def _size(tracer: Tracer, source: str, dim: int, size: int, generic: bool) -> Any:
-    hint = _GENERIC.get(size, size) if generic else size
-    symbol = _symbol(tracer, f"{source}.size({dim})", size, hint)
-    return symbol if hint > 1 else int(symbol)
+def _size(tracer: Tracer, source: str, dim: int, size: int, which: Sizes) -> Any:
+    where = f"{source}.size({dim})"
+    hint = _GENERIC.get(size, size) if which.generic else size
+    symbol = _symbol(tracer, where, size, hint)
+    return int(symbol) if hint <= 1 or where in which.fixed else symbol
 
 
 def _symbol(tracer: Tracer, source: str, actual: int, hint: int) -> Any:

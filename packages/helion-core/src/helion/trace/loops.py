@@ -91,7 +91,7 @@ def _carry_through(
     tracer.record(op)
     for k, result in zip(attempt.slots, op.results, strict=True):
         if attempt.params[k].updated:
-            tracer.poison(carried.leaves[k])
+            tracer.poison(inits[k])
         finals[k] = tracer.wrap(result)
     results = carried.put_together(finals)
     return [

@@ -75,7 +75,7 @@ def _is_static(tensor: HostTensor) -> bool:
 def _lanes(tracer: Tracer, program: Program) -> Iterator[sympy.Basic]:
     """Lanes of dimensions that are taken in whole where no config can take them in parts: a power of two each."""
     divided = set(rollable(program))
-    dims = [d for op in program.ops() for value in (*op.results, *op.inputs) for d in value.dims]
+    dims = [d for op in program.ops() for d in ir.dims_of(op)]
     whole = [d.size for d in dims if not d.ranges or not d.ranges <= divided]
     for size in dict.fromkeys(whole):
         if isinstance(size, int) or not size.free_symbols <= tracer.host_scalars.keys():

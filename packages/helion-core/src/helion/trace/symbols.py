@@ -74,7 +74,8 @@ class KernelShapeEnv(ShapeEnv):
         symbols = {s for e in (a, b) if isinstance(e, sympy.Expr) for s in e.free_symbols}
         if self.size_symbols.isdisjoint(symbols) or not self.device_symbols.isdisjoint(symbols):
             return False
-        return bool(self.evaluate_expr(sympy.Eq(a, b)))
+        a, b = (self.replace(e) if isinstance(e, sympy.Expr) else e for e in (a, b))
+        return a == b or bool(self.evaluate_expr(sympy.Eq(a, b)))
 
     def asks(self, condition: Any) -> bool:
         """The truth of a condition on host numbers, which then holds for all calls of this trace."""

@@ -17,13 +17,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic
 from torch.utils._pytree import tree_map_only
 
-from .. import location
+from .. import exc, location
 from ..frontend import engine
 from ..internal import internal_errors
 from ..ir import Baked, HostScalar, Program
 from ..settings import Settings
 from . import failures
-from .dynamic import checker, dynamic_like, tensors_of
+from .dynamic import Sizes, checker, dynamic_like, tensors_of
 from .indexing import fake_like
 from .places import Places
 from .settle import settle
@@ -77,27 +77,43 @@ def trace(
     """
     chosen = (function, name, args, settings, constants, tunables)
     if settings.static_shapes:
-        return _trace(*chosen)
-    if any(size <= 1 for a in args for _, t in tensors_of(a, "") for size in t.shape):
-        # one kernel for all sizes if there can be one, else one for these sizes of 0 and 1
+        return _trace(*chosen, Sizes())
+    return _dynamic_trace(chosen, args)
+
+
+def _dynamic_trace(chosen: tuple[Any, Any, Any, Any, Any, Any], args: Sequence[Any]) -> Traced:
+    """The trace that serves most calls: of all sizes; else of those that are 0 and 1 fixed; else of all dimensions
+    fixed that are taken in whole, where an operation has no meaning for others.
+    """
+    sizes = Sizes(generic=any(size <= 1 for a in args for _, t in tensors_of(a, "") for size in t.shape))
+    if sizes.generic:
         try:
-            traced = _trace(*chosen, generic=True)
+            traced = _trace(*chosen, sizes)
             if traced.holds(*args):
                 return traced
         except Exception as error:
-            _log.debug("%s: sizes of 0 and 1 matter: %s", name, error)
-    return _trace(*chosen)
+            _log.debug("%s: sizes of 0 and 1 matter: %s", chosen[1], error)
+    sizes = Sizes()
+    try:
+        return _trace(*chosen, sizes)
+    except exc.Base as error:
+        if not sizes.whole:
+            raise
+        fixed = Sizes(fixed=frozenset(sizes.whole))
+        _log.debug("%s: %s matter: %s", chosen[1], ", ".join(fixed.fixed), error)
+    return _trace(*chosen, fixed)
 
 
 def _trace(
     function: FunctionType, name: str, args: Sequence[Any], settings: Settings, constants: set[str],
-    tunables: Mapping[str, Any] | None, generic: bool = False,
+    tunables: Mapping[str, Any] | None, sizes: Sizes,
 ) -> Traced:  # fmt: skip
     code = function.__code__
     tracer = Tracer(name, settings, location.Location(code.co_filename, code.co_firstlineno), tunables)
+    tracer.whole = sizes.whole
     parameters = list(inspect.signature(function).parameters)
     with tracer.fake_mode:
-        stand_ins = [_stand_in(tracer, p, a, p in constants, generic) for p, a in zip(parameters, args, strict=True)]
+        stand_ins = [_stand_in(tracer, p, a, p in constants, sizes) for p, a in zip(parameters, args, strict=True)]
     arguments = describe(parameters, stand_ins, args, constants)
     try:
         with engine.activate(tracer), tracer.running():
@@ -119,21 +135,21 @@ def _trace(
     )  # fmt: skip
 
 
-def _stand_in(tracer: Tracer, name: str, value: Any, constant: bool, generic: bool) -> Any:
+def _stand_in(tracer: Tracer, name: str, value: Any, constant: bool, sizes: Sizes) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and not constant:
         return _number(tracer, name, value)
     if tracer.settings.static_shapes:
         return tree_map_only(torch.Tensor, lambda t: fake_like(tracer, t), value)
-    return _dynamic(tracer, name, value, generic)
+    return _dynamic(tracer, name, value, sizes)
 
 
-def _dynamic(tracer: Tracer, source: str, value: Any, generic: bool) -> Any:
+def _dynamic(tracer: Tracer, source: str, value: Any, sizes: Sizes) -> Any:
     """`value` with symbols for the sizes of its tensors; what only attributes reach keeps its numbers."""
     sources = {id(tensor): where for where, tensor in tensors_of(value, source)}
 
     def stand_in(tensor: torch.Tensor) -> torch.Tensor:
         where = sources.get(id(tensor))
-        return fake_like(tracer, tensor) if where is None else dynamic_like(tracer, tensor, where, generic)
+        return fake_like(tracer, tensor) if where is None else dynamic_like(tracer, tensor, where, sizes)
 
     return tree_map_only(torch.Tensor, stand_in, value)
 

@@ -75,6 +75,7 @@ class Tracer:
         self.blocks: list[BlockSize] = []
         self.symbols: dict[sympy.Symbol, Any] = {}
         self.actual: dict[sympy.Symbol, Any] = {}  # what host symbols are in this call
+        self.whole: set[str] = set()  # sizes of dimensions that are taken in whole, as expressions of the host
         self.facts: list[str] = []  # what else calls are checked for, as expressions of the parameters
         self.phases: list[Phase] = []
         self.tensors: dict[int, HostTensor] = {}
@@ -194,6 +195,8 @@ class Tracer:
     def full_range(self, size: Size) -> Range:
         """The range of a dimension that is taken in full; dims of equal size share it."""
         found = self._full_ranges.get(size)
+        if isinstance(size, sympy.Expr):
+            self.whole.update(self.host_scalars[s].source for s in size.free_symbols if s in self.env.size_symbols)
         if found is None and isinstance(size, sympy.Expr):
             # sizes that agree in this call belong together: the row of a matrix and the weights along it
             alike = (r for r in self._full_ranges.values() if self.agree(r.end, size) and self.env.same(r.end, size))
