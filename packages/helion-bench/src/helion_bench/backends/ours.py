@@ -84,6 +84,7 @@ class Ours(Backend):
         for called in CALLED:
             if called.bound.config != (wanted := self._config(called)):
                 called.bound.set_config(wanted)
+                called.configs[self.name] = called.bound.config or wanted  # all its keys, to compare with next time
         with choice.chosen_by(self._first_call), self._no_fallback():
             yield
 

@@ -118,6 +118,27 @@ class Uncapturable(Good):
         return x + x
 
 
+class Faults(Good):
+    """Reads where nothing is."""
+
+    name = "faults"
+
+    def compute(self, x):
+        import triton
+        import triton.language as tl
+
+        global _fault
+        if "_fault" not in globals():
+
+            @triton.jit
+            def _fault(out, address):
+                tl.store(out, tl.load(address.to(tl.pointer_type(tl.bfloat16))))
+
+        out = torch.empty_like(x)
+        _fault[(1,)](out, 1 << 60)
+        return out
+
+
 class Absent(Good):
     name = "absent"
 

@@ -58,7 +58,7 @@ def _attention(
     high = tl.full((BM,), float("-inf"), dtype=tl.float32)
     total = tl.zeros((BM,), dtype=tl.float32)
     keys, values = k + kv * stride_kh, v + kv * stride_vh
-    end = min((tile + 1) * BM, n) if CAUSAL else n
+    end = tl.minimum((tile + 1) * BM, n) if CAUSAL else n
     plain = (tile * BM if CAUSAL else end) // BN * BN
     acc, high, total = _keys(
         acc, high, total, query, keys, values, 0, plain, rows, n, scale, stride_kn, stride_vn, BN, D, CAUSAL, False

@@ -20,7 +20,7 @@ def _matmul(
     program = tl.program_id(0)
     tiles_m, tiles_n = tl.cdiv(m, BM), tl.cdiv(n, BN)
     first = program // (GROUP * tiles_n) * GROUP
-    rows_of_tiles = min(tiles_m - first, GROUP)
+    rows_of_tiles = tl.minimum(tiles_m - first, GROUP)
     tile_m = first + program % (GROUP * tiles_n) % rows_of_tiles
     tile_n = program % (GROUP * tiles_n) // rows_of_tiles
     at_m, at_n, at_k = tile_m * BM + tl.arange(0, BM), tile_n * BN + tl.arange(0, BN), tl.arange(0, BK)
