@@ -6,6 +6,8 @@ import signal
 import time
 
 import torch
+import triton
+import triton.language as tl
 
 from helion_bench.backends.backend import Backend
 from helion_bench.cases.operation import Operation, Shape
@@ -124,19 +126,14 @@ class Faults(Good):
     name = "faults"
 
     def compute(self, x):
-        import triton
-        import triton.language as tl
-
-        global _fault
-        if "_fault" not in globals():
-
-            @triton.jit
-            def _fault(out, address):
-                tl.store(out, tl.load(address.to(tl.pointer_type(tl.bfloat16))))
-
         out = torch.empty_like(x)
         _fault[(1,)](out, 1 << 60)
         return out
+
+
+@triton.jit
+def _fault(out, address):
+    tl.store(out, tl.load(address.to(tl.pointer_type(tl.bfloat16))))
 
 
 class Absent(Good):
