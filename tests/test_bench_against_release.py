@@ -57,7 +57,7 @@ def commands(tool: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_release_is_measured_once_and_then_compared_to(
     tool: dict[str, Any], commands: list[list[str]], tmp_path: Path
 ):
-    options = ["--tag", "v0.1", "--", "softmax", "--device", "cpu"]
+    options = ["--tag", "v0.1", "softmax", "--device", "cpu"]
     assert tool["main"](options) == 0
     assert any(command[:3] == ["git", "worktree", "add"] for command in commands)
     assert Store(tmp_path).find("v0.1").name == "v0.1"
@@ -97,5 +97,5 @@ def test_a_release_that_cannot_be_measured_is_said(
         raise subprocess.CalledProcessError(1, "pip")
 
     monkeypatch.setitem(tool, "measure_release", fail)
-    assert tool["main"](["--tag", "v0.1", "--", "--device", "cpu"]) == 2
+    assert tool["main"](["--tag", "v0.1", "--device", "cpu"]) == 2
     assert "the release v0.1 cannot be measured" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """Benchmarks of this checkout against those of the last release, on one machine.
 
-Usage: `python tools/bench_against_release.py [--report DIR] [--fresh] [--tag v1.2.3] [-- options of helion-bench run]`
+Usage: `python tools/bench_against_release.py [--report DIR] [--fresh] [--tag v1.2.3] [options of helion-bench run]`
 
 The last release is the latest tag `v*` that this commit descends from. Its baseline is taken from the store of
 helion-bench; where this machine's GPU has none yet, or with `--fresh`, the release is measured first: its four packages
@@ -98,18 +98,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, metavar="DIR", help="folder for run.json, report.html, report.md")
     parser.add_argument("--fresh", action="store_true", help="measure the release again")
     parser.add_argument("--tag", help="the release (default: the last one behind this commit)")
-    parser.add_argument("options", nargs="*", help="after --: options of helion-bench run, for both")
-    arguments = parser.parse_args(argv)
+    parser.epilog = "Everything else goes to helion-bench run, for the release and for this checkout."
+    arguments, options = parser.parse_known_args(argv)
     tag = arguments.tag or last_release(ROOT)
     if tag is None:
         print("no release yet: results are checked, nothing is compared", flush=True)
     else:
         try:
-            ensure_baseline(ROOT, tag, arguments.options, fresh=arguments.fresh)
+            ensure_baseline(ROOT, tag, options, fresh=arguments.fresh)
         except (subprocess.CalledProcessError, ResultsError) as error:
             print(f"the release {tag} cannot be measured: {error}", file=sys.stderr)
             return 2
-    return run_here(tag, arguments.options, arguments.report)
+    return run_here(tag, options, arguments.report)
 
 
 if __name__ == "__main__":
