@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from .dropout import dropout as dropout
     from .frame.support import FallbackWarning as FallbackWarning
     from .frame.tables import TableWarning as TableWarning
+    from .grouped_mm import grouped_mm as grouped_mm
     from .layer_norm import layer_norm as layer_norm
     from .linear import linear as linear
     from .matmul import matmul as matmul
     from .rms_norm import rms_norm as rms_norm
     from .rope import rope as rope
+    from .scaled_mm import scaled_mm as scaled_mm
     from .softmax import log_softmax as log_softmax
     from .softmax import softmax as softmax
     from .swiglu import geglu as geglu
@@ -38,6 +40,7 @@ OPS = {
     "cross_entropy": "cross_entropy",
     "dropout": "dropout",
     "geglu": "swiglu",
+    "grouped_mm": "grouped_mm",
     "layer_norm": "layer_norm",
     "linear_cross_entropy": "cross_entropy",
     "linear": "linear",
@@ -45,6 +48,7 @@ OPS = {
     "matmul": "matmul",
     "rms_norm": "rms_norm",
     "rope": "rope",
+    "scaled_mm": "scaled_mm",
     "softmax": "softmax",
     "swiglu": "swiglu",
 }
