@@ -96,3 +96,12 @@ def dynamic_matmul(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             acc = torch.addmm(acc, x[tile_m, tile_k], y[tile_k, tile_n])
         out[tile_m, tile_n] = acc
     return out
+
+
+@helion.kernel(use_default_config=True)
+def rows_from(x: torch.Tensor, start: int) -> torch.Tensor:
+    """A number beside blocks of a tensor."""
+    out = torch.empty_like(x)
+    for tile_m, tile_n in hl.tile(x.size()):
+        out[tile_m, tile_n] = x[tile_m, tile_n] + start
+    return out

@@ -80,6 +80,18 @@ def test_an_unaligned_tensor_has_no_tensor_map(tmp_path, calls):
     assert [c["call"] for c in calls.read() if c["call"] == "map"] == []
 
 
+def test_a_wide_number_has_no_tensor_map(tmp_path, calls):
+    x = torch.randn(256, 128, dtype=torch.bfloat16)
+    config = {"block_sizes": [64, 64], "indexing": "tensor_descriptor"}
+    kernels.rows_from.bind((x, 3)).export(tmp_path / "e", targets=["sm_90"], config=config)
+    run = loader.load(tmp_path / "e")
+    variants = run.manifest["targets"]["sm_90"]["variants"]
+    assert [bool(v["descriptors"]) for v in variants] == [True, False, False, False]
+    calls(8, 8, 8, 8, 8)
+    run(x, 2**40)
+    assert [c["call"] for c in calls.read() if c["call"] == "map"] == []
+
+
 def test_programs_that_wait_for_each_other_are_launched_together(tmp_path, calls):
     x = torch.randn(4096)
     kernels.two_stages.bind((x,)).export(tmp_path / "e", targets=["sm_90"])

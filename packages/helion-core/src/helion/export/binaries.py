@@ -40,9 +40,11 @@ def variants(generated: Generated, target: Target) -> Iterator[Variant]:
     Raises `CompilationFailed`, and `CannotExport` for code that the loader could not launch.
     """
     ints = any(not scalar.is_float for scalar in generated.program.scalars)
+    plain = generated.with_pointers() if generated.descriptors else generated
     for alignment in (16, 1):
-        code = generated if alignment > 1 or not generated.descriptors else generated.with_pointers()
         for bits in (32, 64) if ints else (32,):
+            # descriptors want aligned tensors and offsets of 32 bits
+            code = generated if (alignment, bits) == (16, 32) else plain
             yield _compile(code, target, alignment, bits)
 
 
