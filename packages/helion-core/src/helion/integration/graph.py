@@ -14,4 +14,13 @@ def call_in_graph(handle: str, *args: Any, **kwargs: Any) -> Any:
     return kernel_of(handle)(*args, **kwargs)
 
 
-torch.compiler.allow_in_graph(call_in_graph)
+def operator_in_graph(library: str, name: str, *args: Any, **kwargs: Any) -> Any:
+    """A call of a named operator as one node of the graph.
+
+    The operator itself could stand there, but then torch would keep the compiled graph on disk under its name, though
+    neither what its backward does nor the shapes of its outputs are part of that name.
+    """
+    return getattr(getattr(torch.ops, library), name).default(*args, **kwargs)
+
+
+torch.compiler.allow_in_graph([call_in_graph, operator_in_graph])

@@ -94,6 +94,7 @@ class Operator:
     ) -> None:  # fmt: skip
         self.name, self.schema, self.has_gradient = name, schema, has_gradient
         self._function, self._kernel = function, kernel
+        self._names = tuple(name.split("::"))
         self._checked = self._direct = False
         self._transformed: Any = None
         self._library, self.overload = define(name, schema, self._run, self._fake, random=random)
@@ -117,7 +118,9 @@ class Operator:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if versions.is_dynamo_compiling():
-            return self.overload(*args, **kwargs)
+            from .graph import operator_in_graph
+
+            return operator_in_graph(*self._names, *args, **kwargs)
         if versions.active_transform() is not None:
             return self._under_transform(self._placed(args, kwargs))
         if kwargs or not self._direct or looked_on(args) or self._recorded(args):
