@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import inspect
 import json
@@ -192,7 +193,7 @@ def _check_tensor(spec: dict[str, Any], value: Any, device: list[torch.Tensor]) 
     name = spec["argument"]
     if not isinstance(value, torch.Tensor):
         raise WrongArgument(f"`{name}` must be a tensor, not {_shown(value)}")
-    if str(value.dtype) != spec["dtype"]:
+    if value.dtype is not dtype_named(spec["dtype"]):
         raise WrongArgument(f"`{name}` must have dtype {spec['dtype']}, not {value.dtype}")
     if not fits(spec["shape"], spec["strides"], value):
         raise WrongArgument(
@@ -204,11 +205,17 @@ def _check_tensor(spec: dict[str, Any], value: Any, device: list[torch.Tensor]) 
         raise WrongArgument(f"`{name}` is on {value.device}, other arguments are on {device[0].device}")
 
 
+@functools.cache
+def dtype_named(name: str) -> torch.dtype:
+    """`torch.float16` from its text."""
+    return getattr(torch, name.removeprefix("torch."))
+
+
 def fits(shape: list[int | None], strides: list[int | None], tensor: torch.Tensor) -> bool:
     """Whether sizes and strides are those; the stride of a dimension of size 1 or less does not matter."""
-    if len(shape) != tensor.dim():
-        return False
-    return all(
+    if list(tensor.shape) == shape and list(tensor.stride()) == strides:
+        return True
+    return len(shape) == tensor.dim() and all(
         (size is None or size == s) and (stride is None or stride == t or s <= 1)
         for size, stride, s, t in zip(shape, strides, tensor.shape, tensor.stride(), strict=True)
     )
@@ -241,7 +248,7 @@ class Launcher:
             return
         tensors, numbers = args[: len(self._tensors)], args[len(self._tensors) :]
         for spec, tensor in zip(self._tensors, tensors, strict=True):
-            if str(tensor.dtype) != spec["dtype"] or not fits(spec["shape"], spec["strides"], tensor):
+            if tensor.dtype is not dtype_named(spec["dtype"]) or not fits(spec["shape"], spec["strides"], tensor):
                 raise WrongArgument(
                     f"the kernel was compiled for `{spec['name']}` of {spec['dtype']}, shape {spec['shape']}, strides "
                     f"{spec['strides']}, but is launched with {tensor.dtype}, {list(tensor.shape)}, "
@@ -325,10 +332,7 @@ class Driver:
 
     def __init__(self, backend: str) -> None:
         self._backend = backend
-        try:
-            self._library = ctypes.CDLL(LIBRARIES[backend])
-        except OSError as error:
-            raise DriverError(f"{LIBRARIES[backend]} cannot be loaded: {error}") from None
+        self._library = _open(LIBRARIES[backend])
         self._load, self._get, self._launch, self._launch_together = (
             getattr(self._library, name) for name in self._names[backend]
         )
@@ -405,6 +409,15 @@ class Driver:
         version = ctypes.c_int()
         self._check(self._library.cuDriverGetVersion(ctypes.byref(version)), "reading the driver's version")
         return version.value
+
+
+def _open(name: str) -> ctypes.CDLL:
+    """A library by name: the one that torch brings, if it does."""
+    bundled = Path(torch.__file__).parent / "lib" / name
+    try:
+        return ctypes.CDLL(str(bundled) if bundled.exists() else name)
+    except OSError as error:
+        raise DriverError(f"{name} cannot be loaded: {error}") from None
 
 
 _drivers: dict[str, Driver] = {}
