@@ -8,7 +8,7 @@ import helion
 import helion.language as hl
 
 
-@helion.kernel(config=helion.Config(block_sizes=[256, 256, 128], num_stages=5))
+@helion.kernel(config=helion.Config(block_sizes=[64, 64, 256], num_stages=5))
 def too_large(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     out = torch.empty([x.size(0), y.size(1)], dtype=x.dtype, device=x.device)
     for tile_m, tile_n in hl.tile(out.size()):

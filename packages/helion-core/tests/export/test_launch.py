@@ -2,6 +2,7 @@
 
 import ctypes
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import kernels
 import pytest
@@ -256,3 +257,14 @@ def test_an_export_for_many_sizes(interpreted):
         run(torch.randn(8, 4), torch.randn(5, 5))
     with pytest.raises(loader.WrongArgument, match="`x` must have shape"):
         run(torch.randn(4), torch.randn(4, 5))
+
+
+def test_many_threads_load_the_code_once(tmp_path, calls):
+    x = torch.randn(256)
+    kernels.shift.bind((x, 5)).export(tmp_path / "e", targets=["sm_90"])
+    run = loader.load(tmp_path / "e")
+    calls(8, 8, 4, 4, 8, 8)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: run(x, k), range(64)))
+    found = [c["call"] for c in calls.read()]
+    assert found.count("function") == 1 and found.count("launch") == 64
