@@ -9,26 +9,49 @@ import sympy
 from ..ir import Size
 
 _FUNCTIONS = {
-    "FloorDiv": "({0} // {1})", "PythonMod": "({0} % {1})", "Mod": "({0} % {1})", "CleanDiv": "({0} // {1})",
-    "IntTrueDiv": "({0} / {1})", "FloatTrueDiv": "({0} / {1})",
+    "CleanDiv": "({0} // {1})", "IntTrueDiv": "({0} / {1})", "FloatTrueDiv": "({0} / {1})",
+    "BitwiseFn_bitwise_and": "({0} & {1})", "BitwiseFn_bitwise_or": "({0} | {1})",
+    "BitwiseFn_bitwise_xor": "({0} ^ {1})",
 }  # fmt: skip
 _DEVICE = {
     "Min": "tl.minimum",
     "Max": "tl.maximum",
     "CeilDiv": "tl.cdiv({0}, {1})",
+    "FloorDiv": "({0} // {1})",
+    "Mod": "({0} % {1})",
+    "PythonMod": "({0} % {1})",
     "ToFloat": "tl.cast({0}, tl.float32)",
+    "Abs": "tl.abs({0})",
 }
-_HOST = {"Min": "min", "Max": "max", "CeilDiv": "-(-{0} // {1})", "ToFloat": "float({0})"}
+_SIGNED = {  # Triton rounds towards zero
+    "FloorDiv": "(({0} - ({0} % {1} + {1}) % {1}) // {1})",
+    "Mod": "(({0} % {1} + {1}) % {1})",
+    "PythonMod": "(({0} % {1} + {1}) % {1})",
+}
+_HOST = {
+    "Min": "min", "Max": "max", "CeilDiv": "-(-{0} // {1})", "ToFloat": "float({0})", "FloorDiv": "({0} // {1})",
+    "Mod": "({0} % {1})", "PythonMod": "({0} % {1})", "Abs": "abs({0})", "Pow": "({0} ** {1})",
+    "PowByNatural": "({0} ** {1})", "FloatPow": "({0} ** {1})", "TruncToInt": "int({0})", "FloorToInt": "int({0} // 1)",
+    "CeilToInt": "(-int(-{0} // 1))", "RoundToInt": "round({0})", "RoundDecimal": "round({0}, {1})",
+    "floor": "({0} // 1)",
+}  # fmt: skip
 _RELATIONS = {"Equality": "==", "Unequality": "!=", "StrictLessThan": "<", "LessThan": "<=",
               "StrictGreaterThan": ">", "GreaterThan": ">="}  # fmt: skip
 
 
 class Printer:
-    """Prints expressions; `symbol` names their symbols, `device` chooses Triton's functions over Python's."""
+    """Prints expressions; `symbol` names their symbols, `device` chooses Triton's functions over Python's.
 
-    def __init__(self, symbol: Callable[[sympy.Symbol], str], device: bool) -> None:
-        self._symbol = symbol
+    `natural` tells which symbols are never negative: quotients of others are rounded down explicitly on the device.
+    """
+
+    def __init__(
+        self, symbol: Callable[[sympy.Symbol], str], device: bool,
+        natural: Callable[[sympy.Symbol], bool] = lambda _: False,
+    ) -> None:  # fmt: skip
+        self._symbol, self._natural = symbol, natural
         self._functions = _DEVICE if device else _HOST
+        self._device = device
 
     def __call__(self, size: Size) -> str:
         """`size` as text; sums and products are parenthesised only inside other expressions."""
@@ -55,6 +78,8 @@ class Printer:
             return _FUNCTIONS[name].format(*map(self._atom, e.args))
         if name in ("Min", "Max"):
             return self._fold(name, [self._atom(a) for a in e.args])
+        if self._device and name in _SIGNED and not all(map(self.never_negative, e.args)):
+            return _SIGNED[name].format(*map(self._atom, e.args))
         if name in self._functions:
             return self._functions[name].format(*map(self._atom, e.args))
         if name in _RELATIONS:
@@ -66,6 +91,12 @@ class Printer:
         if e in (sympy.true, sympy.false):
             return str(bool(e))
         raise AssertionError(f"no way to print {e} ({name})")
+
+    def never_negative(self, e: Size) -> bool:
+        """Whether it is certain that `e` is at least 0."""
+        if isinstance(e, (int, float)) or not e.args:
+            return self._natural(e) if isinstance(e, sympy.Symbol) else bool(e >= 0)
+        return isinstance(e, sympy.Expr) and all(map(self.never_negative, e.args))
 
     def _fold(self, name: str, texts: list[str]) -> str:
         result = texts[0]

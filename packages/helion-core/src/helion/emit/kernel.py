@@ -57,7 +57,7 @@ class KernelEmitter:
         self._evictions = _evictions(traced, config)
         self.padding = Padding(program, self.layout, unclipped(program, self._spellings, self.layout))
         self.names = Names({kernel_name})
-        self.print = Printer(self._symbol, device=True)
+        self.print = Printer(self._symbol, device=True, natural=self._is_natural)
         self._buffer: list[Any] = []  # lines, and lists of lines that are filled later
         self.helpers: dict[str, str] = {}
         self._depth = 1
@@ -234,6 +234,15 @@ class KernelEmitter:
                 return self.scalars[scalar]
             case found:
                 raise AssertionError(found)
+
+    def _is_natural(self, symbol: sympy.Symbol) -> bool:
+        match self.program.symbols[symbol]:
+            case Range(begin=begin):
+                return self.print.never_negative(begin)
+            case HostScalar(is_size=is_size):
+                return is_size
+            case found:
+                return isinstance(found, BlockSize)
 
     def is_wide(self, tensor: HostTensor) -> bool:
         """Whether offsets into `tensor` need 64 bits."""

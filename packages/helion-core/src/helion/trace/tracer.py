@@ -20,6 +20,7 @@ from ..lower.fuse import fuse_accumulators
 from ..settings import Settings
 from . import branches, callees, failures, jagged, loops, shapes
 from .dynamic import HostMode
+from .hosted import hosted
 from .names import HostNames
 from .places import Places
 from .settle import unify
@@ -159,7 +160,7 @@ class Tracer:
                 and expr.free_symbols.isdisjoint(self.host_scalars)
             ):
                 dtype = torch.int32  # offsets and sizes of tiles; a number of the caller's may be larger
-        return self.emit(ir.Scalar(expr=expr), (), dtype)
+        return self.emit(ir.Scalar(expr=hosted(self, expr)), (), dtype)
 
     def symbol_of(self, tensor: TileTensor) -> torch.SymInt:
         """A 0-d integer value as an integer that size expressions may use."""
