@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .attention import attention as attention
+    from .attention_varlen import attention_varlen as attention_varlen
     from .cross_entropy import cross_entropy as cross_entropy
     from .cross_entropy import linear_cross_entropy as linear_cross_entropy
     from .dropout import dropout as dropout
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 OPS = {
     "attention": "attention",
+    "attention_varlen": "attention_varlen",
     "cross_entropy": "cross_entropy",
     "dropout": "dropout",
     "geglu": "swiglu",

@@ -122,7 +122,7 @@ def attention(
     (left, right): query i sees keys i - left to i + right; -1 for no bound. Returns [batch, heads, m, e]; with
     `return_lse` also the natural logarithms of the sums, float32 [batch, heads, m]. Dropout is left to torch.
     """
-    left, right = _band(window, is_causal)
+    left, right = band_of(window, is_causal)
     if not _takes(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa):
         if (window == (-1, -1)) and not return_lse:
             return torch.nn.functional.scaled_dot_product_attention(
@@ -149,7 +149,7 @@ def _called(
     return attention_op(q, k, v, mask, 1 / math.sqrt(q.size(-1)) if scale is None else scale, left, right)
 
 
-def _band(window: tuple[int, int], is_causal: bool) -> tuple[int, int]:
+def band_of(window: tuple[int, int], is_causal: bool) -> tuple[int, int]:
     """Raises `InvalidArgument` for bounds below -1."""
     if len(window) != 2 or any(not isinstance(w, int) or w < -1 for w in window):
         raise exc.InvalidArgument(what=f"window={window!r}", instead="give two ints (left, right), -1 for no bound")
