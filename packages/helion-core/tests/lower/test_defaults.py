@@ -1,0 +1,69 @@
+"""What the rules of default configs see and choose."""
+
+import torch
+
+import helion
+import helion.language as hl
+from helion.lower.defaults import plans
+from helion.runtime.targets import parse_target
+
+
+def first_plan(kernel, *args, target="sm_90"):
+    program = kernel.bind(args).program
+    plan = next(plans(program, parse_target(target)))
+    return plan, {block.name: size for block, size in plan.block_sizes.items()}
+
+
+def batched(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    b, m, k = x.size()
+    n = y.size(2)
+    out = torch.empty([b, m, n], dtype=x.dtype, device=x.device)
+    for tile_b, tile_m, tile_n in hl.tile([b, m, n], block_size=[1, None, None]):
+        acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+        for tile_k in hl.tile(k):
+            acc = torch.addmm(acc, x[tile_b.begin, tile_m, tile_k], y[tile_b.begin, tile_k, tile_n])
+        out[tile_b.begin, tile_m, tile_n] = acc
+    return out
+
+
+def halves(*size):
+    return torch.empty(size, dtype=torch.bfloat16)
+
+
+def test_batches_of_a_fixed_block_size_count_as_programs():
+    kernel = helion.kernel(batched)
+    _, large = first_plan(kernel, halves(64, 512, 64), halves(64, 64, 512))
+    _, small = first_plan(kernel, halves(2, 512, 64), halves(2, 64, 512))
+    assert large == {"BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 64}
+    assert small["BLOCK_M"] * small["BLOCK_N"] < 128 * 256
+
+
+def test_products_in_full_precision_have_small_tiles():
+    args = torch.empty(8, 512, 64), torch.empty(8, 64, 512)
+    exact, sizes = first_plan(helion.kernel(dot_precision="ieee")(batched), *args)
+    _, fast = first_plan(helion.kernel(dot_precision="tf32")(batched), *args)
+    assert sizes["BLOCK_M"] * sizes["BLOCK_N"] <= 64 * 64 < fast["BLOCK_M"] * fast["BLOCK_N"]
+    assert exact.indexing == "pointer"
+
+
+@helion.kernel()
+def four_products(q: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    m, d = q.size()
+    n, d = k.size(0), hl.specialize(d)
+    first, second = torch.empty_like(k), torch.empty_like(k)
+    for tile_n in hl.tile(n):
+        key = k[tile_n, :]
+        a = hl.zeros([tile_n, d], dtype=torch.float32)
+        b = hl.zeros([tile_n, d], dtype=torch.float32)
+        for tile_m in hl.tile(m):
+            query = q[tile_m, :]
+            scores = hl.dot(key, query.T)
+            a = torch.addmm(a, scores.to(q.dtype), query)
+            b = torch.addmm(b, (scores * hl.dot(key, query.T)).to(q.dtype), query)
+        first[tile_n, :], second[tile_n, :] = a.to(k.dtype), b.to(k.dtype)
+    return first, second
+
+
+def test_two_accumulators_take_eight_warps():
+    plan, sizes = first_plan(four_products, halves(4096, 128), halves(4096, 128))
+    assert plan.num_warps == 8 and sizes == {"BLOCK_N": 128, "BLOCK_M": 64}
