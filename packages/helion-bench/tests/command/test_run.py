@@ -130,7 +130,7 @@ def test_a_run_of_other_versions_is_not_resumed(runner: FakeRunner, store: Store
     main(["run"])
     runner.whole = dataclasses.replace(runner.whole, software=dataclasses.replace(runner.whole.software, torch="9.9"))
     assert main(["run", "--resume"]) == 2
-    assert "other versions or another commit" in capsys.readouterr().err
+    assert "torch 2.11.0 then, 9.9 now" in capsys.readouterr().err
 
 
 def test_a_spent_time_budget_is_no_failure(runner: FakeRunner, store: Store, capsys, monkeypatch):

@@ -84,8 +84,10 @@ def _to_resume(arguments: argparse.Namespace, plan: Plan, store: Store) -> Run |
         hint = f"; unfinished are: {others}" if others else ""
         raise ResultsError(f"no unfinished run of this command is stored in {store.root}{hint}")
     last = same[-1]
-    if last.software != plan.run.software:
-        raise ResultsError(f"run {last.id} was made by other versions or another commit: start anew, without --resume")
+    was, now = dataclasses.asdict(last.software), dataclasses.asdict(plan.run.software)
+    changed = ", ".join(f"{name} {was[name]} then, {now[name]} now" for name in was if was[name] != now[name])
+    if changed:
+        raise ResultsError(f"run {last.id} was made by other software ({changed}): start anew, without --resume")
     return last
 
 
