@@ -145,6 +145,45 @@ def test_questions_of_host_code_about_sizes_become_guards():
     assert counters["stats"]["unique_graphs"] == 2
 
 
+TABLE = torch.randn(7, 5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_globals_are_read_when_the_graph_runs(backend):
+    @fast
+    def added(x):
+        turned = TABLE.t()
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size()):
+            out[tile] = x[tile] + turned[tile]
+        return out
+
+    run, x = compiled(lambda x: added(x) * 2, backend), torch.randn(5, 7)
+    torch.testing.assert_close(run(x), (x + TABLE.t()) * 2)
+    TABLE.add_(1)
+    torch.testing.assert_close(run(x), (x + TABLE.t()) * 2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_kernel_for_all_sizes_and_results_that_are_sizes(backend):
+    @helion.kernel(static_shapes=False, config={"block_sizes": [16, 16]})
+    def counted(x, n: int):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size()):
+            out[tile] = x[tile] * n
+        return out, x.size(0), 2 * x.size(0) + n
+
+    def call(x):
+        out, rows, number = counted(x, 3)
+        return out * rows + number
+
+    run = compiled(call, backend, dynamic=True)
+    for rows in (4, 9, 30):
+        x = torch.randn(rows, 3)
+        torch.testing.assert_close(run(x), x * 3 * rows + 2 * rows + 3)
+    assert counters["stats"]["unique_graphs"] == 1
+
+
 class Doubled(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):

@@ -46,7 +46,7 @@ def dry_run(kernel: Kernel, args: Sequence[Any]) -> DryRun:
         stand_ins = concrete(args, versions.fakes())
         bound = kernel.bind(stand_ins)
         config, chosen = _config(bound, stand_ins)
-    with torch.no_grad(), torch._C._DisableAutocast():
+    with versions.beside_real_tensors(tree_leaves(args)), torch.no_grad(), torch._C._DisableAutocast():
         run = _run(bound, config, args)
         if not chosen and _host_reads_blocks(bound):
             for other in _other_blocks(bound, config):

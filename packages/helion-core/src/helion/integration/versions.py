@@ -100,6 +100,20 @@ def fakes(shape_env: Any = None) -> FakeTensorMode:
     return FakeTensorMode(shape_env=shape_env, allow_non_fake_inputs=True)
 
 
+@contextlib.contextmanager
+def beside_real_tensors(tensors: Iterable[Any]) -> Iterator[None]:
+    """Has the modes of fake `tensors` take real ones, such as globals of the user's, for fakes of the same form."""
+    modes = {id(t.fake_mode): t.fake_mode for t in tensors if isinstance(t, FakeTensor)}.values()
+    before = [(mode, mode.allow_non_fake_inputs) for mode in modes]
+    try:
+        for mode in modes:
+            mode.allow_non_fake_inputs = True
+        yield
+    finally:
+        for mode, allowed in before:
+            mode.allow_non_fake_inputs = allowed
+
+
 def shape_env_of(number: Any) -> Any:
     """Where the symbols of a symbolic number live."""
     return number.node.shape_env
