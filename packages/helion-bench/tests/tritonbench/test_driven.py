@@ -37,6 +37,7 @@ def test_an_operator_is_driven_with_ours_beside_its_baselines():
         assert not cells[shape, "helion"].latency
         assert "0 active drivers" in cells[shape, "raises"].reason
     assert "exit status 7" in cells["all", "kills"].reason, "only the backend that ended the process has lost its cells"
+    assert [b.name for b in run.backends if b.role is Role.OURS] == ["helion"] == [run.backends[0].name]
     assert {b.name for b in run.backends if b.role is Role.PEER} == {"naive", "wrong", "raises", "kills"}
     again = bench.run(plan, told.append, resume_from=run)
     assert len(told) == len(again.cells) == len(run.cells), "an operator that is done is not driven again"

@@ -64,8 +64,9 @@ class AttentionVarlen(Operation):
         return torch.cat(parts)
 
     def call_ours(self, function: Any, inputs: Inputs) -> Any:
-        offsets, longest = inputs["offsets"], inputs["longest"]
-        return function(inputs["q"], inputs["k"], inputs["v"], offsets, offsets, longest, longest, is_causal=True)
+        q, k, v, offsets, longest = (inputs[name] for name in ("q", "k", "v", "offsets", "longest"))
+        grouped, causal = q.size(1) != k.size(1), (-1, 0)
+        return function(q, k, v, offsets, offsets, longest, longest, window_size=causal, enable_gqa=grouped)
 
     def reference(self, sizes: Sizes, inputs: Inputs, gradient: Gradient) -> Results:
         q, k, v = (inputs[name].detach() for name in "qkv")

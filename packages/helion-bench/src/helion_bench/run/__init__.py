@@ -74,7 +74,11 @@ def _result(plan: Plan, cells: Mapping[tuple[CaseKey, str], Cell], seconds: floa
     version = commit(plan.tritonbench) if plan.tritonbench is not None else ""
     added = [backend for backend in driven_backends(theirs, version) if backend.name not in known]
     return dataclasses.replace(
-        plan.run, cells=(*ordered, *theirs), backends=(*plan.run.backends, *added), seconds=seconds, complete=complete
+        plan.run,
+        cells=(*ordered, *theirs),
+        backends=tuple(sorted((*plan.run.backends, *added), key=lambda backend: backend.role is not Role.OURS)),
+        seconds=seconds,
+        complete=complete,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from helion_autotune.errors import AutotuneError, CandidateTimeout
 from helion_autotune.evaluate import WorkerPool
 
+from ..backends import catalogue
 from ..results.model import Backend, CaseKey, Cell, Role, Status
 from ..run import outcome
 from ..run.options import CPU, Options
@@ -98,9 +99,12 @@ class _Pool(WorkerPool):
 
 
 def backends(cells: Collection[Cell], version: str) -> list[Backend]:
-    """The backends of tritonbench that `cells` name, ours aside, as a run lists them."""
-    names = dict.fromkeys(c.backend for c in cells if c.case.op.startswith("tritonbench.") and c.backend != OURS)
-    return [Backend(name, Role.PEER, version, "a backend of tritonbench") for name in names]
+    """The backends of tritonbench that `cells` name, as a run lists them; ours is as it is."""
+    names = dict.fromkeys(c.backend for c in cells if c.case.op.startswith("tritonbench."))
+    ours = catalogue.backend(OURS)
+    listed = [Backend(ours.name, ours.role, ours.version(), ours.description)] if OURS in names else []
+    peers = [name for name in names if name != OURS]
+    return [*listed, *(Backend(name, Role.PEER, version, "a backend of tritonbench") for name in peers)]
 
 
 def _cell(adapter: Adapter, entry: dict[str, Any]) -> Cell:
