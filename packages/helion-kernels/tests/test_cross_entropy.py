@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from helion_kernels import cross_entropy, linear_cross_entropy
-from helion_kernels.testing import check, interpreted
+from helion_kernels.testing import assert_close, check, interpreted
 
 INF, NAN = float("inf"), float("nan")
+OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor")
 
 
 def leaf(*size, dtype=torch.float32, scale=3.0):
@@ -122,3 +123,12 @@ def test_fused_options(reduction):
 def test_fused_mistakes():
     with pytest.raises(ValueError, match="reduction='none'"):
         linear_cross_entropy(torch.randn(3, 4), torch.randn(5, 4), torch.zeros(3, dtype=torch.int64), reduction="none")
+
+
+def test_fused_is_an_operator_like_others(interpret):
+    x, matrix, labels = leaf(6, 8), leaf(10, 8), labels_of(6, 10)
+    op = torch.ops.helion_kernels.linear_cross_entropy.default
+    torch.library.opcheck(op, (x, matrix, None, labels, -100, 0.1, 0.0, True, 4, True), test_utils=OPCHECKS)
+    compiled = torch.compile(linear_cross_entropy, fullgraph=True, backend="aot_eager")
+    found, expected = (torch.autograd.grad(f(x, matrix, labels), [x, matrix]) for f in (compiled, linear_cross_entropy))
+    assert_close(found, expected, 1e-6)
