@@ -2,17 +2,19 @@
 
 `python packages/helion-core/tests/configs/fuzz.py --seconds 60 --seed 0` (or `hatch run fuzz -- --seconds 60 --seed
 0`). A failing config is shrunk: keys go back to their defaults as long as the failure stays, and what remains is
-reported.
+reported. With `--dynamic` the kernels are those for all sizes, and each config runs arguments of several.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import sys
 import time
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from kernels import CASES, HALF_TOLERANCE, Case, as_tuple
 
 MOST_PROGRAMS = 48  # a program of the interpreter takes milliseconds
 MOST_LANES = 1 << 15
+RESIZED: tuple[Callable[[int], int], ...] = (lambda n: n // 2 + 1, lambda n: n + n // 4, lambda n: 1, lambda n: 0)
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,24 @@ class Trial:
     dtype: torch.dtype
     seed: int
     config: helion.Config
+    dynamic: bool = False
+
+    @property
+    def kernel(self) -> helion.Kernel:
+        return for_all_sizes(self.case.kernel) if self.dynamic else self.case.kernel
+
+    @property
+    def spec(self) -> ConfigSpec:
+        return self.kernel.bind(self.case.make(self.seed, self.dtype)).config_spec
 
     def __str__(self) -> str:
-        return f"{self.case.name} {str(self.dtype).removeprefix('torch.')} seed {self.seed} {self.config}"
+        dtype = str(self.dtype).removeprefix("torch.")
+        return f"{self.case.name} {dtype} seed {self.seed}{' dynamic' if self.dynamic else ''} {self.config}"
+
+
+@functools.cache
+def for_all_sizes(kernel: helion.Kernel) -> helion.Kernel:
+    return helion.kernel(kernel.fn, static_shapes=False)
 
 
 def sample(spec: ConfigSpec, rng: random.Random) -> helion.Config:
@@ -82,23 +100,42 @@ def cheap(spec: ConfigSpec, config: helion.Config) -> bool:
     )
 
 
-def sample_trial(rng: random.Random) -> Trial:
+def sample_trial(rng: random.Random, dynamic: bool = False) -> Trial:
     case = rng.choice(CASES)
     dtype = rng.choice(case.dtypes)
     seed = rng.randrange(3)
-    spec = case.kernel.bind(case.make(seed, dtype)).config_spec
+    static = case.kernel.bind(case.make(seed, dtype)).config_spec
+    spec = Trial(case, dtype, seed, helion.Config(), dynamic).spec
     for _ in range(200):
         config = sample(spec, rng)
-        if cheap(spec, config):
-            return Trial(case, dtype, seed, config)
-    return Trial(case, dtype, seed, spec.default())
+        if cheap(static, static.repair(config)[0] if dynamic else config):
+            return Trial(case, dtype, seed, config, dynamic)
+    return Trial(case, dtype, seed, spec.default(), dynamic)
 
 
 def failure(trial: Trial) -> str | None:
     """What is wrong with the result, or None. Crashes count as wrong."""
     args = trial.case.make(trial.seed, trial.dtype)
+    bound = trial.kernel.bind(args)
+    problem = _failure(trial, bound, args)
+    for resized in RESIZED if trial.dynamic and problem is None else ():
+        other = trial.case.make(trial.seed, trial.dtype, resized)
+        if bound.holds(*other) and _has_result(trial.case, other):
+            problem = problem or _failure(trial, bound, other)
+    return problem
+
+
+def _has_result(case: Case, args: tuple[Any, ...]) -> bool:
+    """Whether torch computes anything: some operators refuse sizes of 0."""
+    try:
+        case.expected(args)
+    except (IndexError, RuntimeError):
+        return False
+    return True
+
+
+def _failure(trial: Trial, bound: helion.BoundKernel, args: tuple[Any, ...]) -> str | None:
     expected = trial.case.expected(args)
-    bound = trial.case.kernel.bind(args)
     try:
         found = as_tuple(bound.compile_config(trial.config).run(*args))
     except Exception as error:
@@ -114,14 +151,14 @@ def failure(trial: Trial) -> str | None:
 
 def shrink(trial: Trial) -> Trial:
     """The trial with as many keys at their defaults as leave it failing."""
-    spec = trial.case.kernel.bind(trial.case.make(trial.seed, trial.dtype)).config_spec
+    spec = trial.spec
     default = spec.default()
     current = trial
     for key in trial.config:
         if current.config[key] == default[key]:
             continue
         changed = spec.normalize(current.config.replace(**{key: default[key]}))
-        candidate = Trial(trial.case, trial.dtype, trial.seed, changed)
+        candidate = replace(trial, config=changed)
         if failure(candidate) is not None:
             current = candidate
     return current
@@ -129,19 +166,20 @@ def shrink(trial: Trial) -> Trial:
 
 def bad_keys(trial: Trial) -> dict[str, Any]:
     """The keys of a shrunk trial that differ from the default."""
-    spec = trial.case.kernel.bind(trial.case.make(trial.seed, trial.dtype)).config_spec
-    default = spec.default()
+    default = trial.spec.default()
     return {key: value for key, value in trial.config.items() if value != default[key]}
 
 
-def run(seed: int, seconds: float | None = None, count: int | None = None) -> tuple[int, list[str]]:
+def run(
+    seed: int, seconds: float | None = None, count: int | None = None, dynamic: bool = False
+) -> tuple[int, list[str]]:
     """(trials run, descriptions of failures) for a number of seconds or of trials."""
     rng = random.Random(seed)
     failures: list[str] = []
     end = time.monotonic() + seconds if seconds is not None else None
     done = 0
     while (end is None or time.monotonic() < end) and (count is None or done < count):
-        trial = sample_trial(rng)
+        trial = sample_trial(rng, dynamic)
         problem = failure(trial)
         done += 1
         if problem is not None:
@@ -155,10 +193,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=None)
+    parser.add_argument("--dynamic", action="store_true", help="kernels with static_shapes=False")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     start = time.monotonic()
-    done, failures = run(options.seed, None if options.count else options.seconds, options.count)
+    done, failures = run(options.seed, None if options.count else options.seconds, options.count, options.dynamic)
     for text in failures:
         print(text)
     print(f"seed {options.seed}: {done} trials in {time.monotonic() - start:.0f} s, {len(failures)} failed")

@@ -234,10 +234,14 @@ class Case:
     def name(self) -> str:
         return self.kernel.name
 
-    def make(self, seed: int, dtype: torch.dtype) -> tuple[Any, ...]:
+    def make(
+        self, seed: int, dtype: torch.dtype, resized: Callable[[int], int] = lambda size: size
+    ) -> tuple[Any, ...]:
+        """Arguments; `resized` gives every size of a random tensor another."""
         generator = torch.Generator().manual_seed(seed)
 
         def random(*size: int) -> torch.Tensor:
+            size = tuple(map(resized, size))
             return torch.randn(size, generator=generator).to(dtype)
 
         return self.args(random)

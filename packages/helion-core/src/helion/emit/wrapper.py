@@ -119,7 +119,8 @@ def _count(r: Range, layout: Layout, printer: Printer) -> str:
     if begin is not None and end is not None and width is not None:
         return str(max(0, -((begin - end) // width)))
     length = f"{printer(r.end)}" if r.begin == 0 else f"({printer(r.end)} - {printer(r.begin)})"
-    return f"max(0, -(-({length}) // {printer(r.width)}))"
+    step = printer(r.width)
+    return f"max(0, -(-({length}) // {f'({step})' if ' ' in step else step}))"
 
 
 class _Replace(ast.NodeTransformer):
