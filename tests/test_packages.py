@@ -22,7 +22,7 @@ IMPORTS = {
     "helion-autotune": ("helion_autotune", set()),
     "helion-core": ("helion", {"helion_autotune"}),
     "helion-kernels": ("helion_kernels", {"helion"}),
-    "helion-bench": ("helion_bench", {"helion", "helion_kernels"}),
+    "helion-bench": ("helion_bench", {"helion", "helion_autotune", "helion_kernels"}),
 }
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 OURS = {name for name, _ in IMPORTS.values()}
