@@ -1,4 +1,4 @@
-"""Export matmul and softmax for the GPU of this machine, and run them where triton and helion cannot be imported.
+"""Export matmul, softmax and rms_norm for the GPU of this machine; run them where triton and helion cannot be imported.
 
 Usage: `python tools/check_export.py [--folder FOLDER]`
 
@@ -19,12 +19,15 @@ EXAMPLES = Path(__file__).parents[1] / "packages" / "helion-core" / "examples"
 ROWS, COLUMNS, DEPTH = 1000, 768, 520  # no multiples of tile sizes
 CONFIGS = {
     "matmul": None,
+    "matmul_any_size": None,
+    "rms_norm": None,
     "matmul_pointers": {"block_sizes": [64, 128, 32], "num_warps": 4, "num_stages": 3, "indexing": "pointer"},
     "softmax": None,
 }
 
 RUN = '''
-import sys, threading, time
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
 
 class Blocked:
     """Makes imports of the compiler fail."""
@@ -35,7 +38,7 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 import torch
-from exports import matmul, matmul_pointers, softmax
+from exports import matmul, matmul_any_size, matmul_pointers, rms_norm, softmax
 
 m, n, k = map(int, sys.argv[1:])
 torch.manual_seed(0)
@@ -47,6 +50,10 @@ def tensor(*shape, shift=0):
 
 def report(name, out, exact):
     global failed
+    if exact.numel() == 0:
+        print(f"{name:44} empty, {'ok' if out.shape == exact.shape else 'WRONG'}")
+        failed |= out.shape != exact.shape
+        return
     error = ((out.double() - exact).abs() / (exact.abs() + exact.square().mean().sqrt())).max().item()
     failed |= not error <= 1e-2
     print(f"{name:44} error {error:.1e}  {'ok' if error <= 1e-2 else 'WRONG'}", flush=True)
@@ -73,12 +80,17 @@ products("")
 for shift in (0, 1):
     x = tensor(m, n, shift=shift)
     report(f"softmax, {'unaligned' if shift else 'aligned'}", softmax.softmax(x), torch.softmax(x.double(), 1))
+for rows, depth, columns in ((m, k, n), (1, 1, 1), (333, 64, 80), (0, 8, 8)):
+    x, y = tensor(rows, depth), tensor(depth, columns)
+    report(f"matmul of any size, {rows}x{depth}x{columns}", matmul_any_size.matmul(x, y), x.double() @ y.double())
+x, weight = tensor(m, n), tensor(n)
+exact = x.double() * (x.double().square().mean(1, keepdim=True) + 1e-3).rsqrt() * weight.double()
+report("rms_norm with its number", rms_norm.rms_norm(x, weight, 1e-3)[0], exact)
 with torch.cuda.stream(torch.cuda.Stream()):
     products(", own stream")
     torch.cuda.current_stream().synchronize()
-thread = threading.Thread(target=products, args=(", other thread",))
-thread.start()
-thread.join()
+with ThreadPoolExecutor(1) as pool:
+    pool.submit(products, ", other thread").result()
 graph, x = torch.cuda.CUDAGraph(), tensor(m, n)
 softmax.softmax(x)
 torch.cuda.synchronize()
@@ -101,6 +113,7 @@ def export(folder: Path) -> None:
     import _harness as harness
     import torch
 
+    import helion
     from helion.runtime.targets import device_target
 
     x = torch.randn(ROWS, DEPTH, device="cuda", dtype=torch.bfloat16)
@@ -108,10 +121,13 @@ def export(folder: Path) -> None:
     rows = torch.randn(ROWS, COLUMNS, device="cuda", dtype=torch.bfloat16)
     target = device_target(x.device)
     assert target is not None
+    inputs = {"softmax": (rows,), "rms_norm": (rows, rows[0].clone(), 1e-3)}
     for name, config in CONFIGS.items():
-        kernel = name.partition("_")[0]
-        args = (rows,) if kernel == "softmax" else (x, y)
-        bound = getattr(harness.load(kernel), kernel).bind(args)
+        example = name if name in inputs else "matmul"
+        kernel = getattr(harness.load(example), example)
+        if name == "matmul_any_size":
+            kernel = helion.kernel(kernel.fn, static_shapes=False, use_default_config=True)
+        bound = kernel.bind(inputs.get(name, (x, y)))
         bound.export(folder / "exports" / name, targets=[target.name], config=config)
         print(f"exported {name} for {target.name} with {bound.generate(config, target).config}")
 
