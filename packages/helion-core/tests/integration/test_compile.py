@@ -112,6 +112,24 @@ def test_arguments_changed_in_place(backend):
     torch.testing.assert_close((before, x, inner), (expected, expected + 3, expected + 4))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_views_of_an_argument_changed_in_place(backend):
+    @fast
+    def added(x, y):
+        for tile in hl.tile(x.size()):
+            x[tile] = x[tile] + y[tile]
+
+    def calls(x, y):
+        added(x[1:3], y)
+        added(x.t()[:2], y.t()[:2, :1].expand(2, 4))
+        added(x, x)
+        return x.sum()
+
+    x, y = torch.randn(4, 5), torch.randn(2, 5)
+    outside = x.clone()
+    torch.testing.assert_close((compiled(calls, backend)(x, y), x), (calls(outside, y), outside))
+
+
 def test_sizes_and_numbers_of_any_value_are_one_graph():
     run = compiled(lambda x, n: scaled(x, 2.0, n).sum(), "aot_eager", dynamic=True)
     for rows, n in [(5, 3), (9, 17), (31, 4), (2, 1000)]:

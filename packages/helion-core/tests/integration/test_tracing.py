@@ -1,5 +1,7 @@
 """Kernels where tensors hold no data: fake and meta tensors, make_fx, torch.export, modes."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -147,6 +149,24 @@ def test_a_shape_that_the_config_decides_needs_a_config():
 
 
 TOTAL = torch.zeros(5, 7)
+
+
+@dataclass
+class Holder:
+    x: torch.Tensor
+
+
+def test_objects_that_hold_tensors_have_no_place_in_a_graph():
+    @fast
+    def doubled(held):
+        out = torch.empty_like(held.x)
+        for tile in hl.tile(held.x.size()):
+            out[tile] = held.x[tile] * 2
+        return out
+
+    with pytest.raises(exc.NotInGraph, match="a Holder among its arguments"):
+        doubled(Holder(X.to("meta")))
+    torch.testing.assert_close(doubled(Holder(X)), X * 2)
 
 
 def test_a_store_to_a_global_has_no_place_in_a_graph():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -11,7 +12,7 @@ from torch.utils._pytree import tree_flatten
 
 from .. import exc
 from . import versions
-from .operators import form, operator_of
+from .operators import form, operator_of, refuse_opaque
 from .outcome import outcome
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def _special(value: Any) -> bool:
         return value.is_meta or versions.dispatches(kind)
     if kind in (list, tuple):
         return any(map(_special, value))
+    if dataclasses.is_dataclass(kind):
+        return any(map(_special, vars(value).values()))
     return kind is dict and any(map(_special, value.values()))
 
 
@@ -45,9 +48,10 @@ def dispatched(kernel: Kernel, args: Sequence[Any]) -> Any:
     if kernel not in _warned and torch.is_grad_enabled() and any(getattr(t, "requires_grad", False) for t in leaves):
         _warned.add(kernel)
         kernel.warn_of_gradients(args)
+    refuse_opaque(kernel, leaves)
     found = outcome(kernel, leaves, spec)
     _refuse_writes(kernel, [leaves[k] for k in found.written])
-    wanted = form(kernel, leaves, spec, found)
+    wanted = form(leaves, spec, found)
     returned = operator_of(kernel, wanted)(*wanted.taken(leaves))
     new = () if not found.new else (returned,) if len(found.new) == 1 else returned
     return found.result(leaves, new)

@@ -126,15 +126,19 @@ class Form:
         return None if not new else new[0] if len(new) == 1 else tuple(new)
 
 
-def form(kernel: Kernel, leaves: Sequence[Any], spec: TreeSpec, found: Outcome) -> Form:
-    kinds = tuple(map(_kind, leaves))
-    fixed = tuple(None if kind else leaf for kind, leaf in zip(kinds, leaves, strict=True))
-    for value in fixed:
-        if not isinstance(value, _PLAIN) and not callable(value):
+def refuse_opaque(kernel: Kernel, leaves: Sequence[Any]) -> None:
+    """Raises `NotInGraph` for objects that may hold tensors, of which no schema would tell."""
+    for leaf in leaves:
+        if not (_kind(leaf) or isinstance(leaf, _PLAIN) or callable(leaf)):
             raise exc.NotInGraph(
-                name=kernel.name, problem=f"a {type(value).__name__} among its arguments cannot stand in a graph",
+                name=kernel.name, problem=f"a {type(leaf).__name__} among its arguments cannot stand in a graph",
                 instead="pass its tensors and numbers, alone or in lists, tuples and dicts",
             )  # fmt: skip
+
+
+def form(leaves: Sequence[Any], spec: TreeSpec, found: Outcome) -> Form:
+    kinds = tuple(map(_kind, leaves))
+    fixed = tuple(None if kind else leaf for kind, leaf in zip(kinds, leaves, strict=True))
     return Form(spec, kinds, fixed, found.written, found.new)
 
 
