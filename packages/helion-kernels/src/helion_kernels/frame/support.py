@@ -55,9 +55,9 @@ def decline(op: str, reason: str) -> None:
 
 
 def _depth_of_user() -> int:
-    """How far above `decline` the first frame outside this package is, so that the warning names the user's line."""
+    """How far above `decline` the first frame outside this package and torch is: the warning names the user's line."""
     depth = 2
     frame = sys._getframe(depth)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("helion_kernels"):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("helion_kernels.", "torch.")):
         frame, depth = frame.f_back, depth + 1
     return depth
