@@ -143,6 +143,16 @@ def test_history_is_over_the_cases_that_all_runs_have():
     assert history_plot([synthetic_run(1, few)]) is None
 
 
+def test_names_from_outside_cannot_spoil_a_drawing():
+    cases = [dataclasses.replace(case, op='<b>"&$x_1$', shape=f"a<b>${i}$") for i, case in enumerate(row_cases(1, 3))]
+    (plot,) = speedup_plots(synthetic_run(1, cases))
+    texts = {element.text for element in ElementTree.fromstring(plot.svg).iter() if element.tag.endswith("text")}
+    assert "a<b>$0$" in texts
+    page = html(synthetic_run(1, cases), history=[synthetic_run(i, cases) for i in range(2)])
+    assert "<b>" not in page
+    assert Balanced(page).open == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(page: str, width: int, tmp_path: Path):

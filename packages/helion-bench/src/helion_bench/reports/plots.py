@@ -34,6 +34,7 @@ _PEERS = [f"#0500{i:02d}" for i in range(SERIES)]
 _VARIABLES |= {color: f"--peer{i}" for i, color in enumerate(_PEERS)}
 _STYLE = {
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 11 * _POINTS,
     "axes.edgecolor": _GRID,
@@ -71,11 +72,11 @@ def peer_colors(run: Run) -> dict[str, str]:
 def speedup_plots(run: Run) -> Iterator[Plot]:
     """One an operation: for every case, how many times as fast ours is as each peer; a bar to the best of them."""
     found = speedups(run, headline_of(run))
-    for op in dict.fromkeys(speedup.case.op for speedup in found):
+    for index, op in enumerate(dict.fromkeys(speedup.case.op for speedup in found)):
         mine = [speedup for speedup in found if speedup.case.op == op]
         worst, best = (f(s.best_peer.value for s in mine) for f in (min, max))
         alt = f"Speed-up of {op} over the best peer: from {figures.factor(worst)} to {figures.factor(best)}"
-        svg = _draw(f"speedup-{op}", 30 * len(mine) + 34, functools.partial(_dots, run=run, found=mine))
+        svg = _draw(f"speedup{index}", 30 * len(mine) + 34, functools.partial(_dots, run=run, found=mine))
         yield Plot(op, svg, alt)
 
 
@@ -261,7 +262,10 @@ def _beside(axes: Any, left: str, right: str) -> None:
 
 
 def _draw(name: str, height: int, paint: Callable[[Figure], None]) -> str:
-    """An `<svg>` of `WIDTH` by `height` CSS pixels, without a prologue, the same for the same input."""
+    """An `<svg>` of `WIDTH` by `height` CSS pixels, without a prologue, the same for the same input.
+
+    `name` is a word that no other drawing of the page has.
+    """
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=(WIDTH / 96, height / 96), dpi=96)
         paint(figure)
@@ -279,6 +283,4 @@ def _themed(svg: str, name: str) -> str:
     svg = re.sub(r'font: ([0-9.]+)px [^;"]*', r"font-size: \1px", svg)
     for color, variable in _VARIABLES.items():
         svg = svg.replace(color, f"var({variable})")
-    ids = re.escape(name)
-    svg = re.sub(r'id="([^"]+)"', rf'id="{ids}-\1"', svg)
-    return re.sub(r'(url\(#|href="#)', rf"\1{ids}-", svg)
+    return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
