@@ -140,25 +140,27 @@ def ifexp(test: Any, then: Thunk, other: Thunk) -> Any:
 
 def and_(*operands: Thunk) -> Any:
     """`a and b and ...`; device scalars combine into a device condition."""
-    return _chain(operands, operator.and_, lambda value: not value, "and")
+    return _chain(operands, lambda value: not value, "and")
 
 
 def or_(*operands: Thunk) -> Any:
     """`a or b or ...`; device scalars combine into a device condition."""
-    return _chain(operands, operator.or_, bool, "or")
+    return _chain(operands, bool, "or")
 
 
-def _chain(
-    operands: Iterable[Thunk], combine: Callable[[Any, Any], Any], decides: Callable[[Any], Any], word: str
-) -> Any:
+def _chain(operands: Iterable[Thunk], decides: Callable[[Any], Any], word: str) -> Any:
     engine = _engine.current()
     pending: Any = None
     value: Any = None
     for operand in operands:
         value = operand()
         if engine is not None and engine.is_device_value(value):
-            value = engine.as_condition(value, word)
-            pending = value if pending is None else combine(pending, value)
+            value = engine.as_operand(value, word)
+            pending = value if pending is None else engine.either(pending, value, word)
+        elif pending is not None and engine is not None and type(value) in (int, float):
+            pending = engine.either(pending, value, word)
+            if decides(value):
+                return pending
         elif decides(value):
             # a Python value that settles the outcome, whatever the device says
             return value
@@ -187,7 +189,7 @@ def compare(symbols: tuple[str, ...], left: Any, *rights: Thunk) -> Any:
             first, value = value, right()
             yield lambda a=first, b=value, s=symbol: _COMPARISONS[s](a, b)
 
-    return _chain(steps(), operator.and_, lambda value: not value, "chained comparison")
+    return _chain(steps(), lambda value: not value, "chained comparison")
 
 
 def plain_iter(iterable: Any, word: str) -> Any:

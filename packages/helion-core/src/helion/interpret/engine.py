@@ -55,6 +55,12 @@ class EagerEngine:
     def negate(self, condition: Any) -> Any:
         return not condition
 
+    def as_operand(self, value: Any, word: str) -> Any:
+        raise AssertionError("plain Python runs `and` and `or`")
+
+    def either(self, first: Any, second: Any, word: str) -> Any:
+        raise AssertionError("plain Python runs `and` and `or`")
+
     def while_loop(self, test: Callable[..., Any], body: Body, names: Sequence[str], values: Sequence[Any]) -> Any:
         raise AssertionError("plain Python runs `while`")
 

@@ -30,7 +30,7 @@ class HostTensor:
 
 @dataclass(eq=False)
 class HostScalar:
-    """A number of the host that the device reads; `is_wide` integers take 64 bits.
+    """A number of the host that the device reads; `is_wide`: it takes 64 bits whatever it is.
 
     `is_size`: a size or stride of a tensor rather than an argument.
     """

@@ -22,7 +22,7 @@ def signature(generated: Generated, numbers: Sequence[Any] | None = None) -> lis
     types = [signature_type(t.dtype) for t in program.tensors]
     for k, scalar in enumerate(program.scalars):
         wide = scalar.is_wide if numbers is None else not fits_32_bits(numbers[k])
-        types.append("fp32" if scalar.is_float else "i64" if wide else "i32")
+        types.append(f"fp{64 if scalar.is_wide else 32}" if scalar.is_float else f"i{64 if wide else 32}")
     return [*types, *map(descriptor_type, generated.descriptors)]
 
 

@@ -82,11 +82,11 @@ def _unify(
 ) -> tuple[TileTensor, TileTensor]:
     """The two sides of one variable as device values of the same dtype and shape."""
     if carry.is_number(a) and carry.is_number(b):
-        dtype = carry.number_dtype(a, b)
+        dtype = carry.number_dtype(tracer, a, b)
         return _full_in(tracer, blocks[0], (), a, dtype), _full_in(tracer, blocks[1], (), b, dtype)
-    if isinstance(a, TileTensor) and carry.is_number(b):
+    if isinstance(a, TileTensor) and carry.is_number(b) and carry.fits(b, a.value.dtype):
         return a, _full_in(tracer, blocks[1], a.shape, b, a.value.dtype)
-    if isinstance(b, TileTensor) and carry.is_number(a):
+    if isinstance(b, TileTensor) and carry.is_number(a) and carry.fits(a, b.value.dtype):
         return _full_in(tracer, blocks[0], b.shape, a, b.value.dtype), b
     if isinstance(a, TileTensor) and isinstance(b, TileTensor) and carry.agree(a, b):
         return a, b

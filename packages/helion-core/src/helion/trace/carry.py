@@ -110,13 +110,29 @@ def _equal(a: Any, b: Any) -> bool:
         return False
 
 
-def number_dtype(*values: Any) -> torch.dtype:
+def fits(number: Any, dtype: torch.dtype) -> bool:
+    """Whether a device value of `dtype` may hold a Python number of that type."""
+    if isinstance(number, (bool, torch.SymBool)):
+        return True
+    if isinstance(number, (int, torch.SymInt)):
+        return dtype is not torch.bool
+    return dtype.is_floating_point
+
+
+def number_dtype(tracer: Tracer, *values: Any) -> torch.dtype:
     """The dtype of a device scalar that can stand for these Python numbers."""
     if all(isinstance(v, (bool, torch.SymBool)) for v in values):
         return torch.bool
     if any(isinstance(v, (float, torch.SymFloat)) for v in values):
         return torch.float32
-    return torch.int32
+    return torch.int64 if any(_may_be_long(tracer, v) for v in values) else torch.int32
+
+
+def _may_be_long(tracer: Tracer, number: Any) -> bool:
+    """Whether an int may need 64 bits: it does, or it is the caller's."""
+    if is_symbolic(number):
+        return not tracer.host_scalars.keys().isdisjoint(number.node.expr.free_symbols)
+    return not -(2**31) <= number < 2**31
 
 
 def mismatch(

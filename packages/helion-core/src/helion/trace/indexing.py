@@ -17,6 +17,7 @@ from ..frontend.control import Undefined
 from ..frontend.engine import DeviceLoop
 from ..ir import Dim, HostTensor, NewAxis, PointIndex, SliceIndex, TileIndex, Value, ValueIndex
 from . import jagged, shapes
+from .hosted import hosted
 from .symbols import expr_of, is_symbolic
 from .values import Tile, TileTensor
 
@@ -444,6 +445,13 @@ def _slice_entry(
     return SliceIndex(tracer.full_range(length), start, step, at), tracer.dim(length)
 
 
+def _check_index(host: HostTensor, dimension: int, size: int, index: int) -> None:
+    if not -size <= index < size:
+        raise exc.OutOfRangeIndex(
+            index=index, dim=dimension, tensor=host.name, size=size, low=-size, high=size - 1, location=location.here()
+        )
+
+
 def _point_entry(tracer: Tracer, host: HostTensor, dimension: int, size: Any, entry: Any) -> PointIndex:
     if isinstance(entry, bool) or not isinstance(entry, (int, torch.SymInt)):
         if isinstance(entry, (Undefined, DeviceLoop)):
@@ -455,11 +463,13 @@ def _point_entry(tracer: Tracer, host: HostTensor, dimension: int, size: Any, en
         )  # fmt: skip
     at = expr_of(entry)
     if isinstance(at, int) and isinstance(size, int):
-        if not -size <= at < size:
-            raise exc.OutOfRangeIndex(
-                index=at, dim=dimension, tensor=host.name, size=size, low=-size, high=size - 1, location=location.here()
-            )
+        _check_index(host, dimension, size, at)
         at %= size
+    elif isinstance(at, sympy.Expr) and isinstance(size, int) and at.free_symbols <= tracer.host_scalars.keys():
+        # a number of the caller's: whether it counts from the end is part of what the kernel is specialised on
+        if not -size <= entry < size:
+            _check_index(host, dimension, size, int(entry))
+        at = hosted(tracer, at if entry >= 0 else size + at)
     elif isinstance(at, int) and not tracer.env.is_device(size):
         if not tracer.env.asks(at < size if at >= 0 else -at <= size):
             found = tracer.in_this_call(size)

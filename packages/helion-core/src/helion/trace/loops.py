@@ -142,8 +142,8 @@ class _Attempt:
             self.in_place = [a is b for a, b in zip(entering, leaving, strict=True)]
             finals = self.carried.leaves_of(leaving, where)
             for k in self.slots:
-                if carry.is_number(finals[k]):
-                    value = self.tracer.value(self.params[k])
+                value = self.tracer.value(self.params[k])
+                if carry.is_number(finals[k]) and carry.fits(finals[k], value.dtype):
                     finals[k] = self.tracer.full(self.params[k].shape, finals[k], value.dtype)
             return finals
         finally:
@@ -171,7 +171,7 @@ def _settle(
         elif carry.same(tracer, before, after):
             continue
         elif carry.is_number(before) and (carry.is_number(after) or _is_scalar(after)):
-            dtype = after.value.dtype if isinstance(after, TileTensor) else carry.number_dtype(before, after)
+            dtype = after.value.dtype if isinstance(after, TileTensor) else carry.number_dtype(tracer, before, after)
             inits[k] = tracer.full((), before, dtype)
             settled = False
         else:

@@ -162,6 +162,15 @@ class Tracer:
                 dtype = torch.int32  # offsets and sizes of tiles; a number of the caller's may be larger
         return self.emit(ir.Scalar(expr=hosted(self, expr)), (), dtype)
 
+    def number(self, number: Any, double: bool) -> TileTensor:
+        """A 0-d value from a symbolic number, which keeps the 64 bits of a float where `double`."""
+        if not double or not isinstance(number, torch.SymFloat):
+            return self.scalar(number)
+        result = self.scalar(number, torch.float64)
+        for symbol in self.block.ops[-1].expr.free_symbols & self.host_scalars.keys():  # type: ignore[union-attr]
+            self.host_scalars[symbol].is_wide = True
+        return result
+
     def symbol_of(self, tensor: TileTensor) -> torch.SymInt:
         """A 0-d integer value as an integer that size expressions may use."""
         value = self.value(tensor)
@@ -297,6 +306,18 @@ class Tracer:
 
     def negate(self, condition: Any) -> Any:
         return torch.logical_not(condition)
+
+    def as_operand(self, value: Any, word: str) -> Any:
+        """`value`, a device scalar, as an operand of `and` or `or`. Raises as `as_condition` does."""
+        condition = self.as_condition(value, word)
+        return value if isinstance(value, TileTensor) else self.scalar(value) if is_symbolic(value) else condition
+
+    def either(self, first: Any, second: Any, word: str) -> Any:
+        """`first and second`, or `or`, of device scalars and numbers: the one of them that Python would hand back."""
+        test = self.as_condition(first, word)
+        if isinstance(second, TileTensor) and first.dtype is second.dtype is torch.bool:
+            return test & second if word != "or" else test | second
+        return torch.where(test, first, second) if word == "or" else torch.where(test, second, first)
 
     @contextmanager
     def host_statement(self, statement: str) -> Iterator[None]:
@@ -576,7 +597,7 @@ class Tracer:
         dims = self.dims_of(shape)
         self._check_fill(fill, dtype)
         if isinstance(fill, TileTensor) or is_symbolic(fill):
-            scalar = fill if isinstance(fill, TileTensor) else self.scalar(fill)
+            scalar = fill if isinstance(fill, TileTensor) else self.number(fill, dtype is torch.float64)
             dtype = dtype or scalar.dtype
             source = self.value(scalar.to(dtype))
             return self.emit(ir.Full(fill=None, inputs=(source,)), dims, dtype)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_iter
 
 from ... import exc, ir, location
 from ...ir import Slot, Value
@@ -45,6 +46,7 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
     """Records `func(*args, **kwargs)`. Raises `Unsupported` where it has no elementwise body."""
     values: list[Value] = []
     weak: dict[int, _Weak] = {}
+    double = any(isinstance(a, TileTensor) and a.dtype is torch.float64 for a in tree_iter((args, kwargs)))
 
     def convert(a: Any) -> Any:
         if isinstance(a, TileTensor):
@@ -52,7 +54,7 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
             return Slot(len(values) - 1)
         if is_symbolic(a):
             kind = {torch.SymInt: "int", torch.SymFloat: "float", torch.SymBool: "bool"}[type(a)]
-            values.append(tracer.value(tracer.scalar(a)))
+            values.append(tracer.value(tracer.number(a, double)))
             weak[len(values) - 1] = _Weak(kind)
             return Slot(len(values) - 1)
         return tuple(map(convert, a)) if isinstance(a, (list, tuple)) else a

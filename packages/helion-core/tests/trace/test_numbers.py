@@ -1,0 +1,126 @@
+"""Python numbers and device scalars together: indices, carried numbers, `and` and `or`, floats of 64 bits."""
+
+import pytest
+import torch
+
+import helion
+import helion.language as hl
+from helion import exc
+
+X = torch.arange(20.0).reshape(4, 5)
+N = torch.arange(4)
+
+
+def default(function):
+    return helion.kernel(function, use_default_config=True)
+
+
+def test_negative_indices_that_are_arguments():
+    @default
+    def column(x, k):
+        out = torch.empty(x.size(0))
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile, k] + x[tile, k + 1] * 100 + x[k, 0] * 0
+        return out
+
+    for k in (-1, -3, 0, 2):
+        assert torch.equal(column(X, k), X[:, k] + X[:, k + 1] * 100), k
+    for k in (4, -6):
+        with pytest.raises(exc.OutOfRangeIndex):
+            column(X, k)
+
+
+def test_floats_are_not_cut_to_integers():
+    @default
+    def half_in_a_branch(x, n):
+        out = torch.empty(x.size(0))
+        for i in hl.grid(x.size(0)):
+            value = n[i]
+            if value > 2:
+                value = 0.5
+            out[i] = value
+        return out
+
+    with pytest.raises(exc.ControlFlowTensorMismatch, match="value"):
+        half_in_a_branch(X, N)
+
+    @default
+    def half_in_a_loop(x, n):
+        out = torch.empty(x.size(0))
+        for i in hl.grid(x.size(0)):
+            value = n[i]
+            for _ in range(n[i]):
+                value = 2.5
+            out[i] = value
+        return out
+
+    with pytest.raises(exc.ControlFlowTensorMismatch, match="value"):
+        half_in_a_loop(X, N)
+
+
+def test_carried_integers_of_more_than_32_bits():
+    @default
+    def count(x, n, start):
+        out = torch.empty([2, x.size(0)], dtype=torch.int64)
+        for i in hl.grid(x.size(0)):
+            large, given = 2**40, start
+            for _ in range(n[i]):
+                large = large + 1
+                given += 1
+            out[0, i] = large
+            out[1, i] = given
+        return out
+
+    expected = torch.stack([2**40 + N, 2**33 + N])
+    assert torch.equal(count(X, N, 2**33), expected)
+
+
+def test_and_and_or_hand_back_an_operand():
+    @default
+    def choose(x, n, m):
+        out = torch.empty([5, x.size(0)], dtype=torch.int64)
+        for i in hl.grid(x.size(0)):
+            a, b = n[i], m[i]
+            out[0, i] = a or 5
+            out[1, i] = a and 7
+            out[2, i] = a or b
+            out[3, i] = a and b and 9
+            out[4, i] = 1 if a and (b > 2 or a > 2) else 0
+        return out
+
+    m = torch.tensor([3, 0, 3, 0])
+    python = [
+        [f(a, b) for a, b in zip(N.tolist(), m.tolist(), strict=True)]
+        for f in (
+            lambda a, b: a or 5, lambda a, b: a and 7, lambda a, b: a or b, lambda a, b: a and b and 9,
+            lambda a, b: int(bool(a and (b > 2 or a > 2))),
+        )
+    ]  # fmt: skip
+    assert choose(X, N, m).tolist() == python
+
+
+def test_a_counter_of_a_while_loop_is_updated_in_place():
+    @default
+    def collatz(n):
+        out = torch.empty_like(n)
+        for i in hl.grid(n.size(0)):
+            value, steps = n[i], 0
+            while value != 1:
+                value = value // 2 if value % 2 == 0 else 3 * value + 1
+                steps += 1
+            out[i] = steps
+        return out
+
+    assert collatz(torch.tensor([1, 2, 3, 7])).tolist() == [0, 1, 7, 16]
+
+
+def test_floats_keep_64_bits_where_tensors_have_them():
+    @default
+    def scaled(x, factor):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile] * factor + torch.full_like(x[tile], factor * 2)
+        return out
+
+    x = torch.ones(3, dtype=torch.float64)
+    assert torch.equal(scaled(x, 0.1), x * 0.1 + 0.2)
