@@ -10,10 +10,9 @@ import __future__
 import ast
 import builtins
 import dis
-import inspect
+import linecache
 import sys
 import sysconfig
-import textwrap
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -119,18 +118,31 @@ def visible(function: FunctionType) -> dict[str, Any]:
 
 
 def _lambda(function: FunctionType, name: str) -> ast.FunctionDef | None:
-    """A lambda as a definition, where its lines hold it alone and are a statement of their own."""
+    """A lambda as a definition, where its line holds no other that could be it."""
+    code = function.__code__
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, SyntaxError):
+        tree = ast.parse("".join(linecache.getlines(code.co_filename)))
+    except SyntaxError:  # a file that changed since
         return None
-    found = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda)]
-    if len(found) != 1:
+    lambdas = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno == code.co_firstlineno]
+    found = [n for n in lambdas if _fingerprint(_compiled(n)) == _fingerprint(code)]
+    if len({ast.dump(n) for n in found}) != 1:
         return None
     body: list[ast.stmt] = [ast.Return(found[0].body)]
     node = ast.FunctionDef(name=name, args=found[0].args, body=body, decorator_list=[], lineno=1, col_offset=0)
     node.type_params = []  # type: ignore[attr-defined] # a field since Python 3.12
     return ast.fix_missing_locations(node)
+
+
+def _compiled(node: ast.Lambda) -> CodeType:
+    module = compile(ast.Expression(node), "<lambda>", "eval", dont_inherit=True)
+    return next(c for c in module.co_consts if isinstance(c, CodeType))
+
+
+def _fingerprint(code: CodeType) -> tuple[Any, ...]:
+    """What tells lambdas of one line apart: their variables, the names and constants that they use."""
+    constants = [c for c in code.co_consts if not isinstance(c, CodeType)]
+    return code.co_varnames, sorted({*code.co_names, *code.co_freevars}), constants
 
 
 def free_names(node: ast.FunctionDef) -> set[str]:
