@@ -85,3 +85,12 @@ def test_wrong_in_both_is_not_timed():
     change = by_name(compare(wrong, wrong).changes)["softmax/1024x1024/bfloat16/fwd"]
     assert change.verdict is Verdict.MISSING
     assert not change.broken
+
+
+def test_what_neither_run_tried_is_no_change(before: Run):
+    skipped = [dataclasses.replace(c, status=Status.SKIPPED, reason="no bwd", latency=None) for c in before.cells[:1]]
+    other = before.with_cells(skipped)
+    assert before.cells[0].backend == "helion"
+    assert len(compare(other, other).changes) == len(compare(before, before).changes) - 1
+    (change,) = [c for c in compare(before, other).changes if c.verdict is Verdict.MISSING]
+    assert change.reason == "ok before, skipped (no bwd) now"

@@ -52,11 +52,12 @@ class Comparison:
 
 
 def compare(old: Run, new: Run, minimum_effect: float = MINIMUM_EFFECT) -> Comparison:
-    """Judge every cell of ours in either run."""
+    """Judge every cell of ours that was tried in either run."""
     drift = estimate_drift(_controls(old, new))
     before, after = old.by_key, new.by_key
     ours = {*old.names(Role.OURS), *new.names(Role.OURS)}
-    keys = [key for key in dict.fromkeys([*after, *before]) if key[1] in ours]
+    either = [key for key in dict.fromkeys([*after, *before]) if key[1] in ours]
+    keys = [key for key in either if _tried(before.get(key)) or _tried(after.get(key))]
     same_gpu = old.machine.gpu == new.machine.gpu
     testable = [k for k in keys if same_gpu and timed(before.get(k)) and timed(after.get(k))]
     pairs = [Pair(_rounds(before[k]), _rounds(after[k]), drift.factor(k[0].op)) for k in testable]
@@ -88,6 +89,10 @@ def _change(
     broken = old is not None and new is not None and old.status is Status.OK and _failed(new)
     verdict, reason = _untimed(old, new, same_gpu)
     return Change(*key, verdict, reason, **times, broken=broken)
+
+
+def _tried(cell: Cell | None) -> bool:
+    return cell is not None and cell.status not in (Status.SKIPPED, Status.MISSING)
 
 
 def _failed(cell: Cell) -> bool:
