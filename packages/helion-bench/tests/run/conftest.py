@@ -16,4 +16,4 @@ def plugins(monkeypatch):
 @pytest.fixture
 def options():
     metrics = frozenset({"latency", "host_overhead", "memory", "compile_time"})
-    return Options(DEVICE, metrics, rounds=8, case_seconds=0.5, step_seconds=4.0)
+    return Options(DEVICE, metrics, rounds=8, case_seconds=0.5, step_seconds=6.0)

@@ -42,7 +42,7 @@ def test_bad_manners_cost_their_own_cell(measured):
     assert cells["raises"].reason == "ValueError: no such luck"
     assert "4 of 32 elements of output are off" in cells["wrong"].reason
     assert cells["writes"].reason == "RuntimeError: it changed its inputs"
-    assert cells["hangs"].reason == "stopped after 4 s in its first call"
+    assert cells["hangs"].reason == "stopped after 6 s in its first call"
     assert "SIGSEGV" in cells["kills"].reason and "first call" in cells["kills"].reason
     assert "exit status 3" in cells["late"].reason
     assert cells["absent"].reason == "not installed (pip install absent)"
