@@ -64,3 +64,28 @@ def test_loops_without_tiles_are_left_out(n, loops):
     assert bound.to_triton_code(config).count("tl.range") == loops
     bound.set_config(config)
     torch.testing.assert_close(bound(x), x.sum(1))
+
+
+@helion.kernel()
+def sums_of_lengths(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    out = x.new_empty(x.size(0))
+    block = hl.register_block_size(256)
+    for i in hl.grid(x.size(0)):
+        n = int(lengths[i])
+        whole = n // block * block
+        acc = hl.zeros([], dtype=torch.float32)
+        for tile in hl.tile(0, whole, block_size=block):
+            acc = acc + x[i, tile].sum()
+        for tile in hl.tile(whole, n, block_size=block):
+            acc = acc + x[i, tile].sum()
+        out[i] = acc
+    return out
+
+
+def test_a_number_of_the_device_makes_whole_tiles_too():
+    x, lengths = torch.randn(4, 50), torch.tensor([0, 16, 23, 50])
+    bound = sums_of_lengths.bind((x, lengths))
+    first, second = (line for line in bound.to_triton_code({"block_sizes": [16]}).splitlines() if "tl.load(x" in line)
+    assert "mask_tile" not in first and "mask_tile" in second
+    bound.set_config({"block_sizes": [16]})
+    torch.testing.assert_close(bound(x, lengths), torch.stack([x[i, :n].sum() for i, n in enumerate(lengths)]))

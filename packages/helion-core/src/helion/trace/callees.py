@@ -115,7 +115,11 @@ def _convert(python: type, dtype: torch.dtype) -> Any:
                 wanted=python.__name__, how=f"{python.__name__}() of a tile", location=location.here(),
                 instead=f"convert all elements with .to({dtype})",
             )  # fmt: skip
-        return (value if isinstance(value, TileTensor) else tracer.scalar(value)).to(dtype)
+        value = value if isinstance(value, TileTensor) else tracer.scalar(value)
+        if python is int:  # as a number, so that sizes and bounds computed from it are expressions, too
+            converted = value.dtype.is_floating_point or value.dtype is torch.bool
+            return tracer.symbol_of(value.to(dtype) if converted else value)
+        return value.to(dtype)
 
     return run
 
