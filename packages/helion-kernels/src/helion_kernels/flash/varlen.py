@@ -31,8 +31,8 @@ def varlen_forward(
     for tile_h, tile_m in hl.tile([count * heads, longest_q], block_size=[1, None]):
         s, h = tile_h.begin // heads, tile_h.begin % heads
         g = h // share
-        first_q, first_k = begins_q[s], begins_k[s]
-        m, n = begins_q[s + 1] - first_q, begins_k[s + 1] - first_k
+        first_q, first_k = int(begins_q[s]), int(begins_k[s])
+        m, n = int(begins_q[s + 1]) - first_q, int(begins_k[s + 1]) - first_k
         if tile_m.begin < m:
             inside = tile_m.index < m
             query = hl.load(q, [tile_m + first_q, h, slice(None)], extra_mask=inside[:, None])
@@ -67,8 +67,8 @@ def varlen_dq(
     for tile_h, tile_m in hl.tile([count * heads, longest_q], block_size=[1, None]):
         s, h = tile_h.begin // heads, tile_h.begin % heads
         g = h // share
-        first_q, first_k = begins_q[s], begins_k[s]
-        m, n = begins_q[s + 1] - first_q, begins_k[s + 1] - first_k
+        first_q, first_k = int(begins_q[s]), int(begins_k[s])
+        m, n = int(begins_q[s + 1]) - first_q, int(begins_k[s + 1]) - first_k
         if tile_m.begin < m:
             inside = tile_m.index < m
             query = hl.load(q, [tile_m + first_q, h, slice(None)], extra_mask=inside[:, None])
@@ -108,8 +108,8 @@ def varlen_dkdv(
     base2 = scale * LOG2E
     for tile_g, tile_n in hl.tile([count * groups, longest_k], block_size=[1, None]):
         s, g = tile_g.begin // groups, tile_g.begin % groups
-        first_q, first_k = begins_q[s], begins_k[s]
-        m, n = begins_q[s + 1] - first_q, begins_k[s + 1] - first_k
+        first_q, first_k = int(begins_q[s]), int(begins_k[s])
+        m, n = int(begins_q[s + 1]) - first_q, int(begins_k[s + 1]) - first_k
         if tile_n.begin < n:
             inside = (tile_n.index < n)[:, None]
             key = hl.load(k, [tile_n + first_k, g, slice(None)], extra_mask=inside)
