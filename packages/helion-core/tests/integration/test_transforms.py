@@ -33,6 +33,11 @@ def test_gradient_of_an_operator():
     torch.testing.assert_close(pull(X[1])[0], X[1] * Y[0])
 
 
+def test_arguments_are_checked_under_a_transform_too():
+    with pytest.raises(TypeError, match="facter"):
+        torch.vmap(lambda x, y: fused_op(x, y, facter=0.5))(X, Y)
+
+
 @pytest.mark.parametrize(
     "transformed",
     [

@@ -64,6 +64,11 @@ def as_op(
     _check_name(name)
     if mutates is None:
         mutates = stored_parameters(plain) if kernel is not None else ()
+    if mutates and backward is not None:
+        raise exc.InvalidOperator(
+            name=name, problem="it changes an argument in place, and so can have no backward",
+            instead="have it return a new tensor",
+        )  # fmt: skip
     if kernel is not None:
         random = random or "torch.rand" in kernel.source.text
     schema = schema_of(name, plain, mutates)  # type: ignore[arg-type]
@@ -94,6 +99,7 @@ class Operator:
     ) -> None:  # fmt: skip
         self.name, self.schema, self.has_gradient = name, schema, has_gradient
         self._function, self._kernel = function, kernel
+        self._signature = inspect.signature(plain)
         self._names = tuple(name.split("::"))
         self._checked = self._direct = False
         self._transformed: Any = None
@@ -107,12 +113,7 @@ class Operator:
         functools.update_wrapper(self, plain)
 
     def differentiable(self, backward: Callable[..., Any], setup_context: Callable[..., None] | None) -> None:
-        """Gives the operator a gradient. Raises `InvalidOperator` where it changes arguments."""
-        if self._promises.written:
-            raise exc.InvalidOperator(
-                name=self.name, problem="it changes an argument in place, and so can have no backward",
-                instead="have it return a new tensor",
-            )  # fmt: skip
+        """Gives the operator a gradient."""
         torch.library.register_autograd(self.name, backward, setup_context=setup_context, lib=self._library)
         self._transformed = _function(self.name, self.overload, backward, setup_context)
 
@@ -133,9 +134,10 @@ class Operator:
         return self.has_gradient and torch.is_grad_enabled() and any(map(_requires_grad, args))
 
     def _placed(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-        """All arguments, in order."""
-        rest = self.overload._schema.arguments[len(args) :]
-        return [*args, *(kwargs.get(a.name, a.default_value) for a in rest)] if len(kwargs) <= len(rest) else [*args]
+        """All arguments, in order. Raises TypeError as the function would."""
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return list(bound.args)
 
     def _under_transform(self, args: Sequence[Any]) -> Any:
         """A call under torch.func.grad, torch.vmap and the like, which torch.library knows no rules for."""
