@@ -94,3 +94,5 @@ def test_what_neither_run_tried_is_no_change(before: Run):
     assert len(compare(other, other).changes) == len(compare(before, before).changes) - 1
     (change,) = [c for c in compare(before, other).changes if c.verdict is Verdict.MISSING]
     assert change.reason == "ok before, skipped (no bwd) now"
+    assert change.vanished
+    assert not change.broken

@@ -20,7 +20,7 @@ INTERRUPTED = 130
 CONDITIONS = {
     "slower": "a case of ours became slower than in the run compared to",
     "wrong": "a case of ours is wrong, raises or hangs",
-    "missing": "a case of ours that the other run has is not in this one",
+    "missing": "a case of ours that was right in the other run is not tried in this one",
 }
 NEEDS_COMPARISON = frozenset({"slower", "missing"})
 
@@ -33,11 +33,6 @@ def failed(conditions: Collection[str], run: Run, comparison: Comparison | None)
     if comparison is not None:
         if "slower" in conditions and (count := comparison.count(Verdict.SLOWER)):
             found.append(f"{count} slower")
-        if "missing" in conditions and (vanished := _vanished(comparison)):
+        if "missing" in conditions and (vanished := sum(change.vanished for change in comparison.changes)):
             found.append(f"{vanished} missing")
     return found
-
-
-def _vanished(comparison: Comparison) -> int:
-    here, there = comparison.new.by_key, comparison.old.by_key
-    return sum((c.case, c.backend) in there and (c.case, c.backend) not in here for c in comparison.changes)

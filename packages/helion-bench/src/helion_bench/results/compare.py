@@ -22,7 +22,7 @@ from helion_bench.statistics.verdict import MINIMUM_EFFECT, Judged, Pair, Verdic
 class Change:
     """One cell of ours in two runs. `ratio` is new / old time freed of the drift, `p` adjusted for all cells.
 
-    `broken`: it was right and is now wrong, raises or hangs.
+    `broken`: it was right and is now wrong, raises or hangs. `vanished`: it was right and is no longer tried.
     """
 
     case: CaseKey
@@ -34,6 +34,7 @@ class Change:
     ratio: Interval | None = None
     p: float | None = None
     broken: bool = False
+    vanished: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,18 @@ def _change(
     times = {"old_us": median_us(old) if old else None, "new_us": median_us(new) if new else None}
     if judged is not None:
         return Change(*key, judged.verdict, judged.reason, **times, ratio=judged.ratio, p=judged.p)
-    broken = old is not None and new is not None and old.status is Status.OK and _failed(new)
+    was_right = old is not None and old.status is Status.OK
+    broken, vanished = was_right and _failed(new), was_right and not _tried(new)
     verdict, reason = _untimed(old, new, same_gpu)
-    return Change(*key, verdict, reason, **times, broken=broken)
+    return Change(*key, verdict, reason, **times, broken=broken, vanished=vanished)
 
 
 def _tried(cell: Cell | None) -> bool:
     return cell is not None and cell.status not in (Status.SKIPPED, Status.MISSING)
 
 
-def _failed(cell: Cell) -> bool:
-    return cell.status in (Status.WRONG, Status.ERROR, Status.TIMEOUT)
+def _failed(cell: Cell | None) -> bool:
+    return cell is not None and cell.status in (Status.WRONG, Status.ERROR, Status.TIMEOUT)
 
 
 def _untimed(old: Cell | None, new: Cell | None, same_gpu: bool) -> tuple[Verdict, str]:
