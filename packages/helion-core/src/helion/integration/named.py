@@ -52,7 +52,7 @@ def as_op(
         swiglu_op = swiglu.as_op("mylib::swiglu", backward=backward, setup_context=setup_context)
 
     A call from eager code with nothing to record goes to the function without passing the dispatcher: it costs what
-    the function costs and a tenth of a microsecond for each tensor.
+    the function costs, and a look at each argument. An operator that changes arguments always passes it.
 
     Raises `InvalidOperator` for a name that is taken or malformed and for annotations that no schema can hold. Calls
     raise `SchemaMismatch` where the function returns or changes what the schema does not say.
