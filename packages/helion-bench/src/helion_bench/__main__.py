@@ -15,8 +15,9 @@ from rich.markup import escape
 from helion_bench.command.exits import INTERRUPTED, REFUSED
 from helion_bench.command.listing import list_command
 from helion_bench.command.parser import build_parser
-from helion_bench.command.run import Refused, run_command
+from helion_bench.command.run import run_command
 from helion_bench.command.stored import compare_command, report_command, save_command
+from helion_bench.errors import InvalidRequest
 from helion_bench.results.errors import ResultsError
 from helion_bench.results.store import Store
 from helion_bench.settings import results_folder
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "run":
             return run_command(arguments, store, words)
         return _STORED[arguments.command](arguments, store)
-    except (Refused, ResultsError) as error:
+    except (InvalidRequest, ResultsError) as error:
         Console(stderr=True).print(f"[bold red]error[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
         return REFUSED
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ import pytest
 from helion_bench.__main__ import main
 from helion_bench.command import run as run_module
 from helion_bench.command.runner import OpListing, Request
+from helion_bench.errors import InvalidRequest
 from helion_bench.results.model import Backend, Cell, Run, Status
 from helion_bench.results.store import Store, read_run
 from helion_bench.testing.synthetic import BACKENDS, row_cases, synthetic_run
@@ -37,7 +38,7 @@ class FakeRunner:
     def plan(self, request: Request) -> FakePlan:
         self.requests.append(request)
         if "nonsense" in request.ops:
-            raise ValueError("there is no op 'nonsense'; there is: softmax")
+            raise InvalidRequest("there is no op 'nonsense'", known=["softmax"])
         number = len(self.requests)
         empty = dataclasses.replace(self.whole, cells=(), complete=False, command=request.command, id=f"run{number}")
         return FakePlan(empty, 0 if "nothing" in request.shapes else len(self.whole.cells))
@@ -60,6 +61,8 @@ class FakeRunner:
         return [OpListing("softmax", ("8192x8192",), ("bfloat16",), ("fwd", "bwd"))]
 
     def list_backends(self, device: str, tritonbench: str | None = None) -> tuple[Backend, ...]:
+        if tritonbench is not None:
+            raise InvalidRequest(f"{tritonbench} is no checkout")
         return BACKENDS
 
 
@@ -188,6 +191,11 @@ def test_list_says_what_is_here_and_why_not(runner: FakeRunner, capsys):
     out = capsys.readouterr().out
     for text in ("8192x8192", "liger-kernel is not installed", "nothing is stored"):
         assert text in out
+
+
+def test_a_checkout_that_is_none_is_refused(runner: FakeRunner, capsys):
+    assert main(["list", "--tritonbench", "nowhere"]) == 2
+    assert "nowhere is no checkout" in capsys.readouterr().err
 
 
 def test_progress_on_a_terminal(runner: FakeRunner, capsys, monkeypatch):

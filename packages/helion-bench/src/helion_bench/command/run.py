@@ -15,6 +15,7 @@ from helion_bench.command.exits import INTERRUPTED, NEEDS_COMPARISON
 from helion_bench.command.progress import showing
 from helion_bench.command.runner import Plan, Request, Runner, load_runner
 from helion_bench.command.stored import against, show, verdict
+from helion_bench.errors import InvalidRequest
 from helion_bench.results.errors import ResultsError
 from helion_bench.results.model import Cell, Run
 from helion_bench.results.store import Store
@@ -22,14 +23,10 @@ from helion_bench.results.store import Store
 _KEEP_EVERY = 2.0  # seconds between writes of what is measured so far
 
 
-class Refused(Exception):
-    """A request that cannot be met; the message says why and what there is."""
-
-
 def run_command(arguments: argparse.Namespace, store: Store, argv: Sequence[str], runner: Runner | None = None) -> int:
     """Everything measured is in the store before anything is shown."""
     if not arguments.against and (idle := NEEDS_COMPARISON & set(arguments.fail_on)):
-        raise Refused(f"--fail-on {','.join(sorted(idle))} compares: say with what, --against RUN")
+        raise InvalidRequest(f"--fail-on {','.join(sorted(idle))} compares: say with what, --against RUN")
     runner = runner or load_runner()
     plan = _plan(runner, arguments, argv)
     if arguments.against:
@@ -63,12 +60,9 @@ def _plan(runner: Runner, arguments: argparse.Namespace, argv: Sequence[str]) ->
         tritonbench=arguments.tritonbench,
         command=("helion-bench", *(word for word in argv if word != "--resume")),
     )
-    try:
-        plan = runner.plan(request)
-    except ValueError as error:
-        raise Refused(str(error)) from error
+    plan = runner.plan(request)
     if not plan.size:
-        raise Refused("the request leaves nothing to run: `helion-bench list` shows what there is")
+        raise InvalidRequest("the request leaves nothing to run: `helion-bench list` shows what there is")
     return plan
 
 

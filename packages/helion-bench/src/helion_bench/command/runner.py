@@ -55,7 +55,7 @@ class Runner(Protocol):
     """The module `helion_bench.run`."""
 
     def plan(self, request: Request) -> Plan:
-        """Raises ValueError, listing what there is, for an op, shape, dtype, pass or backend that does not exist."""
+        """Raises InvalidRequest, listing what there is, for an op, shape, dtype, pass or backend that does not exist."""
         ...
 
     def run(self, plan: Plan, on_cell: Callable[[Cell], None], resume_from: Run | None = None) -> Run:
@@ -72,7 +72,10 @@ class Runner(Protocol):
         ...
 
     def list_backends(self, device: str, tritonbench: str | None = None) -> Sequence[Backend]:
-        """Every backend there is, with `why_not` filled in for those that cannot run here."""
+        """Every backend there is, with `why_not` filled in for those that cannot run here.
+
+        Raises InvalidRequest if `tritonbench` is no checkout.
+        """
         ...
 
 
