@@ -440,7 +440,7 @@ class GradientNotTracked(BaseWarning):
 class ManySpecializations(BaseWarning):
     code = "HLN402"
     message = "kernel `{kernel}` has been compiled for {count} signatures of its arguments"
-    hint = "with static_shapes=False one compiled kernel serves many sizes; pass changing numbers as plain arguments"
+    hint = "@helion.kernel(static_shapes=False) compiles one for all sizes; pass changing numbers as plain arguments"
 
 
 def warn(warning: BaseWarning, ignored: Iterable[type[BaseWarning] | str]) -> None:

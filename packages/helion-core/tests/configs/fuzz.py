@@ -118,7 +118,8 @@ def failure(trial: Trial) -> str | None:
     args = trial.case.make(trial.seed, trial.dtype)
     bound = trial.kernel.bind(args)
     problem = _failure(trial, bound, args)
-    for resized in RESIZED if trial.dynamic and problem is None else ():
+    indices = any(isinstance(a, torch.Tensor) and not a.is_floating_point() for a in args)  # fit these sizes only
+    for resized in RESIZED if trial.dynamic and problem is None and not indices else ():
         other = trial.case.make(trial.seed, trial.dtype, resized)
         if bound.holds(*other) and _has_result(trial.case, other):
             problem = problem or _failure(trial, bound, other)

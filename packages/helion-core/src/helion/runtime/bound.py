@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from . import launch
 from .compile import CompileFacts, compile_error, compile_kernel, facts
 from .locks import Lock
 from .signature import signature
+from .table import Table, size_bucket
 from .targets import Target, device_target
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ..lower.spec import ConfigSpec
     from ..trace.trace import Traced
     from .kernel import Kernel
-    from .table import Table
 
 log = logging.getLogger(__name__)
 
@@ -220,8 +220,22 @@ class BoundKernel:
         """Calls use `config` from now on."""
         compiled = self.compile_config(config)
         self._chosen_config = compiled.config
-        self._chosen = compiled.run
+        self._chosen, self._table = compiled.run, None
         log.info("%s: uses %r", self.kernel.name, compiled.config)
+        self.kernel.forget_runs()
+
+    def set_configs(
+        self, configs: Mapping[Hashable, Any], bucket: Callable[[Sequence[Any]], Hashable] = size_bucket
+    ) -> None:
+        """Calls use one of `configs` from now on: that of the bucket that `bucket(args)` gives, or of the nearest.
+
+        By default a bucket is the sizes of all tensors in order, each as the exponent of the power of two at or above
+        it; `Kernel.autotune_shapes` makes such a table. Raises `InvalidConfig`.
+        """
+        if not configs:
+            raise InvalidConfig(key="configs", problem="is empty", allowed="a config for each of some buckets")
+        runs = {name: self.compile_config(config).run for name, config in configs.items()}
+        self._table = Table(runs, bucket)
         self.kernel.forget_runs()
 
     def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
@@ -237,9 +251,7 @@ class BoundKernel:
         those given, that of the cache, or what tuning finds.
         """
         if self._table is not None:
-            run = self._table.get(args)
-            if run is not None:
-                return run
+            return self._table.get(args)
         if self._chosen is None:
             with self._lock:
                 if self._chosen is None:
@@ -258,7 +270,7 @@ class BoundKernel:
             print_repro(self, args)
 
     def __call__(self, *args: Any) -> Any:
-        return (self._chosen or self.run_for(args))(*args)
+        return self.run_for(args)(*args)
 
 
 def _outline(program: Program) -> tuple[Any, ...]:

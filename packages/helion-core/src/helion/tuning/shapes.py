@@ -11,11 +11,13 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from ..config import Config
+from ..runtime.table import size_bucket
 from .choose import Tuner
 from .key import bucket
 from .search import hardcoded
 
 if TYPE_CHECKING:
+    from ..runtime.bound import BoundKernel
     from ..runtime.kernel import Kernel
     from ..runtime.targets import Target
 
@@ -83,7 +85,8 @@ def tune_shapes(
     """Tunes `kernel` for each of `shapes` (arguments of a call), then has all of a bucket share one config.
 
     A bucket is what `key(*args)` gives; by default tensors whose sizes round up to the same powers of two share one.
-    Calls with these shapes use the shared configs from now on.
+    Calls with these shapes use the shared configs from now on; with `static_shapes=False`, calls with any shapes use
+    that of their bucket, or of the nearest.
     """
     grouped: dict[str, list[_Tuned]] = {}
     for args in shapes:
@@ -91,12 +94,18 @@ def tune_shapes(
         name = default_bucket(tuned.args) if key is None else str(key(*tuned.args))
         grouped.setdefault(name, []).append(tuned)
     rows = []
+    chosen: dict[BoundKernel, dict[Hashable, Config]] = {}
+    bucket = size_bucket if key is None else lambda args: str(key(*args))
     for name, members in grouped.items():
         config, times = _shared(members)
         for member, own_ms, shared_ms in zip(members, times.own, times.shared, strict=True):
             rows.append(Row(shape_text(member.args), name, member.config, own_ms, config, shared_ms))
-            if target is None:
-                member.tuner.bound.set_config(config)
+            chosen.setdefault(member.tuner.bound, {})[bucket(member.args)] = config
+    for bound, configs in chosen.items() if target is None else ():
+        if len(configs) > 1:
+            bound.set_configs(configs, bucket)
+        else:
+            bound.set_config(next(iter(configs.values())))
     return ShapeTable(tuple(rows))
 
 
