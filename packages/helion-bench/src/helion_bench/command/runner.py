@@ -55,7 +55,7 @@ class Runner(Protocol):
     """The module `helion_bench.run`."""
 
     def plan(self, request: Request) -> Plan:
-        """Raises InvalidRequest, listing what there is, for an op, shape, dtype, pass or backend that does not exist."""
+        """Raises InvalidRequest, listing what there is, for a name that does not exist."""
         ...
 
     def run(self, plan: Plan, on_cell: Callable[[Cell], None], resume_from: Run | None = None) -> Run:
