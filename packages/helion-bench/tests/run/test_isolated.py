@@ -1,5 +1,6 @@
 """What a backend may do to the process that measures it, and what that costs: its own cell."""
 
+import dataclasses
 import time
 
 import pytest
@@ -78,3 +79,17 @@ def test_no_case_begins_after_the_deadline(plugins, options):
     with Isolated(backends(["good"]), options, "cuda", deadline=time.monotonic()) as runner:
         assert list(runner.cells(catalogue.cases(["double"]))) == []
         assert runner.out_of_time
+
+
+def test_compiling_ahead_happens_elsewhere_and_what_fails_there_fails_where_it_counts(plugins, options):
+    ahead = dataclasses.replace(options, prepare=2)
+    with Isolated(backends(["good", "raises", "kills", "eager"]), ahead, "cuda") as runner:
+        cells = list(runner.cells(catalogue.cases(["double"], shapes=["4x8"], passes=["fwd"])))
+    found = {c.backend: c for c in cells}
+    assert {name: cell.status for name, cell in found.items()} == {
+        "good": Status.OK,
+        "raises": Status.ERROR,
+        "kills": Status.ERROR,
+        "eager": Status.OK,
+    }
+    assert found["eager"].compile_seconds is None, "there is nothing to compile"

@@ -18,6 +18,7 @@ class _Sdpa(Backend):
     """torch's attention, held to one of its kernels, which refuses what it cannot do."""
 
     kernel: ClassVar[SDPBackend]
+    compiles = False
 
     def version(self) -> str:
         return str(torch.__version__)

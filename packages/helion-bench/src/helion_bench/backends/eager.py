@@ -14,6 +14,7 @@ class Eager(Backend):
 
     name = "eager"
     description = "torch as it is written; matrix products by cuBLAS"
+    compiles = False
     cpu = True
 
     def version(self) -> str:

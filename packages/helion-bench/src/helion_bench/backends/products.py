@@ -24,6 +24,7 @@ class CublasLt(Table):
     name = "cublas"
     description = "cuBLASLt's float8 product, torch._scaled_mm (other products by cuBLAS are in eager)"
     functions: ClassVar[dict[str, Implementation]] = {"scaled_mm": _scaled_mm}
+    compiles = False
 
     def version(self) -> str:
         return torch.version.cuda or ""
@@ -35,6 +36,7 @@ class Cutlass(Table):
     name = "cutlass"
     description = "CUTLASS's grouped product, torch._grouped_mm"
     functions: ClassVar[dict[str, Implementation]] = {"grouped_mm": _grouped_mm}
+    compiles = False
 
     def version(self) -> str:
         return str(torch.__version__)

@@ -99,7 +99,7 @@ class Isolated:
             return {}
         futures: dict[CaseKey, Future[Any]] = {}
         for case in cases:
-            names = [b.name for b in self._open(case, self._decided(case)) if not b.searches]
+            names = [b.name for b in self._open(case, self._decided(case)) if b.compiles and not b.searches]
             if names:
                 futures[case] = self._preparing.submit(f"{_WORKER}:prepare_case", self._request(case, names))
         found = {}
