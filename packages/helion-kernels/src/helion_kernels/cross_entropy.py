@@ -37,7 +37,7 @@ def _loss(
     return (1 - smoothing) * weight * (lse - chosen) + smoothing * linear + z_loss * lse * lse
 
 
-@kernel("cross_entropy")
+@kernel("cross_entropy", static_shapes=False)
 def losses_resident(
     logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None, ignored: int, smooth: bool,
     smoothing: float, z_loss: float,
@@ -69,7 +69,7 @@ def losses_resident(
     return out, lses
 
 
-@kernel("cross_entropy")
+@kernel("cross_entropy", static_shapes=False)
 def losses_online(
     logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None, ignored: int, smooth: bool,
     smoothing: float, z_loss: float,
@@ -114,7 +114,7 @@ def losses_online(
     return out, lses
 
 
-@kernel("cross_entropy")
+@kernel("cross_entropy", static_shapes=False)
 def losses_backward(
     grad: torch.Tensor, total: torch.Tensor | None, logits: torch.Tensor, labels: torch.Tensor,
     weight: torch.Tensor | None, weight_sum: torch.Tensor | None, lse: torch.Tensor, out: torch.Tensor, ignored: int,

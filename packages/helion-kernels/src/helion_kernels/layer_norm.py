@@ -24,7 +24,7 @@ SMALL: Shape = (7, 48)
 SHAPES: tuple[Shape, ...] = ((8192, 1024), (8192, 4096), (8192, 5120), (8192, 8192), (4096, 16384), (64, 4096))
 
 
-@kernel("layer_norm")
+@kernel("layer_norm", static_shapes=False)
 def layer_norm_rows(
     x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -48,7 +48,7 @@ def layer_norm_rows(
     return out, mean, rstd
 
 
-@kernel("layer_norm")
+@kernel("layer_norm", static_shapes=False)
 def layer_norm_rows_backward(
     grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, mean: torch.Tensor, rstd: torch.Tensor,
     with_bias: bool, share: int,

@@ -23,7 +23,7 @@ SMALL: Shape = (7, 48)
 SHAPES: tuple[Shape, ...] = ((8192, 2048), (8192, 4096), (8192, 5120), (8192, 8192), (4096, 16384), (64, 4096))
 
 
-@kernel("rms_norm")
+@kernel("rms_norm", static_shapes=False)
 def rms_norm_rows(
     x: torch.Tensor, residual: torch.Tensor | None, weight: torch.Tensor | None, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
@@ -44,7 +44,7 @@ def rms_norm_rows(
     return out, total, inverse
 
 
-@kernel("rms_norm")
+@kernel("rms_norm", static_shapes=False)
 def rms_norm_rows_backward(
     grad: torch.Tensor, grad_total: torch.Tensor | None, x: torch.Tensor, weight: torch.Tensor | None,
     inverse: torch.Tensor, share: int,

@@ -37,7 +37,7 @@ def _gradient(g: torch.Tensor, y: torch.Tensor, log: bool) -> torch.Tensor:
     return y * (g - torch.sum(g * y, dim=1, keepdim=True))
 
 
-@kernel("softmax")
+@kernel("softmax", static_shapes=False)
 def softmax_rows(x: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Tensor:
     """Of rows [m, n]."""
     m, n = x.size(0), hl.specialize(x.size(1))
@@ -47,7 +47,7 @@ def softmax_rows(x: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Tensor
     return out
 
 
-@kernel("softmax")
+@kernel("softmax", static_shapes=False)
 def softmax_rows_backward(grad: torch.Tensor, out: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Tensor:
     m, n = out.size(0), hl.specialize(out.size(1))
     dx = torch.empty([m, n], dtype=dtype, device=out.device)
