@@ -60,14 +60,16 @@ def names() -> list[str]:
     return sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_") and p.stem != "demo")
 
 
-def load(name: str) -> ModuleType:
+def load(name: str, static_shapes: bool = True) -> ModuleType:
     """The example `name` as a module of its own, its kernels set to run their default configs."""
-    full = f"helion_examples_{name}"
+    full = f"helion_examples_{name}{'' if static_shapes else '_dynamic'}"
     if full not in sys.modules:
         spec = importlib.util.spec_from_file_location(full, FOLDER / f"{name}.py")
         assert spec is not None and spec.loader is not None
         module = sys.modules[full] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        if not static_shapes:
+            serve_all_sizes(module)
         use_default_configs(module)
     return sys.modules[full]
 
@@ -80,6 +82,13 @@ def use_default_configs(module: ModuleType) -> None:
     """Calls of the module's kernels do not tune."""
     for kernel in kernels(module).values():
         kernel.settings = dataclasses.replace(kernel.settings, use_default_config=True)
+
+
+def serve_all_sizes(module: ModuleType) -> None:
+    """The module's kernels are exchanged for such that do not specialise on sizes."""
+    for name, kernel in kernels(module).items():
+        settings = dataclasses.replace(kernel.settings, static_shapes=False)
+        setattr(module, name, helion.Kernel(kernel.fn, kernel.configs, settings))
 
 
 def bound_kernels(module: ModuleType) -> Iterator[helion.BoundKernel]:

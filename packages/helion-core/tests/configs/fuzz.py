@@ -25,6 +25,7 @@ from helion.lower.access import BLOCK_PTR
 from helion.lower.grid import axes
 from helion.lower.layout import Layout, tiles_of
 from helion.lower.limits import largest_value
+from helion.lower.rolling import roll_all, rollable
 from helion.lower.spec import ConfigSpec
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -85,6 +86,7 @@ def cheap(spec: ConfigSpec, config: helion.Config) -> bool:
     """Whether the interpreter runs it in a moment."""
     program = spec.program
     layout = Layout(program, dict(zip(program.blocks, config.get("block_sizes", ()), strict=True)))
+    in_parts = roll_all(program, dict(zip(rollable(program), config.get("reduction_loops", ()), strict=False)))
     programs = 0
     for phase in program.phases:
         count = 1
@@ -96,7 +98,7 @@ def cheap(spec: ConfigSpec, config: helion.Config) -> bool:
     return (
         programs * max([1, *inner]) <= MOST_PROGRAMS * 4
         and programs <= MOST_PROGRAMS
-        and largest_value(program, layout) <= MOST_LANES
+        and largest_value(in_parts, layout) <= MOST_LANES
     )
 
 
@@ -108,7 +110,7 @@ def sample_trial(rng: random.Random, dynamic: bool = False) -> Trial:
     spec = Trial(case, dtype, seed, helion.Config(), dynamic).spec
     for _ in range(200):
         config = sample(spec, rng)
-        if cheap(static, static.repair(config)[0] if dynamic else config):
+        if cheap(static, static.repair(config)[0]) and (not dynamic or cheap(spec, config)):
             return Trial(case, dtype, seed, config, dynamic)
     return Trial(case, dtype, seed, spec.default(), dynamic)
 

@@ -22,6 +22,14 @@ def test_sampled_configs_compute_what_the_reference_does():
     assert done == 120
 
 
+def test_kernels_for_all_sizes_do_so_too():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        done, failures = fuzz.run(seed=7, count=30, dynamic=True)
+    assert not failures, "\n".join(failures)
+    assert done == 30
+
+
 def test_a_seed_repeats_its_trials():
     first, second = (str(fuzz.sample_trial(random.Random(5))) for _ in range(2))
     assert first == second

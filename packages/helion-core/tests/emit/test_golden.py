@@ -71,7 +71,19 @@ def bfloat16(*shape: int) -> torch.Tensor:
 
 
 LAUNCH = {"num_warps": 4, "num_stages": 2}
+matmul_dynamic = helion.kernel(matmul.fn, static_shapes=False)
+softmax_dynamic = helion.kernel(softmax.fn, static_shapes=False)
 CASES = {
+    "matmul_dynamic": (
+        matmul_dynamic,
+        (bfloat16(500, 300), bfloat16(300, 400)),
+        {"block_sizes": [64, 128, 32], "l2_groupings": [4], **LAUNCH},
+    ),
+    "softmax_dynamic": (
+        softmax_dynamic,
+        (bfloat16(1000, 300),),
+        {"block_sizes": [4], "reduction_loops": [512], **LAUNCH},
+    ),
     "matmul": (matmul, (bfloat16(512, 256), bfloat16(256, 512)), {"block_sizes": [64, 128, 32], **LAUNCH}),
     "matmul_odd_grouped": (
         matmul,

@@ -20,8 +20,8 @@ RUNS = [pytest.param(name, dtype, id=f"{name}-{str(dtype).removeprefix('torch.')
         for name in NAMES for dtype in harness.dtypes(harness.load(name))]  # fmt: skip
 
 
-def run_cases(name: str, device: str, dtype: torch.dtype, what: str = "cases") -> None:
-    module = harness.load(name)
+def run_cases(name: str, device: str, dtype: torch.dtype, what: str = "cases", static_shapes: bool = True) -> None:
+    module = harness.load(name, static_shapes)
     wrong = []
     for case in harness.make(module, device, dtype, what):
         outcome = harness.check(module, case)
@@ -37,6 +37,23 @@ def test_there_are_enough_examples():
 @pytest.mark.parametrize(("name", "dtype"), RUNS)
 def test_interpreted(name, dtype):
     run_cases(name, "cpu", dtype)
+
+
+DYNAMIC = ("bmm", "embedding", "geglu", "jagged_softmax", "layer_norm", "rope", "softmax", "split_k")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in DYNAMIC else pytest.mark.slow, id=n) for n in NAMES])
+def test_interpreted_with_dynamic_shapes(name):
+    """The cases of an example have several shapes, which the same kernels serve."""
+    dtypes = harness.dtypes(harness.load(name, False))
+    run_cases(name, "cpu", dtypes[0], static_shapes=False)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_dynamic_shapes_on_a_gpu(name):
+    for dtype in harness.dtypes(harness.load(name, False)):
+        run_cases(name, "cuda", dtype, static_shapes=False)
 
 
 @pytest.mark.gpu

@@ -86,6 +86,29 @@ def test_tiles(record: Record) -> None:
     check(over_tiles, record, f32 if f32 in record.dtypes else record.dtypes[0], (ROWS, 19))
 
 
+DOUBLES = [r for r in TABLE if r.elementwise and f32 in r.dtypes and r.name != "linspace"]
+
+
+@pytest.mark.parametrize("record", DOUBLES, ids=lambda r: r.name.replace(" ", "_"))
+def test_float64(record: Record) -> None:
+    check(over_rows, record, torch.float64, (5, record.columns))
+
+
+over_rows_of_all_sizes = helion.kernel(over_rows.fn, config=helion.Config(block_sizes=[16]), static_shapes=False)
+EVERY = 12  # without --slow
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(r, id=r.name.replace(" ", "_"), marks=[] if k % EVERY == 0 else pytest.mark.slow)
+        for k, r in enumerate(TABLE)
+    ],
+)
+def test_rows_of_any_size(record: Record) -> None:
+    check(over_rows_of_all_sizes, record, record.dtypes[0], (ROWS, record.columns))
+
+
 def test_size_of_table() -> None:
     names = [record.name for record in TABLE]
     assert len(names) == len(set(names))
