@@ -84,13 +84,15 @@ def test_backends_that_nobody_named_and_are_not_there_are_noted(plugins):
     assert "cudnn: needs a GPU" in run.notes
 
 
-def test_listings(plugins):
+def test_listings(plugins, monkeypatch):
     ops = {o.name: o for o in bench.list_ops()}
     assert ops["double"].shapes == ("4x8", "5x3") and ops["double"].description == "2 x."
     assert ops["softmax"].passes == ("fwd", "bwd")
     backends = {b.name: b for b in bench.list_backends("cpu")}
     assert backends["absent"].why_not == "not installed (pip install absent)"
     assert backends["cudnn"].why_not == "needs a GPU" and not backends["helion"].why_not
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert {b.why_not for b in bench.list_backends("cuda") if b.name in ("helion", "cudnn")} == {"there is no GPU here"}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import dataclasses
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 
+import torch
+
 from ..backends.catalogue import backends
 from ..cases import catalogue
 from ..command.runner import OpListing
@@ -91,7 +93,10 @@ def list_backends(device: str, tritonbench: str | None = None) -> Sequence[Backe
     """Every backend there is, with why it cannot run here."""
     missing = checkout.why_not(tritonbench) or ""
     there = Backend("tritonbench", Role.PEER, "", "operators of tritonbench, with their own inputs", missing)
-    return [*listed(backends(["all"]), device), there]
+    found = [*listed(backends(["all"]), device), there]
+    if device == "cpu" or torch.cuda.is_available():
+        return found
+    return [dataclasses.replace(b, why_not=b.why_not or "there is no GPU here") for b in found]
 
 
 def _listing(name: str) -> OpListing:

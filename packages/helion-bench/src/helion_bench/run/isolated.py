@@ -118,9 +118,16 @@ class Isolated:
             found = outcomes.get(backend.name)
             if found is None or (case, backend.name) in self._done:
                 continue
-            if "compile_time" in self._options.metrics and backend.name in compiled:
-                found["compile_seconds"] = compiled[backend.name]
+            if "compile_time" in self._options.metrics:
+                found["compile_seconds"] = self._compile_seconds(backend, found, compiled)
             yield outcome.cell(case, backend.name, found)
+
+    def _compile_seconds(self, backend: Backend, found: Outcome, ahead: Mapping[str, float]) -> float | None:
+        """Taken where it was compiled: ahead, or by the process that measures."""
+        if not backend.compiles:
+            return None
+        here = backend.searches or not self._options.prepare
+        return found.get("compile_seconds") if here else ahead.get(backend.name)
 
     def _measured(self, case: CaseKey, names: list[str]) -> dict[str, Outcome]:
         """Outcomes of `names`. A backend that ends the process, or does not come back, is left out of another try."""
@@ -152,12 +159,11 @@ class Isolated:
 
     def _request(self, case: CaseKey, names: Sequence[str], graphs: bool = True) -> dict[str, Any]:
         options = self._options
-        metrics = options.metrics - {"compile_time"} if options.prepare else options.metrics
         return {
             "case": outcome.to_json(case),
             "backends": list(names),
             "device": options.device,
-            "metrics": sorted(metrics),
+            "metrics": sorted(options.metrics),
             "rounds": options.rounds,
             "seconds": options.case_seconds,
             "step_seconds": options.step_seconds,
