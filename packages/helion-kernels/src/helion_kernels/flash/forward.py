@@ -17,6 +17,7 @@ from .band import only, runs, seen
 
 LOG2E = math.log2(math.e)
 LN2 = math.log(2)
+SLACK = 8.0  # powers of two: weights stay below 256
 
 
 def start(rows: Any, width: Any) -> tuple[Any, Any, Any]:
@@ -25,16 +26,24 @@ def start(rows: Any, width: Any) -> tuple[Any, Any, Any]:
     return high, hl.zeros([rows], dtype=torch.float32), hl.zeros([rows, width], dtype=torch.float32)
 
 
-def step(state: tuple[Any, Any, Any], scores: Any, scale: Any, value: Any, may_be_empty: bool) -> tuple[Any, Any, Any]:
-    """The state after a tile of keys with `scores` times `scale` (positive, or 1)."""
+def step(
+    state: tuple[Any, Any, Any], scores: Any, scale: Any, value: Any, may_be_empty: bool, lazy: bool = False
+) -> tuple[Any, Any, Any]:
+    """The state after a tile of keys with `scores` times `scale` (positive, or 1).
+
+    lazy: the maximum stays until it is `SLACK` too small; sums then are that much larger, which the division undoes.
+    """
     high, total, acc = state
     new_high = torch.maximum(high, torch.amax(scores, -1) * scale)
+    if lazy:
+        new_high = torch.where(new_high > high + SLACK, new_high, high)
     base = torch.where(new_high == float("-inf"), 0.0, new_high) if may_be_empty else new_high
     weights = torch.exp2(scores * scale - base[:, None])
     correction = torch.exp2(high - base)
     total = total * correction + weights.sum(-1)
-    acc = torch.addmm(acc * correction[:, None], weights.to(value.dtype), value)
-    return new_high, total, acc
+    if not lazy or torch.any(correction != 1.0):
+        acc = acc * correction[:, None]
+    return new_high, total, torch.addmm(acc, weights.to(value.dtype), value)
 
 
 def finish(state: tuple[Any, Any, Any], may_be_empty: bool) -> tuple[Any, Any]:
@@ -63,6 +72,7 @@ def attention_forward(
     out = torch.empty([batch, m, heads, e], dtype=q.dtype, device=q.device).transpose(1, 2)
     logs = torch.empty([batch, heads, m], dtype=torch.float32, device=q.device)
     block = hl.register_block_size(16, 256)
+    lazy = hl.register_tunable("lazy_rescaling", hl.BooleanFragment(False))
     may_be_empty = bias is not None or left >= 0
     beyond = right < 0 or m + right > n  # whether some query sees the end of the keys
     base2 = scale * LOG2E
@@ -80,7 +90,7 @@ def attention_forward(
                 if cut:
                     columns = tile_n.index[None, :]
                     scores = only(seen(rows, columns, left, right), scores, columns < n if beyond else None)
-                state = step(state, scores, factor, v[b, g, tile_n, :], may_be_empty)
+                state = step(state, scores, factor, v[b, g, tile_n, :], may_be_empty, lazy)
         result, logs[b, h, tile_m] = finish(state, may_be_empty)
         out[b, h, tile_m, :] = result.to(q.dtype)
     return out, logs
