@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 import pytest
 
 from helion_bench.reports.html import html
-from helion_bench.reports.plots import history_plot, roofline_plot, speedup_plots
+from helion_bench.reports.plots import SERIES, history_plot, peer_colors, roofline_plot, speedup_plots
 from helion_bench.results.compare import compare
 from helion_bench.results.model import Cell, Peaks, Run, Status
+from helion_bench.results.speedup import Speedup
 from helion_bench.results.store import read_run
+from helion_bench.statistics.interval import Interval
 from helion_bench.testing.synthetic import matmul_case, row_cases, synthetic_run
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -124,6 +126,21 @@ def test_drawings_are_xml_with_the_names_as_text(runs: dict[str, Run]):
         assert "1×" in texts
     assert "8192x2560" in plots[0].svg
     assert plots[0].alt.startswith("Speed-up of softmax over the best peer: from 0.")
+
+
+def test_peers_that_meet_have_different_colors():
+    one = Interval(1.0, 1.0, 1.0)
+    case = matmul_case(1024)
+    ops = {"a": ["p", "q", "r"], "b": ["s", "p"], "c": ["t", "u"], "d": list("vwxyz12345")}
+    found = [
+        Speedup(dataclasses.replace(case, op=op), "helion", dict.fromkeys(peers, one), peers[0])
+        for op, peers in ops.items()
+    ]
+    colors = peer_colors(found, [name for peers in ops.values() for name in peers])
+    for op in "abc":
+        assert len({colors[name] for name in ops[op]}) == len(ops[op])
+    assert colors["s"] != colors["p"]
+    assert max(colors.values()) < SERIES
 
 
 def test_a_roofline_without_ceilings_still_shows_the_cases(runs: dict[str, Run]):

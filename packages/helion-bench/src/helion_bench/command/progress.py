@@ -41,7 +41,7 @@ def _lines(console: Console, total: int, done: int) -> Callable[[Cell], None]:
     def tell(cell: Cell) -> None:
         nonlocal count
         count += 1
-        console.print(f"{count}/{total} {told(cell)}", markup=False, soft_wrap=True)
+        console.print(f"{count}/{max(count, total)} {told(cell)}", markup=False, soft_wrap=True)
 
     return tell
 

@@ -7,7 +7,7 @@ from helion_bench.reports.table import EMPTY, Table, Text, Tone
 from helion_bench.results.compare import Change, Comparison
 from helion_bench.statistics.verdict import Verdict
 
-_TONES = {Verdict.SLOWER: Tone.BAD, Verdict.FASTER: Tone.GOOD, Verdict.MISSING: Tone.BAD, Verdict.UNCLEAR: Tone.DIM}
+_TONES = {Verdict.SLOWER: Tone.BAD, Verdict.FASTER: Tone.GOOD, Verdict.MISSING: Tone.DIM, Verdict.UNCLEAR: Tone.DIM}
 _ORDER = (Verdict.SLOWER, Verdict.MISSING, Verdict.FASTER, Verdict.UNCLEAR, Verdict.SAME)
 
 
@@ -36,6 +36,10 @@ def changes_table(comparison: Comparison, *, everything: bool = False) -> Table 
     return Table.of(label(comparison), headers, [_row(change) for change in chosen], labels=2)
 
 
+def _tone(change: Change) -> Tone:
+    return Tone.BAD if change.broken or change.vanished else _TONES.get(change.verdict, Tone.PLAIN)
+
+
 def _row(change: Change) -> list[Text]:
     ratio = change.ratio
     shown = EMPTY if ratio is None else Text(figures.signed_percent(ratio.value - 1))
@@ -43,7 +47,7 @@ def _row(change: Change) -> list[Text]:
     spread = Text(f"{ratio.low - 1:+.1%} … {ratio.high - 1:+.1%}", Tone.DIM) if known and ratio else EMPTY
     return [
         Text(change.case.id),
-        Text(change.verdict.value, _TONES.get(change.verdict, Tone.PLAIN)),
+        Text(change.verdict.value, _tone(change)),
         shown,
         EMPTY if change.old_us is None else Text(figures.microseconds(change.old_us)),
         EMPTY if change.new_us is None else Text(figures.microseconds(change.new_us)),

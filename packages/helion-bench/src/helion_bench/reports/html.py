@@ -11,7 +11,7 @@ import markupsafe
 import helion_bench
 from helion_bench.reports.changes import changes_table, label, verdict_line
 from helion_bench.reports.metrics import DEFAULT
-from helion_bench.reports.plots import history_plot, peer_colors, roofline_plot, speedup_plots
+from helion_bench.reports.plots import history_plot, roofline_plot, speedup_plots
 from helion_bench.reports.tables import headline_of, headlines, op_tables, problem_table, summary_table
 from helion_bench.results.compare import Comparison
 from helion_bench.results.model import Run
@@ -29,7 +29,6 @@ def html(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["breakable"] = _breakable
-    plots = {plot.title: plot for plot in speedup_plots(run)}
     return environment.get_template("report.html").render(
         title=f"helion-bench: {run.machine.gpu}, {run.started[:10]}",
         version=helion_bench.__version__,
@@ -42,8 +41,7 @@ def html(
         verdicts=verdict_line(comparison) if comparison else "",
         compared=label(comparison) if comparison else "",
         changes=changes_table(comparison) if comparison else None,
-        colors=_seen_colors(run),
-        plots=plots,
+        plots=list(speedup_plots(run)),
         roofline=roofline_plot(run),
         history=history_plot(history),
         tables=list(op_tables(run, metrics)),
@@ -54,9 +52,3 @@ def _breakable(text: str) -> markupsafe.Markup:
     """Long names may be broken after / and _ where a page is narrow, and nowhere else."""
     parts = re.split(r"(?<=[/_])", text)
     return markupsafe.Markup("<wbr>").join(parts)
-
-
-def _seen_colors(run: Run) -> dict[str, str]:
-    """Colours of the peers that took part."""
-    seen = {cell.backend for cell in run.cells if cell.latency}
-    return {name: color for name, color in peer_colors(run).items() if name in seen}

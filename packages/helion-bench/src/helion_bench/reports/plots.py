@@ -26,7 +26,7 @@ from helion_bench.results.speedup import Speedup, speedups, summarise
 WIDTH = 360
 """CSS pixels of a drawing, before the page scales it."""
 SERIES = 8
-"""Colours there are for peers; more peers share them."""
+"""Colours there are for the peers of one operation; more of them share colours."""
 _POINTS = 72 / 96  # of a CSS pixel
 _TEXT, _FAINT, _GRID, _OURS = "#010101", "#020202", "#030303", "#040404"
 _VARIABLES = {_TEXT: "--text", _FAINT: "--faint", _GRID: "--grid", _OURS: "--ours"}
@@ -57,39 +57,49 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing with its title and what it shows, for readers who do not see it."""
+    """A drawing with its title, what it shows for readers who do not see it, and the CSS variables of its series."""
 
     title: str
     svg: str
     alt: str
+    legend: tuple[tuple[str, str], ...] = ()
 
 
-def peer_colors(run: Run) -> dict[str, str]:
-    """The CSS variable of each peer's colour."""
-    return {name: f"--peer{i % SERIES}" for i, name in enumerate(run.names(Role.PEER))}
+def peer_colors(found: Sequence[Speedup], peers: Sequence[str]) -> dict[str, int]:
+    """The number of each peer's colour: the same everywhere, and different for peers that meet in one operation."""
+    meeting: dict[str, set[str]] = {name: set() for name in peers}
+    for speedup in found:
+        for name in speedup.against:
+            meeting[name] |= speedup.against.keys()
+    colors: dict[str, int] = {}
+    for index, name in enumerate(peers):
+        taken = {colors[other] for other in meeting[name] if other in colors}
+        colors[name] = next((color for color in range(SERIES) if color not in taken), index % SERIES)
+    return colors
 
 
 def speedup_plots(run: Run) -> Iterator[Plot]:
     """One an operation: for every case, how many times as fast ours is as each peer; a bar to the best of them."""
     found = speedups(run, headline_of(run))
+    colors = peer_colors(found, [name for name in run.names(Role.PEER) if any(name in s.against for s in found)])
     for index, op in enumerate(dict.fromkeys(speedup.case.op for speedup in found)):
         mine = [speedup for speedup in found if speedup.case.op == op]
         worst, best = (f(s.best_peer.value for s in mine) for f in (min, max))
         alt = f"Speed-up of {op} over the best peer: from {figures.factor(worst)} to {figures.factor(best)}"
-        svg = _draw(f"speedup{index}", 30 * len(mine) + 34, functools.partial(_dots, run=run, found=mine))
-        yield Plot(op, svg, alt)
+        svg = _draw(f"speedup{index}", 30 * len(mine) + 34, functools.partial(_dots, found=mine, colors=colors))
+        here = [name for name in colors if any(name in speedup.against for speedup in mine)]
+        yield Plot(op, svg, alt, tuple((name, f"--peer{colors[name]}") for name in here))
 
 
-def _dots(figure: Figure, run: Run, found: Sequence[Speedup]) -> None:
+def _dots(figure: Figure, found: Sequence[Speedup], colors: dict[str, int]) -> None:
     height = figure.get_figheight() * 96
     axes = figure.add_axes((0.36, 24 / height, 0.60, 1 - 30 / height))
-    colors = {name: _PEERS[i % SERIES] for i, name in enumerate(run.names(Role.PEER))}
     for row, speedup in enumerate(found):
         best = speedup.best_peer
         axes.plot([1, best.value], [row, row], color=_OURS, linewidth=5, solid_capstyle="butt", alpha=0.35, zorder=1)
         for name, interval in speedup.against.items():
             size = 36 if name == speedup.best else 20
-            axes.scatter([interval.value], [row], s=size * _POINTS, color=colors[name], zorder=3, linewidths=0)
+            axes.scatter([interval.value], [row], s=size * _POINTS, color=_PEERS[colors[name]], zorder=3, linewidths=0)
         if best.known:
             axes.plot([best.low, best.high], [row, row], color=_TEXT, linewidth=0.8, zorder=4)
     axes.axvline(1, color=_TEXT, linewidth=0.9, zorder=2)
