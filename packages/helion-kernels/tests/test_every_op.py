@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map_only
 
 import helion_kernels
 from helion.runtime.targets import COMMON, parse_target
+from helion_kernels.frame.kernel import KERNELS
 from helion_kernels.frame.samples import module_of
 from helion_kernels.testing import TOLERANCES, assert_close, check, interpreted, specialised
 
@@ -168,3 +169,23 @@ def test_one_graph_serves_many_sizes(interpret):
         x = torch.randn(rows, 24)
         with torch._dynamo.config.patch(error_on_recompile=rows > 3):
             assert_close(compiled(x), block(x), 1e-6)
+
+
+ROWS = [
+    helion_kernels.softmax, helion_kernels.swiglu, lambda x: helion_kernels.rms_norm(x, [48]),
+    lambda x: helion_kernels.layer_norm(x, [48]),
+    lambda x: helion_kernels.cross_entropy(x, torch.zeros(x.size(0), dtype=torch.int64)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", ROWS, ids=["softmax", "swiglu", "rms_norm", "layer_norm", "cross_entropy"])
+def test_any_number_of_rows_is_one_compilation(function, interpret):
+    for made in KERNELS:
+        made.reset()
+    for rows in (5, 8, 17):
+        x = torch.randn(rows, 48, requires_grad=True)
+        function(x).sum().backward()
+    used = [made for made in KERNELS if made._bound]
+    assert len(used) == 2, "one kernel forward, one backward"
+    for made in used:
+        assert len({id(bound) for found in made._bound.values() for bound in found}) == 1, made.name

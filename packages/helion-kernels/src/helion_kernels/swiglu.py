@@ -24,6 +24,8 @@ from .frame.samples import Shape, randn
 SMALL: Shape = (7, 24)
 SHAPES: tuple[Shape, ...] = ((8192, 4096), (8192, 11008), (8192, 14336), (4096, 28672), (64, 14336))
 
+ROW, LEAST_ROW = 4096, 64  # elements: a tile, and a few whole vectors of 16 bytes
+
 _ROOT = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
 
@@ -46,30 +48,38 @@ def _slope(a: torch.Tensor, kind: str) -> torch.Tensor:
     return 0.5 * (1 + tanh) + 0.5 * a * (1 - tanh * tanh) * _ROOT * (1 + 3 * _CUBIC * a * a)
 
 
-@kernel("swiglu")
+@kernel("swiglu", static_shapes=False)
 def gated_rows(gate: torch.Tensor, up: torch.Tensor, out: torch.Tensor, kind: str) -> None:
     """Writes f(gate) * up to `out`; all are [m, n]."""
-    for tile in hl.tile(out.size()):
+    m, n = out.size(0), hl.specialize(out.size(1))
+    hl.specialize([t.stride(0) for t in (gate, up)])  # of halves: twice their width, known to be aligned
+    for tile in hl.tile([m, n]):
         out[tile] = _activation(gate[tile].to(torch.float32), kind) * up[tile].to(torch.float32)
 
 
-@kernel("swiglu")
+@kernel("swiglu", static_shapes=False)
 def gated_rows_backward(
     grad: torch.Tensor, gate: torch.Tensor, up: torch.Tensor, dgate: torch.Tensor, dup: torch.Tensor, kind: str
 ) -> None:
     """Writes dgate and dup; all are [m, n]."""
-    for tile in hl.tile(grad.size()):
+    m, n = grad.size(0), hl.specialize(grad.size(1))
+    hl.specialize([t.stride(0) for t in (gate, up, dgate, dup)])
+    for tile in hl.tile([m, n]):
         g, a = grad[tile].to(torch.float32), gate[tile].to(torch.float32)
         dgate[tile] = g * up[tile].to(torch.float32) * _slope(a, kind)
         dup[tile] = g * _activation(a, kind)
 
 
 def _matrices(*tensors: torch.Tensor) -> list[torch.Tensor]:
-    """The tensors as matrices of equal shape: of one long row, where all are contiguous. Results come as views."""
-    if all(t.is_contiguous() for t in tensors):
-        return [t.view(1, -1) for t in tensors]
+    """The tensors as matrices of equal shape. Results come as views, since they are contiguous.
+
+    Where all are contiguous, rows are as long as a power of two that divides the last dimension, so that tiles of
+    several rows have no remainder and the kernel serves any number of them.
+    """
     n = tensors[0].size(-1)
-    return [t.reshape(-1, n) for t in tensors]
+    power = min(n & -n, ROW)
+    width = power if power >= LEAST_ROW and all(t.is_contiguous() for t in tensors) else n
+    return [t.reshape(-1, width) for t in tensors]
 
 
 # --- operators: gate and up apart, or side by side in one tensor
