@@ -86,10 +86,15 @@ def test_tiles(record: Record) -> None:
     check(over_tiles, record, f32 if f32 in record.dtypes else record.dtypes[0], (ROWS, 19))
 
 
-DOUBLES = [r for r in TABLE if r.elementwise and f32 in r.dtypes and r.name != "linspace"]
+_QUICK = ("sqrt", "clamp min", "clamp max", "hardtanh", "exp", "div")
+DOUBLES = [
+    pytest.param(r, id=r.name.replace(" ", "_"), marks=() if r.name in _QUICK else pytest.mark.slow)
+    for r in TABLE
+    if r.elementwise and f32 in r.dtypes
+]
 
 
-@pytest.mark.parametrize("record", DOUBLES, ids=lambda r: r.name.replace(" ", "_"))
+@pytest.mark.parametrize("record", DOUBLES)
 def test_float64(record: Record) -> None:
     check(over_rows, record, torch.float64, (5, record.columns))
 

@@ -103,6 +103,11 @@ class _Overrides(TritonKernelOverrides):
         return f"tl.abs({x})"
 
     @staticmethod
+    def sqrt(x: Any) -> str:
+        # Inductor's tl.sqrt_rn takes float32 alone
+        return f"tl.sqrt({x})" if x.dtype is torch.float64 else TritonKernelOverrides.sqrt(x)
+
+    @staticmethod
     def rsqrt(x: Any) -> str:
         return f"tl.rsqrt({x})"
 
@@ -307,9 +312,12 @@ def _expand(recorder: _Recorder, output: Any, result: torch.dtype) -> Template:
     def substitute(text: str) -> str:
         def one(match: re.Match[str]) -> str:
             step = int(match[1])
-            if step in constants and text[match.end() : match.end() + 1] == ".":
+            if step in constants:
                 literal, dtype = constants[step]
-                return f"tl.full([], {literal}, {TRITON_DTYPES[dtype]})"
+                # Triton takes a number among the arguments of a function for float32
+                double = dtype is torch.float64 and text != match.group() and _is_argument(text, match)
+                if double or text[match.end() : match.end() + 1] == ".":
+                    return f"tl.full([], {literal}, {TRITON_DTYPES[dtype]})"
             whole = match.group() == text
             name = names[step]
             return name if whole or _ATOM.fullmatch(name) or _is_argument(text, match) else f"({name})"
