@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from helion_bench.measure.rounds import LEAST, interleave, order
+from helion_bench.measure.rounds import LEAST, WARM_UP_US, interleave, order
 from helion_bench.measure.sampler import LARGEST, SMALLEST, Subject, batch, batch_size, calibrate, pause_us
 from helion_bench.measure.throttle import State
 
@@ -83,6 +83,15 @@ def test_a_subject_that_raises_is_left_out_and_the_rest_goes_on():
     good, bad = run([constant("good", 1000.0), Subject("bad", [breaks], device_us=1000.0)], rounds=40)
     assert str(bad.failure) == "device lost its mind"
     assert good.failure is None and len(good.rounds) == 40
+
+
+@pytest.mark.parametrize("us", [20.0, 500.0, 50_000.0])
+def test_clocks_settle_before_the_first_round_and_no_longer_than_that_takes(us):
+    device = fake.FakeDevice()
+    begun = []
+    subjects = [constant("a", us), constant("b", 2 * us)]
+    interleave(device, subjects, 8, 1e9, lambda: begun.append(device.now) or State(), clock=lambda: device.now * 1e-6)
+    assert WARM_UP_US / 2 < begun[0] < max(2 * WARM_UP_US, 10 * 3 * us)
 
 
 def test_every_call_happens_while_its_backend_is_active():

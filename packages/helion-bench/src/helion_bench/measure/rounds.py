@@ -67,8 +67,8 @@ def _measure(device: Device, subject: Subject, samples: Samples, before: Callabl
 def _warm_up(
     device: Device, subjects: Sequence[Subject], found: Sequence[Samples], before: Callable[[Subject], None]
 ) -> None:
-    total = sum(s.device_us * s.per_call for s in subjects) * 4
-    for _ in range(min(200, max(1, round(WARM_UP_US / max(total, 1.0))))):
+    turn = sum(s.device_us * s.per_call * batch_size(s.device_us * s.per_call) for s in subjects)
+    for _ in range(min(100, max(1, round(WARM_UP_US / max(turn, 1.0))))):
         for subject, samples in zip(subjects, found, strict=True):
             _measure(device, subject, samples, before)
     for samples in found:
