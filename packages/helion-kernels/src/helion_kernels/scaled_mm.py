@@ -20,8 +20,9 @@ from .frame.support import DTYPES, decline
 
 SMALL: Shape = (20, 24, 48)
 SHAPES: tuple[Shape, ...] = tuple(
-    (m, n, k) for n, k in ((4096, 4096), (14336, 4096), (8192, 8192), (28672, 8192)) for m in (16, 512, 4096, 8192)
+    (m, n, k) for n, k in ((4096, 4096), (14336, 4096), (8192, 8192), (28672, 8192)) for m in (4096, 16, 512, 8192)
 )
+UNSUPPORTED = {"sm_80": "has no float8_e4m3fn"}
 FLOAT8 = frozenset({torch.float8_e4m3fn, torch.float8_e5m2})
 
 
