@@ -13,7 +13,7 @@ from helion import exc
 from helion.runtime.targets import COMMON, parse_target
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kernels import add, attention, kernel, layer_norm, layer_norm_reference, matmul, softmax
+from unsized import add, attention, kernel, layer_norm, layer_norm_reference, matmul, softmax
 
 
 def bounds(kernel):
@@ -313,6 +313,20 @@ def test_compiles(name, target):
     bound = args[0].bind([torch.randn(shape, dtype=torch.bfloat16) for shape in args[1]])
     facts = bound.compile_for(parse_target(target))
     assert facts.code_size > 0 and facts.shared_memory <= parse_target(target).shared_memory
+
+
+def test_descriptors_where_strides_are_aligned():
+    torch.manual_seed(2)
+    matmul.reset()
+    for m, k, n in ((40, 32, 48), (40, 33, 47), (7, 64, 16), (1, 1, 1), (20, 0, 16)):
+        x, y = torch.randn(m, k), torch.randn(k, n)
+        bound = matmul.bind((x, y))
+        config = {"block_sizes": [32, 32, 32], "indexing": "tensor_descriptor"}
+        assert "_desc.load" in bound.to_triton_code(config)
+        near(bound.compile_config(config).run(x, y), x.double() @ y.double(), 1e-4)
+    assert len(bounds(matmul)) == 1
+    bound = matmul.bind([torch.randn(300, 200).bfloat16(), torch.randn(200, 500).bfloat16()])
+    assert bound.compile_for(parse_target("sm_90"), config).matrix_instructions["tma"]
 
 
 def test_attention():

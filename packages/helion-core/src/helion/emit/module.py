@@ -79,15 +79,20 @@ class Generated:
 def generate(
     source: FunctionSource, program: Program, config: Config,
     replacements: Mapping[tuple[int, str], Sequence[int | Baked | None]], reserved_sms: int = 0,
+    prune: bool = True,
 ) -> Generated:  # fmt: skip
-    """Emits `program` under a normalised `config`; persistent kernels leave `reserved_sms` multiprocessors alone."""
+    """Emits `program` under a normalised `config`; persistent kernels leave `reserved_sms` multiprocessors alone.
+
+    `prune`: sizes of tensors that the kernel does not name are no parameters.
+    """
     kernel_name = f"_helion_{program.name}"
     lowered, left = transformed(program, config)
     k = KernelEmitter(lowered, left, kernel_name, program)
     for block, name in k.blocks.items():
         k.write(f"{name}: tl.constexpr = {k.layout.physical(block.symbol)}")
     emit_programs(lowered, k)
-    program = _pruned(program, k)
+    if prune and not k.descriptors:  # the same kernel by pointers takes the same arguments
+        program = _pruned(program, k)
     parameters = [*(k.tensors[t] for t in program.tensors), *(k.scalars[s] for s in program.scalars)]
     parameters += k.descriptors.values()
     body = "\n".join(k.lines)
@@ -108,7 +113,7 @@ def generate(
     descriptors = tuple(k.descriptors)
 
     def regenerate(changed: Config) -> Generated:
-        return generate(source, program, changed, replacements, reserved_sms)
+        return generate(source, program, changed, replacements, reserved_sms, prune=False)
 
     return Generated(
         kernel_name, kernel_source, make_host, grid, options, config, program, source, descriptors, regenerate

@@ -104,13 +104,11 @@ def block_dims(op: Access) -> tuple[BlockDim, ...] | None:
 
 def descriptor_order(op: Access, dims: tuple[BlockDim, ...]) -> tuple[BlockDim, ...] | None:
     """The dimensions as a descriptor names them: those of size 1 left out, the contiguous one last. None where
-    illegal.
+    illegal. Whether strides that only the host knows are aligned is seen at the launch.
     """
     tensor = op.tensor
     if isinstance(tensor, FlatView):
         return None  # the launch knows the tensor as it is
-    if not all(isinstance(s, int) for s in (*tensor.sizes, *tensor.strides)):
-        return None
     real = [d for d in dims if tensor.sizes[d.dimension] != 1]
     contiguous = [
         d for d in real if tensor.strides[d.dimension] == 1 and d.at is not None and _starts_aligned(d, tensor)
@@ -122,7 +120,7 @@ def descriptor_order(op: Access, dims: tuple[BlockDim, ...]) -> tuple[BlockDim, 
     itemsize = tensor.dtype.itemsize
     for d in others:
         stride = tensor.strides[d.dimension]
-        if stride <= 0 or stride * itemsize % _ALIGNMENT:  # type: ignore[operator]
+        if isinstance(stride, int) and (stride <= 0 or stride * itemsize % _ALIGNMENT):
             return None
     return (*others, last)
 
@@ -150,6 +148,8 @@ def choices(op: Access, program: Program, has_tma: bool) -> tuple[str, ...]:
 
 def _needs_pointers(op: Access, program: Program) -> bool:
     """Whether a descriptor would be wrong, or stop Triton, though shape and alignment allow one."""
+    if program.wide and not all(isinstance(size, int) for size in op.tensor.sizes):
+        return True  # coordinates have 32 bits
     return _read_and_written(op.tensor, program) or (isinstance(op, Store) and _beside_a_product(op, program))
 
 

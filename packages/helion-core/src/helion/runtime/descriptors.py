@@ -33,5 +33,13 @@ class Maker:
         return [make_descriptor(self._class, args[at], dims, block) for at, dims, block in self._made]
 
     def fits(self, args: Sequence[Any]) -> bool:
-        """Whether every tensor with a descriptor starts where descriptors may."""
-        return all(args[at].data_ptr() % ALIGNMENT == 0 and args[at].numel() for at, _, _ in self._made)
+        """Whether every tensor with a descriptor lies where and how descriptors may."""
+        return all(_fits(args[at], dims) for at, dims, _ in self._made)
+
+
+def _fits(tensor: Any, dims: Sequence[int]) -> bool:
+    """Whether elements start at a multiple of 16 bytes, and so does every step along all but the last of `dims`."""
+    if tensor.data_ptr() % ALIGNMENT or not tensor.numel():
+        return False
+    *outer, inner = (tensor.stride(d) for d in dims)
+    return inner == 1 and all(stride > 0 and stride * tensor.element_size() % ALIGNMENT == 0 for stride in outer)

@@ -43,8 +43,17 @@ def host_callable(generated: Generated, device: torch.device) -> Callable[..., A
 
 def _interpreted(generated: Generated) -> Callable[..., None]:
     maker = Maker(generated.program, generated.descriptors)
+    by_pointers: list[Callable[..., None]] = []
 
     def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
+        if not maker.fits(args):
+            if not by_pointers:
+                plain = generated.with_pointers()
+                by_pointers.append(
+                    functools.partial(_interpreted(plain), load_kernel(plain.kernel_source, plain.kernel_name))
+                )
+            by_pointers[0](grid, *args, **options)
+            return
         from triton.runtime.errors import InterpreterError
 
         from . import interpreter
