@@ -1,5 +1,6 @@
 """The commands that read what is stored: `compare`, `report`, `save`, `list runs`."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 
 import helion_bench
 from helion_bench.__main__ import main
+from helion_bench.command.outputs import history_of
 from helion_bench.results.store import Store, read_run
-from helion_bench.testing.synthetic import fill
+from helion_bench.testing.synthetic import fill, row_cases, synthetic_run
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 BEFORE, AFTER = (str(FIXTURES / f"synthetic_{name}.json") for name in ("before", "after"))
@@ -95,6 +97,17 @@ def test_report_against_a_baseline_writes_every_format(store: Store, tmp_path: P
     assert "History: 2 runs" in files["html"].read_text()
     assert "1 slower" in files["html"].read_text()
     assert "1 slower" in files["markdown"].read_text()
+
+
+def test_history_is_of_complete_runs_of_these_cases_on_this_gpu(tmp_path: Path):
+    store, cases = Store(tmp_path), row_cases(1, 5)
+    runs = [synthetic_run(seed, cases) for seed in range(4)]
+    for run in runs:
+        store.put(run)
+    store.put(dataclasses.replace(runs[0], id="unfinished", complete=False))
+    store.put(synthetic_run(0, row_cases(1, 2), identity="few"))
+    store.put(dataclasses.replace(runs[0], id="other", machine=dataclasses.replace(runs[0].machine, gpu="Other")))
+    assert [run.id for run in history_of(runs[2], store)] == ["synthetic-0", "synthetic-1", "synthetic-2"]
 
 
 def test_list_of_what_is_stored(store: Store, capsys: pytest.CaptureFixture[str]):

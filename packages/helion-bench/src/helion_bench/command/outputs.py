@@ -9,8 +9,10 @@ from helion_bench.reports.csv_file import csv_text
 from helion_bench.reports.markdown import markdown
 from helion_bench.results.codec import encode
 from helion_bench.results.compare import Comparison
-from helion_bench.results.model import Run
+from helion_bench.results.model import CaseKey, Run
 from helion_bench.results.store import Store, write_file
+
+_HISTORY = 30  # earlier runs shown
 
 
 def write_outputs(arguments: argparse.Namespace, run: Run, comparison: Comparison | None, store: Store) -> list[str]:
@@ -25,14 +27,23 @@ def write_outputs(arguments: argparse.Namespace, run: Run, comparison: Compariso
     if arguments.html:
         from helion_bench.reports.html import html  # matplotlib: not for those who do not ask for it
 
-        written.append(_write(arguments.html, html(run, arguments.metrics, comparison, _history(run, store)).encode()))
+        written.append(
+            _write(arguments.html, html(run, arguments.metrics, comparison, history_of(run, store)).encode())
+        )
     return written
 
 
-def _history(run: Run, store: Store) -> list[Run]:
-    """Complete runs of the same GPU up to this one, oldest first, this one last."""
+def history_of(run: Run, store: Store) -> list[Run]:
+    """Complete runs of the same GPU and of nearly the same cases up to this one, oldest first, this one last."""
+    cases = set(run.cases)
     past = [s.run for s in store.runs() if s.run and s.run.complete and s.run.machine.gpu == run.machine.gpu]
-    return [*(r for r in past if r.started <= run.started and r.id != run.id), run]
+    alike = [r for r in past if r.id != run.id and r.started <= run.started and _covers(r, cases)]
+    return [*alike[-_HISTORY:], run]
+
+
+def _covers(run: Run, cases: set[CaseKey]) -> bool:
+    """History is drawn over what all runs have: one of other cases would leave nothing."""
+    return len(cases & set(run.cases)) >= 0.8 * len(cases)
 
 
 def _write(path: str, content: bytes) -> str:
