@@ -22,10 +22,10 @@ from .frame.samples import Shape, randn
 from .frame.support import decline
 
 SMALL: Shape = (20, 24, 40)
-SHAPES: tuple[Shape, ...] = tuple(
-    (m, n, k)
-    for n, k in ((4096, 4096), (11008, 4096), (4096, 11008), (8192, 8192), (28672, 8192), (8192, 28672), (1024, 8192))
-    for m in (4096, 1, 16, 64, 512, 8192)
+SHAPES: tuple[Shape, ...] = (  # of layers with 4096 and 8192 features
+    *((m, 4096, 4096) for m in (4096, 1, 16, 64, 512, 8192)),
+    *((4096, 11008, 4096), (4096, 4096, 11008)),
+    *((m, n, k) for n, k in ((28672, 8192), (8192, 28672), (1024, 8192)) for m in (16, 8192)),
 )
 
 
