@@ -397,3 +397,13 @@ def test_lookups() -> None:
         torch.isin(index, index[2:7]).long(),
     ]
     assert torch.equal(places, torch.stack(expected, 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int64], ids=str)
+def test_quotients_by_numbers(dtype) -> None:
+    x = torch.arange(-30, 30, 3).to(dtype).reshape(4, 5)
+    for function in (
+        lambda v: v // 3, lambda v: v % 7, lambda v: torch.fmod(v, 5), lambda v: 100 // (v | 1),
+        lambda v: torch.div(v, 4, rounding_mode="trunc"),
+    ):  # fmt: skip
+        assert torch.equal(run_rows(function, x, like=x), function(x))

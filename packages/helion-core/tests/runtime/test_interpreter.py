@@ -128,3 +128,17 @@ def test_integers_wrap_around(dtype):
 
     x = torch.randint(torch.iinfo(dtype).min, torch.iinfo(dtype).max, [40]).to(dtype)
     assert torch.equal(polynomial(x), x * x * 5 - x + 100)
+
+
+def test_comparisons_of_scalars_are_bools():
+    @helion.kernel(use_default_config=True)
+    def below(x, bound, floor):
+        out = torch.empty_like(x, dtype=torch.bool)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = (x[tile] < bound[0]) & ~(floor[0] < 3) & (bound[0] > 0.5)
+        return out
+
+    x = torch.linspace(0, 4, 9)
+    for floor in (2, 5):
+        expected = (x < 2) & (floor >= 3)
+        assert torch.equal(below(x, torch.tensor([2.0]), torch.tensor([floor])), expected)

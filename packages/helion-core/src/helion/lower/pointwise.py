@@ -309,14 +309,18 @@ def _expand(recorder: _Recorder, output: Any, result: torch.dtype) -> Template:
     lines: list[str] = []
     names: dict[int, str] = {}
 
+    def only_constants(text: str) -> bool:
+        return all(int(token) in constants for token in _TOKEN.findall(text))
+
     def substitute(text: str) -> str:
         def one(match: re.Match[str]) -> str:
             step = int(match[1])
             if step in constants:
                 literal, dtype = constants[step]
-                # Triton takes a number among the arguments of a function for float32
-                double = dtype is torch.float64 and text != match.group() and _is_argument(text, match)
-                if double or text[match.end() : match.end() + 1] == ".":
+                # Triton takes a number without a tensor beside it for float32, or int32
+                untyped = text != match.group() and (_is_argument(text, match) or only_constants(text))
+                exact = untyped and dtype in (torch.float64, torch.uint8, torch.uint16, torch.uint32)
+                if exact or text[match.end() : match.end() + 1] == ".":
                     return f"tl.full([], {literal}, {TRITON_DTYPES[dtype]})"
             whole = match.group() == text
             name = names[step]

@@ -83,6 +83,7 @@ def _mended() -> Iterator[None]:
         options = dataclasses.replace(builder.options, debug=True, sanitize_overflow=False)  # asserts; ints wrap around
         stack.enter_context(_replaced(builder, "options", options))
         stack.enter_context(_replaced(builder, "create_dot", _dot(builder.create_dot)))
+        stack.enter_context(_replaced(builder, "create_splat", _splat))
         for name in ("create_fp_trunc", "create_fp_ext", "create_fp_to_fp", "create_si_to_fp", "create_ui_to_fp"):
             stack.enter_context(_replaced(builder, name, _convert))
         stack.enter_context(_added(builder, "get_bf16", _bfloat16_constant))
@@ -116,6 +117,12 @@ def _patched_language() -> Iterator[None]:
                     delattr(owner, name)
                 elif value is not before[name]:
                     setattr(owner, name, before[name])
+
+
+def _splat(result: Any, scalar: TensorHandle) -> TensorHandle:
+    """A scalar repeated. Comparisons bear the type of their operands, but hold bools, which are to stay bools."""
+    data = np.asarray(scalar.data)
+    return TensorHandle(np.full(result.shape, data.reshape(-1)[0], dtype=data.dtype), scalar.dtype.scalar)
 
 
 # --- floats that numpy lacks: the interpreter keeps the bits of bfloat16 in uint16 and those of float8 in uint8
