@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -64,7 +65,7 @@ class BoundKernel:
         """Whether the trace holds only for some of the calls with its key."""
         return bool(self._traced.guards or self._traced.facts) or self._table is not None
 
-    @property
+    @functools.cached_property
     def asks_numbers(self) -> bool:
         """Whether what a call runs depends on the values of number arguments, besides types and sizes."""
         sizes = {s.symbol for s in self._traced.scalars if s.is_size}
