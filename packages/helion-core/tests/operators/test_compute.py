@@ -404,6 +404,6 @@ def test_quotients_by_numbers(dtype) -> None:
     x = torch.arange(-30, 30, 3).to(dtype).reshape(4, 5)
     for function in (
         lambda v: v // 3, lambda v: v % 7, lambda v: torch.fmod(v, 5), lambda v: 100 // (v | 1),
-        lambda v: torch.div(v, 4, rounding_mode="trunc"),
+        lambda v: torch.div(v, 4, rounding_mode="trunc"), lambda v: v % -4, lambda v: v.clamp(-7, 7),
     ):  # fmt: skip
         assert torch.equal(run_rows(function, x, like=x), function(x))

@@ -200,6 +200,8 @@ class _Recorder(DefaultHandler):
 
     def constant(self, value: Any, dtype: torch.dtype) -> _Variable:
         number = torch._prims_common.dtype_to_type(dtype)(value)
+        if dtype is not torch.bool and not dtype.is_signed:
+            number %= 1 << 8 * dtype.itemsize  # as torch: -1 is the largest
         text = repr(number)
         if number != number or number in (float("inf"), float("-inf")):
             text = f"float('{number}')"
