@@ -277,11 +277,17 @@ def choose_variant(variants: list[dict[str, Any]], numbers: list[Any], tensors: 
     ints = [v for spec, v in zip(numbers, values, strict=True) if spec["kind"] == "int"]
     narrow = all(v in INT32 for v in ints)
     for variant in variants:
-        if (aligned or variant["alignment"] == 1) and (narrow or variant["int_bits"] == 64):
-            if variant["descriptors"] and not all(t.numel() for t in tensors):
-                continue  # descriptors cannot name empty tensors
+        keeps = (aligned or variant["alignment"] == 1) and (narrow or variant["int_bits"] == 64)
+        if keeps and all(_describable(tensors[d["tensor"]], d) for d in variant["descriptors"]):
             return variant
     raise WrongArgument(f"no variant serves the numbers {ints}")
+
+
+def _describable(tensor: Any, descriptor: dict[str, Any]) -> bool:
+    """Whether a descriptor can name the tensor: not empty, and every step but the innermost a multiple of 16 bytes."""
+    *outer, inner = (tensor.stride(d) for d in descriptor["dims"])
+    steps = all(stride > 0 and stride * tensor.element_size() % 16 == 0 for stride in outer)
+    return bool(tensor.numel()) and inner == 1 and steps
 
 
 class Block:
