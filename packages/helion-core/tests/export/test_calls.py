@@ -1,6 +1,6 @@
 """Calls of an exported kernel that do not fit what was exported."""
 
-import exported
+import exported_kernels
 import pytest
 import torch
 
@@ -12,7 +12,7 @@ X = torch.zeros(256)
 @pytest.fixture(scope="module")
 def shift(tmp_path_factory):
     path = tmp_path_factory.mktemp("exports") / "shift"
-    return loader.load(exported.shift.bind((X, 5)).export(path, targets=["sm_80", "sm_90"]))
+    return loader.load(exported_kernels.shift.bind((X, 5)).export(path, targets=["sm_80", "sm_90"]))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,9 @@ def test_tensors_must_be_on_a_gpu(shift):
 
 
 def test_tensors_must_be_on_one_gpu(gpu, monkeypatch, tmp_path):
-    path = exported.matmul.bind((torch.zeros(16, 16), torch.zeros(16, 16))).export(tmp_path / "e", targets=["sm_90"])
+    path = exported_kernels.matmul.bind((torch.zeros(16, 16), torch.zeros(16, 16))).export(
+        tmp_path / "e", targets=["sm_90"]
+    )
     devices = iter([0, 0, 1, 0])
     monkeypatch.setattr(loader, "device_index", lambda tensor: next(devices))
     with pytest.raises(loader.WrongArgument, match="`y` is on cpu, other arguments are on cpu"):
@@ -51,7 +53,7 @@ def test_tensors_must_be_on_one_gpu(gpu, monkeypatch, tmp_path):
 
 
 def test_lists_must_have_their_length(gpu, tmp_path):
-    run = loader.load(exported.sum_of_list.bind(([X, X],)).export(tmp_path / "e", targets=["sm_90"]))
+    run = loader.load(exported_kernels.sum_of_list.bind(([X, X],)).export(tmp_path / "e", targets=["sm_90"]))
     with pytest.raises(loader.WrongArgument, match="`xs` must be a list of 2"):
         run([X])
     with pytest.raises(loader.WrongArgument, match="`xs` must be a list of 2"):
@@ -87,7 +89,7 @@ def test_strides_of_dimensions_of_size_one_do_not_matter():
 
 
 def test_an_empty_grid_launches_nothing(gpu, tmp_path):
-    run = loader.load(exported.shift.bind((torch.zeros(0), 5)).export(tmp_path / "e", targets=["sm_90"]))
+    run = loader.load(exported_kernels.shift.bind((torch.zeros(0), 5)).export(tmp_path / "e", targets=["sm_90"]))
     target = run.manifest["targets"]["sm_90"]
     launcher = object.__new__(loader.Launcher)
     launcher._target = target

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import exported
+import exported_kernels
 import pytest
 import torch
 
@@ -19,7 +19,7 @@ X = torch.zeros(256)
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     path = tmp_path_factory.mktemp("exports") / "shift"
-    return exported.shift.bind((X, 5)).export(path, targets=["sm_80", "sm_90", "gfx942"])
+    return exported_kernels.shift.bind((X, 5)).export(path, targets=["sm_80", "sm_90", "gfx942"])
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_no_folder():
 
 def test_an_export_is_replaced_as_a_whole(exported, copied):
     (copied / "left_over.txt").write_text("from the old one")
-    exported.softmax.bind((torch.zeros(4, 8),)).export(copied, targets="sm_90")
+    exported_kernels.softmax.bind((torch.zeros(4, 8),)).export(copied, targets="sm_90")
     assert loader.read_manifest(copied)["kernel"] == "softmax"
     assert not (copied / "left_over.txt").exists() and not (copied / "gfx942").exists()
     assert [p.name for p in copied.parent.iterdir()] == ["copy"]
@@ -152,7 +152,7 @@ def test_something_else_is_not_replaced(tmp_path):
     (tmp_path / "folder/manifest.json").write_text('{"name": "a web app"}')
     for path in (tmp_path, tmp_path / "notes.txt", tmp_path / "folder"):
         with pytest.raises(exc.NotAnExport):
-            exported.shift.bind((X, 5)).export(path, targets=["sm_90"])
+            exported_kernels.shift.bind((X, 5)).export(path, targets=["sm_90"])
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
@@ -173,7 +173,7 @@ def test_what_fails_half_way_leaves_the_old_one(copied, monkeypatch):
 
 
 def test_one_config_for_each_target(tmp_path):
-    bound = exported.shift.bind((X, 5))
+    bound = exported_kernels.shift.bind((X, 5))
     configs = {"sm_90": {"block_sizes": [64]}, "gfx942": {"block_sizes": [128]}}
     bound.export(tmp_path / "e", targets=["sm_90", "gfx942"], config=configs)
     targets = loader.read_manifest(tmp_path / "e")["targets"]
@@ -184,7 +184,7 @@ def test_one_config_for_each_target(tmp_path):
 
 def test_a_function_as_an_argument_cannot_be_exported(tmp_path):
     with pytest.raises(exc.CannotExport, match="its argument `function` is a function, which is compiled in"):
-        exported.applied.bind((X, lambda x: x + 1)).export(tmp_path / "e", targets=["sm_90"])
+        exported_kernels.applied.bind((X, lambda x: x + 1)).export(tmp_path / "e", targets=["sm_90"])
     assert not (tmp_path / "e").exists()
 
 
@@ -192,9 +192,9 @@ def test_code_that_needs_more_than_the_target_has_cannot_be_exported(tmp_path):
     x = torch.zeros(512, 512)
     config = {"block_sizes": [128, 128, 128], "num_stages": 4, "indexing": "pointer"}
     with pytest.raises(exc.CannotExport, match="needs more than 232448 bytes of shared memory"):
-        exported.matmul.bind((x, x)).export(tmp_path / "e", targets=["sm_90"], config=config)
+        exported_kernels.matmul.bind((x, x)).export(tmp_path / "e", targets=["sm_90"], config=config)
 
 
 def test_an_unknown_target(tmp_path):
     with pytest.raises(exc.UnknownTarget):
-        exported.shift.bind((X, 5)).export(tmp_path / "e", targets=["h100"])
+        exported_kernels.shift.bind((X, 5)).export(tmp_path / "e", targets=["h100"])

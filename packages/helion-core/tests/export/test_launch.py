@@ -4,7 +4,7 @@ import ctypes
 import struct
 from concurrent.futures import ThreadPoolExecutor
 
-import exported
+import exported_kernels
 import pytest
 import torch
 
@@ -23,7 +23,7 @@ def number(text):
 
 def test_a_launch_as_the_driver_sees_it(tmp_path, calls):
     x, y = torch.randn(256, 128, dtype=torch.float16), torch.randn(128, 192, dtype=torch.float16)
-    exported.matmul.bind((x, y)).export(tmp_path / "e", targets=["sm_90"], config=TILED)
+    exported_kernels.matmul.bind((x, y)).export(tmp_path / "e", targets=["sm_90"], config=TILED)
     run = loader.load(tmp_path / "e")
     calls(8, 8, 8, 8, 8)
     out = run(x, y)
@@ -41,7 +41,7 @@ def test_a_launch_as_the_driver_sees_it(tmp_path, calls):
 def test_more_than_48_kib_of_shared_memory_is_asked_for(tmp_path, calls):
     x = torch.randn(256, 256, dtype=torch.float16)
     config = {"block_sizes": [128, 128, 64], "num_warps": 8, "num_stages": 3, "indexing": "pointer"}
-    exported.matmul.bind((x, x)).export(tmp_path / "e", targets=["sm_90"], config=config)
+    exported_kernels.matmul.bind((x, x)).export(tmp_path / "e", targets=["sm_90"], config=config)
     run = loader.load(tmp_path / "e")
     calls(8, 8, 8, 8, 8)
     run(x, x)
@@ -53,7 +53,7 @@ def test_more_than_48_kib_of_shared_memory_is_asked_for(tmp_path, calls):
 def test_tensor_maps(tmp_path, calls):
     x, y = torch.randn(256, 128, dtype=torch.bfloat16), torch.randn(128, 192, dtype=torch.bfloat16)
     config = TILED | {"indexing": "tensor_descriptor"}
-    exported.matmul.bind((x, y)).export(tmp_path / "e", targets=["sm_90"], config=config)
+    exported_kernels.matmul.bind((x, y)).export(tmp_path / "e", targets=["sm_90"], config=config)
     run = loader.load(tmp_path / "e")
     described = [128, 4, 4, 8, 8]
     calls(8, 8, 8, *described, *described, *described, 8, 8)
@@ -75,7 +75,7 @@ def test_an_unaligned_tensor_has_no_tensor_map(tmp_path, calls):
     memory = torch.randn(256 * 128 + 1, dtype=torch.bfloat16)
     x, y = memory[1:].view(256, 128), torch.randn(128, 192, dtype=torch.bfloat16)
     config = TILED | {"indexing": "tensor_descriptor"}
-    exported.matmul.bind((x, y)).export(tmp_path / "e", targets=["sm_90"], config=config)
+    exported_kernels.matmul.bind((x, y)).export(tmp_path / "e", targets=["sm_90"], config=config)
     calls(8, 8, 8, 8, 8)
     loader.load(tmp_path / "e")(x, y)
     assert [c["call"] for c in calls.read() if c["call"] == "map"] == []
@@ -84,7 +84,7 @@ def test_an_unaligned_tensor_has_no_tensor_map(tmp_path, calls):
 def test_a_wide_number_has_no_tensor_map(tmp_path, calls):
     x = torch.randn(256, 128, dtype=torch.bfloat16)
     config = {"block_sizes": [64, 64], "indexing": "tensor_descriptor"}
-    exported.rows_from.bind((x, 3)).export(tmp_path / "e", targets=["sm_90"], config=config)
+    exported_kernels.rows_from.bind((x, 3)).export(tmp_path / "e", targets=["sm_90"], config=config)
     run = loader.load(tmp_path / "e")
     variants = run.manifest["targets"]["sm_90"]["variants"]
     assert [bool(v["descriptors"]) for v in variants] == [True, False, False, False]
@@ -95,7 +95,7 @@ def test_a_wide_number_has_no_tensor_map(tmp_path, calls):
 
 def test_programs_that_wait_for_each_other_are_launched_together(tmp_path, calls):
     x = torch.randn(4096)
-    exported.two_stages.bind((x,)).export(tmp_path / "e", targets=["sm_90"])
+    exported_kernels.two_stages.bind((x,)).export(tmp_path / "e", targets=["sm_90"])
     calls(8, 8, 8, 8, 8, 8)
     loader.load(tmp_path / "e")(x)
     assert calls.read()[-1]["call"] == "cooperative launch"
@@ -104,7 +104,7 @@ def test_programs_that_wait_for_each_other_are_launched_together(tmp_path, calls
 def test_a_launch_on_amd(tmp_path, calls, gpu):
     gpu["target"] = "gfx942"
     x, y = torch.randn(256, 128, dtype=torch.float16), torch.randn(128, 192, dtype=torch.float16)
-    exported.matmul.bind((x, y)).export(tmp_path / "e", targets=["gfx942"], config=TILED)
+    exported_kernels.matmul.bind((x, y)).export(tmp_path / "e", targets=["gfx942"], config=TILED)
     run = loader.load(tmp_path / "e")
     calls(8, 8, 8, 8, 8)
     out = run(x, y)
@@ -120,7 +120,7 @@ def test_a_launch_on_amd(tmp_path, calls, gpu):
 
 def test_numbers_are_packed_by_their_kind(tmp_path, calls):
     x = torch.randn(100)
-    exported.shift.bind((x, 5, 0.5)).export(tmp_path / "e", targets=["sm_90"])
+    exported_kernels.shift.bind((x, 5, 0.5)).export(tmp_path / "e", targets=["sm_90"])
     run = loader.load(tmp_path / "e")
     kinds = [p["kind"] for p in run.manifest["targets"]["sm_90"]["parameters"]]
     assert sorted(kinds) == ["float", "int", "tensor", "tensor"]
@@ -134,7 +134,7 @@ def test_numbers_are_packed_by_their_kind(tmp_path, calls):
 
 def test_code_that_the_driver_refuses(tmp_path, calls):
     x = torch.randn(64)
-    exported.shift.bind((x, 5)).export(tmp_path / "e", targets=["sm_90"])
+    exported_kernels.shift.bind((x, 5)).export(tmp_path / "e", targets=["sm_90"])
     run = loader.load(tmp_path / "e")
     run._files["sm_90/aligned.cubin"] = b"not an ELF file"
     with pytest.raises(loader.DriverError, match=r"loading the code of _helion_shift.*image is invalid \(200\)"):
@@ -144,7 +144,7 @@ def test_code_that_the_driver_refuses(tmp_path, calls):
 def test_without_a_driver(tmp_path, gpu, monkeypatch):
     monkeypatch.setitem(loader.LIBRARIES, "cuda", "libnowhere.so.1")
     x = torch.randn(64)
-    exported.shift.bind((x, 5)).export(tmp_path / "e", targets=["sm_90"])
+    exported_kernels.shift.bind((x, 5)).export(tmp_path / "e", targets=["sm_90"])
     with pytest.raises(loader.DriverError, match=r"libnowhere.so.1 cannot be loaded"):
         loader.load(tmp_path / "e")(x, 5)
 
@@ -202,7 +202,7 @@ def interpreted(tmp_path, gpu, monkeypatch):
 def test_matmul_is_right(interpreted):
     torch.manual_seed(0)
     x, y = torch.randn(70, 33, dtype=torch.float16), torch.randn(50, 33, dtype=torch.float16).t()
-    run, fake = interpreted(exported.matmul, (x, y), TILED)
+    run, fake = interpreted(exported_kernels.matmul, (x, y), TILED)
     exact = x.double() @ y.double()
     assert (run(x, y).double() - exact).abs().max() <= 1e-2
     assert fake.variants == ["sm_90/aligned.cubin"]
@@ -211,7 +211,7 @@ def test_matmul_is_right(interpreted):
 def test_softmax_is_right_and_runs_on_unaligned_tensors(interpreted):
     torch.manual_seed(0)
     memory = torch.randn(9 * 65 + 1)
-    run, fake = interpreted(exported.softmax, (torch.randn(9, 65),))
+    run, fake = interpreted(exported_kernels.softmax, (torch.randn(9, 65),))
     for x in (torch.randn(9, 65), memory[1:].view(9, 65), memory[:-1].view(9, 65)):
         assert (run(x).double() - torch.softmax(x.double(), 1)).abs().max() <= 1e-6
     assert fake.variants[1] == "sm_90/general.cubin"
@@ -220,7 +220,7 @@ def test_softmax_is_right_and_runs_on_unaligned_tensors(interpreted):
 def test_host_code_of_ones_own_runs(interpreted):
     torch.manual_seed(0)
     x = torch.randn(100)
-    run, fake = interpreted(exported.shift, (x, 5, 2.0, True))
+    run, fake = interpreted(exported_kernels.shift, (x, 5, 2.0, True))
     for offset in (5, 0, 1, 2**33):
         out = run(x, offset, negate=True)
         assert out.shape == (102,) and (out[100:] == 0).all()
@@ -230,13 +230,13 @@ def test_host_code_of_ones_own_runs(interpreted):
 
 def test_lists_of_tensors(interpreted):
     xs = [torch.randn(40), torch.randn(40)]
-    run, _ = interpreted(exported.sum_of_list, (xs,))
+    run, _ = interpreted(exported_kernels.sum_of_list, (xs,))
     torch.testing.assert_close(run(xs), xs[0] + xs[1])
 
 
 def test_conditions_on_numbers_are_checked(interpreted):
     x = torch.randn(40)
-    run, _ = interpreted(exported.conditional, (x, 7))
+    run, _ = interpreted(exported_kernels.conditional, (x, 7))
     torch.testing.assert_close(run(x, 9), x * 2 + 9)
     with pytest.raises(loader.WrongArgument, match=r"exported for calls with .*n"):
         run(x, 3)
@@ -245,7 +245,7 @@ def test_conditions_on_numbers_are_checked(interpreted):
 def test_an_export_for_many_sizes(interpreted):
     torch.manual_seed(0)
     config = {"block_sizes": [32, 32, 32], "indexing": "pointer", "pid_type": "flat"}
-    run, fake = interpreted(exported.dynamic_matmul, (torch.randn(64, 33), torch.randn(33, 50)), config)
+    run, fake = interpreted(exported_kernels.dynamic_matmul, (torch.randn(64, 33), torch.randn(33, 50)), config)
     for m, k, n in ((64, 33, 50), (5, 40, 33), (1, 1, 1), (33, 2, 70)):
         x, y = torch.randn(m, k), torch.randn(k, n)
         fake.elements = {"x": m * k, "y": k * n, "out": m * n}
@@ -261,7 +261,7 @@ def test_an_export_for_many_sizes(interpreted):
 
 def test_many_threads_load_the_code_once(tmp_path, calls):
     x = torch.randn(256)
-    exported.shift.bind((x, 5)).export(tmp_path / "e", targets=["sm_90"])
+    exported_kernels.shift.bind((x, 5)).export(tmp_path / "e", targets=["sm_90"])
     run = loader.load(tmp_path / "e")
     calls(8, 8, 4, 4, 8, 8)
     with ThreadPoolExecutor(8) as pool:

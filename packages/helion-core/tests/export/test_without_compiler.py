@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import exported
+import exported_kernels
 import pytest
 import torch
 
@@ -40,7 +40,7 @@ assert not {"triton", "helion"} & set(sys.modules)
 
 def test_an_export_runs(tmp_path, libcuda):
     args = torch.zeros(64, 32), torch.zeros(32, 48)
-    exported.matmul.bind(args).export(tmp_path / "exported", targets=["sm_90"])
+    exported_kernels.matmul.bind(args).export(tmp_path / "exported", targets=["sm_90"])
     log = tmp_path / "log"
     environment = os.environ | {"FAKE_CUDA_LOG": str(log), "FAKE_CUDA_SIZES": "8,8,8"}
     done = subprocess.run(

@@ -60,7 +60,7 @@ def concrete(args: Sequence[Any], mode: FakeTensorMode) -> list[Any]:
     def stand_in(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return versions.hint(value)
-        absent = value.is_meta or (value.is_cuda and not torch.cuda.is_available())
+        absent = value.is_cuda and not torch.cuda.is_available()
         device = torch.device("cpu") if absent else value.device
         with mode:
             return torch.empty_strided(

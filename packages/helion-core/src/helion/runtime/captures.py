@@ -50,7 +50,7 @@ class Captures:
 def described(value: Any, names: Set[str], depth: int = 0) -> Hashable:
     """What generated code may depend on in `value`; None where that is nothing."""
     if isinstance(value, torch.Tensor):
-        return value.dtype, value.shape, value.stride(), value.get_device()
+        return value.dtype, value.shape, value.stride(), value.device
     if isinstance(value, _PLAIN):
         return type(value), value
     if depth > _DEEPEST:

@@ -16,8 +16,8 @@ class Unsupported(Exception):
     """An argument of a type that no key can hold; the type's name is the only argument."""
 
 
-_TENSOR = "({0}.dtype, {0}.shape, {0}.stride(), {0}.get_device())"
-_DYNAMIC = "({0}.dtype, {0}.dim(), {0}.get_device())"
+_TENSOR = "({0}.dtype, {0}.shape, {0}.stride(), {0}.device)"
+_DYNAMIC = "({0}.dtype, {0}.dim(), {0}.device)"
 _NUMBER = "type({0}) if type({0}) is int or type({0}) is float else "
 
 
@@ -58,8 +58,8 @@ def nested_key(value: Any, names: Set[str], dynamic: bool = False) -> Hashable:
     """
     if isinstance(value, torch.Tensor):
         if dynamic:
-            return value.dtype, value.dim(), value.get_device()
-        return value.dtype, value.shape, value.stride(), value.get_device()
+            return value.dtype, value.dim(), value.device
+        return value.dtype, value.shape, value.stride(), value.device
     if value is None or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
         return type(value), value
     if isinstance(value, (list, tuple)):

@@ -35,10 +35,17 @@ def host_callable(generated: Generated, device: torch.device) -> Callable[..., A
     names: dict[str, Any] = {KERNEL: kernel, TORCH: torch, UNITS: multiprocessors}
     if device.type == "cpu":
         names[LAUNCH] = _interpreted(generated)
+    elif device.type == "meta":
+        names[LAUNCH] = _refused
     else:
         names[LAUNCH] = GpuLauncher(generated, lambda launch: names.update({LAUNCH: launch}))
     function.__kwdefaults__ = names
     return function
+
+
+def _refused(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
+    """What a launch on tensors without data comes to."""
+    raise exc.UnsupportedDevice(device=args[0].device)
 
 
 def _interpreted(generated: Generated) -> Callable[..., None]:

@@ -47,8 +47,11 @@ def parse_target(name: str) -> Target:
 
 
 def device_target(device: torch.device) -> Target | None:
-    """The target of a device; None for the CPU, where kernels are interpreted. Raises `UnsupportedDevice`."""
-    if device.type == "cpu":
+    """The target of a device; None for the CPU, where kernels are interpreted, and for tensors without data.
+
+    Raises `UnsupportedDevice`.
+    """
+    if device.type in ("cpu", "meta"):
         return None
     import torch
 
