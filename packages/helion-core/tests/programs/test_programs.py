@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-import generate
+import generate  # type: ignore[import-not-found]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -124,3 +124,37 @@ def test_floats_keep_64_bits_where_tensors_have_them():
 
     x = torch.ones(3, dtype=torch.float64)
     assert torch.equal(scaled(x, 0.1), x * 0.1 + 0.2)
+
+
+def test_sums_updated_in_place_by_nested_loops():
+    @default
+    def total(x):
+        out = torch.empty(x.size(0))
+        for tile in hl.tile(x.size(0)):
+            sums = hl.zeros([tile])
+            for j in range(2):
+                for k in hl.tile(x.size(1)):
+                    sums += x[tile, k].sum(1) + j
+            out[tile] = sums
+        return out
+
+    block = total.bind((X,)).default_config()["block_sizes"][-1]
+    assert torch.equal(total(X), 2 * X.sum(1) + -(-X.size(1) // block))
+
+
+def test_jagged_loops_in_one_another():
+    @default
+    def total(x, n, m):
+        out = torch.empty(x.size(0))
+        for tile in hl.tile(x.size(0)):
+            sums = hl.zeros([tile])
+            for k in hl.jagged_tile(n[tile]):
+                for j in hl.jagged_tile(m[tile]):
+                    sums += x[tile, k, j].exp().sum(2).sum(1)
+            out[tile] = sums
+        return out
+
+    x = torch.randn(4, 5, 3)
+    n, m = torch.tensor([5, 0, 2, 3]), torch.tensor([1, 3, 0, 2])
+    expected = torch.stack([x[i, : n[i], : m[i]].exp().sum() for i in range(4)])
+    torch.testing.assert_close(total(x, n, m), expected)

@@ -142,9 +142,9 @@ class _Attempt:
             self.in_place = [a is b for a, b in zip(entering, leaving, strict=True)]
             finals = self.carried.leaves_of(leaving, where)
             for k in self.slots:
-                value = self.tracer.value(self.params[k])
-                if carry.is_number(finals[k]) and carry.fits(finals[k], value.dtype):
-                    finals[k] = self.tracer.full(self.params[k].shape, finals[k], value.dtype)
+                dtype = self.params[k].value.dtype
+                if carry.is_number(finals[k]) and carry.fits(finals[k], dtype):
+                    finals[k] = self.tracer.full(self.params[k].shape, finals[k], dtype)
             return finals
         finally:
             self.tracer.block = self.outer
