@@ -153,7 +153,7 @@ class Maker:
         form = self.rng.choice(
             ["torch.sigmoid({a})", "torch.tanh({a})", "torch.exp(-{a}.abs())", "{a}.abs().sqrt()", "torch.sin({a})",
              "{a} / ({b}.abs() + 1)", "torch.nn.functional.gelu({a}.clamp(-4, 4))", "torch.log1p({a}.abs())",
-             "torch.lerp({a}.clamp(-9, 9), {b}.clamp(-9, 9), 0.25)", "torch.erf({a})",
+             "torch.lerp({a}.clamp(-9, 9), {a}.abs().clamp(-9, 9), 0.25)", "torch.erf({a})",
              "torch.atan2({a}, {b}.abs() + 1)"]
         )  # fmt: skip
         self.define("f", self.joint(a, b) if "{b}" in form else a[2], form.format(a=a[0], b=b[0]), a, b)
