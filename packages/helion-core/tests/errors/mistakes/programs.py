@@ -1,6 +1,7 @@
 """Kernels inside torch programs: graphs, transforms, operators."""
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import helion
 import helion.language as hl
@@ -42,10 +43,13 @@ def shares_of_rows(x: torch.Tensor) -> torch.Tensor:
 
 
 @mistake(
-    exc.NotInGraph, "summed_into_a_global(X.to", "stores to a tensor that is not one of its arguments", script=True
+    exc.NotInGraph,
+    "summed_into_a_global(FakeTensorMode",
+    "stores to a tensor that is not one of its arguments",
+    script=True,
 )
 def store_to_a_global_in_a_graph():
-    summed_into_a_global(X.to("meta"))
+    summed_into_a_global(FakeTensorMode().from_tensor(X))
 
 
 @mistake(exc.NotInGraph, "shares_of_rows(X.to", "other shapes under other configs", "config=", script=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 
-def launch(kernel: Any, grid: tuple[int, ...], out: torch.Tensor, *arguments: Any, **options: Any) -> None:
+def launch(kernel: Any, grid: tuple[Any, ...], out: torch.Tensor, *arguments: Any, **options: Any) -> None:
     """`kernel[grid](out, *arguments, **options)`."""
     if out.is_cuda:
         kernel[grid](out, *arguments, **options)

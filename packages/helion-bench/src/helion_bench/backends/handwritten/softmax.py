@@ -22,7 +22,7 @@ def _softmax(out, x, stride_out, stride_x, cols, BLOCK: tl.constexpr):  # noqa: 
     tl.store(out + row * stride_out + at, result.to(out.dtype.element_ty), mask=inside)
 
 
-def warps(block: int) -> int:
+def warps(block: Any) -> int:
     """How many warps share a row of `block` elements: each thread holds about sixteen."""
     return min(32, max(1, block // 512))
 
