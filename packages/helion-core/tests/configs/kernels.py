@@ -234,9 +234,7 @@ class Case:
     def name(self) -> str:
         return self.kernel.name
 
-    def make(
-        self, seed: int, dtype: torch.dtype, resized: Callable[[int], int] = lambda size: size
-    ) -> tuple[Any, ...]:
+    def make(self, seed: int, dtype: torch.dtype, resized: Callable[[int], int] = lambda size: size) -> tuple[Any, ...]:
         """Arguments; `resized` gives every size of a random tensor another."""
         generator = torch.Generator().manual_seed(seed)
 
