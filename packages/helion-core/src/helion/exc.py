@@ -55,7 +55,7 @@ def _rebuild(cls: type[Base], location: Location | None, fields: dict[str, objec
 class InvalidKernelSignature(Base):
     code = "HLN001"
     message = "kernel `{name}` has the parameter `{parameter}`: {kind} parameters are not supported"
-    hint = "declare positional parameters; callers may still pass them by keyword"
+    hint = "{instead}"
 
 
 class SourceUnavailable(Base):

@@ -231,6 +231,10 @@ def test_a_lambda_or_a_builtin_is_no_kernel():
         (lambda *tensors: None, "tensors", "*args"),
         (lambda x, **options: None, "options", "**kwargs"),
         (lambda x, *, scale: None, "scale", "keyword-only"),
+        (lambda x, _kernel: None, "_kernel", "reserved"),
+        (lambda _launch, x: None, "_launch", "reserved"),
+        (lambda x, _torch: None, "_torch", "reserved"),
+        (lambda x, _multiprocessors=1: None, "_multiprocessors", "reserved"),
     ],
 )
 def test_signatures_that_are_refused_at_decoration(function, parameter, kind):

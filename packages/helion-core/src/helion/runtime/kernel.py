@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 logs.set_up()
 log = logging.getLogger(__name__)
 Chooser = Callable[["BoundKernel", Sequence[Any]], Config | Mapping[str, Any] | None]
+_POSITIONAL = "declare positional parameters; callers may still pass them by keyword"
 _MANY = 64  # specialisations of one kernel after which the user is told
 
 
@@ -76,11 +77,14 @@ class Kernel:
             inspect.Parameter.VAR_POSITIONAL: "*args", inspect.Parameter.VAR_KEYWORD: "**kwargs",
             inspect.Parameter.KEYWORD_ONLY: "keyword-only",
         }  # fmt: skip
-        for parameter in self._signature.parameters.values():
-            if parameter.kind in kinds:
+        for name, parameter in self._signature.parameters.items():
+            kind, instead = kinds.get(parameter.kind), _POSITIONAL
+            if kind is None and name.startswith("_") and name in _reserved():
+                kind, instead = "reserved", "give it another name: generated code uses this one"
+            if kind is not None:
                 raise exc.InvalidKernelSignature(
-                    name=self.name, parameter=parameter.name, kind=kinds[parameter.kind],
-                    location=parameter_place(self.fn, parameter.name),
+                    name=self.name, parameter=name, kind=kind, instead=instead,
+                    location=parameter_place(self.fn, name),
                 )  # fmt: skip
 
     def _constant_parameters(self) -> set[str]:
@@ -322,6 +326,13 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<helion kernel {self.fn.__module__}.{self.fn.__qualname__}>"
+
+
+def _reserved() -> tuple[str, ...]:
+    """Names of parameters that generated host functions have besides those of the kernel."""
+    from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS
+
+    return KERNEL, LAUNCH, TORCH, UNITS
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

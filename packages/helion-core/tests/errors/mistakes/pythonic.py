@@ -312,6 +312,13 @@ def keyword_only_parameter():
         return x * scale
 
 
+@mistake(exc.InvalidKernelSignature, "_launch):", "`_launch`", "reserved", "another name", script=True)
+def parameter_of_the_generated_function():
+    @helion.kernel
+    def kernel(x, _launch):
+        return x * _launch
+
+
 @mistake(exc.ReadOnlyCapture, "MODEL.scale = x[tile, 0]", "`MODEL.scale`")
 def value_kept_in_an_attribute(x):
     for tile in hl.tile(x.size(0)):
