@@ -23,6 +23,8 @@ class HostTensor:
     sizes: tuple[Size, ...]
     strides: tuple[Size, ...]
     phase: int
+    borrowed: bool = False
+    """Whether its memory was there before the call: that of an argument or a global, or a view of one."""
 
     def __repr__(self) -> str:
         return self.name

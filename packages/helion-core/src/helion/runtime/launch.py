@@ -33,14 +33,37 @@ def host_callable(generated: Generated, device: torch.device) -> Callable[..., A
     kernel = load_kernel(generated.kernel_source, generated.kernel_name)
     function = compile_like(generated.host, generated.source, {})
     names: dict[str, Any] = {KERNEL: kernel, TORCH: torch, UNITS: multiprocessors}
+
+    def install(launch: Callable[..., None]) -> None:
+        names[LAUNCH] = _telling_autograd(launch, generated)
+
     if device.type == "cpu":
-        names[LAUNCH] = _interpreted(generated)
+        install(_interpreted(generated))
     elif device.type == "meta":
-        names[LAUNCH] = _refused
+        install(_refused)
     else:
-        names[LAUNCH] = GpuLauncher(generated, lambda launch: names.update({LAUNCH: launch}))
+        install(GpuLauncher(generated, install))
     function.__kwdefaults__ = names
     return function
+
+
+def _telling_autograd(launch: Callable[..., None], generated: Generated) -> Callable[..., None]:
+    """A launch after which autograd knows which tensors of the caller have other contents, if it changes any.
+
+    A backward pass that saved one of them before then fails instead of using what it holds now.
+    """
+    from ..tuning.effects import effects
+
+    program = generated.program
+    changed = [k for k in sorted(effects(program).stores) if program.tensors[k].borrowed]
+    if not changed:
+        return launch
+
+    def launch_and_tell(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
+        launch(kernel, grid, *args, **options)
+        torch.autograd.graph.increment_version([args[k] for k in changed])
+
+    return launch_and_tell
 
 
 def _refused(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ..ir import HostScalar
+from .indexing import borrowed
 
 if TYPE_CHECKING:
     from .tracer import Tracer
@@ -77,7 +78,7 @@ def dynamic_like(tracer: Tracer, tensor: torch.Tensor, source: str, which: Sizes
         for d, stride in enumerate(tensor.stride()):
             strides.append(1 if d in arrangement.adjacent else _symbol(tracer, f"{source}.stride({d})", stride, stride))
     with _disable_current_modes(), tracer.fake_mode, tracer.env.taking_sizes_for_large():
-        return torch.empty_strided(sizes, strides, dtype=tensor.dtype, device=tensor.device)  # type: ignore[return-value]
+        return borrowed(tracer, torch.empty_strided(sizes, strides, dtype=tensor.dtype, device=tensor.device))
 
 
 def _size(tracer: Tracer, source: str, dim: int, size: int, which: Sizes) -> Any:

@@ -41,9 +41,15 @@ def fake_of(tracer: Tracer, tensor: torch.Tensor) -> FakeTensor:
 def fake_like(tracer: Tracer, tensor: torch.Tensor) -> FakeTensor:
     """A fresh fake tensor with the sizes and strides of `tensor`; aliased arguments stay apart."""
     with _disable_current_modes(), tracer.fake_mode:
-        return torch.empty_strided(  # type: ignore[return-value]
-            tensor.size(), tensor.stride(), dtype=tensor.dtype, device=tensor.device
+        return borrowed(
+            tracer, torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=tensor.device)
         )
+
+
+def borrowed(tracer: Tracer, fake: torch.Tensor) -> FakeTensor:
+    """Notes that `fake` stands for a tensor that was there before the call."""
+    tracer.borrowed.add(fake.untyped_storage()._cdata)
+    return fake  # type: ignore[return-value]
 
 
 def source_of(tracer: Tracer, tensor: torch.Tensor) -> str:
@@ -75,6 +81,7 @@ def host_tensor(tracer: Tracer, tensor: torch.Tensor) -> HostTensor:
         found = HostTensor(
             _identifier(source), source, tensor.dtype, tuple(map(expr_of, tensor.size())),
             tuple(map(_stride, tensor.stride())), len(tracer.phases),
+            tensor.untyped_storage()._cdata in tracer.borrowed,
         )  # fmt: skip
         tracer.tensors[id(tensor)] = found
         tracer.real_tensors.setdefault(id(tensor), (tensor, tensor))  # type: ignore[arg-type]

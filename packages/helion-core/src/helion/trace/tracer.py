@@ -84,6 +84,7 @@ class Tracer:
         self.host_scalars: dict[sympy.Symbol, HostScalar] = {}
         self.replacements: dict[tuple[int, str], list[int | ir.Baked | None]] = {}
         self.real_tensors: dict[int, tuple[torch.Tensor, FakeTensor]] = {}
+        self.borrowed: set[int] = set()  # memory that was there before the call
         self.derived: dict[int, tuple[torch.Tensor, Callable[[Callable[[Any], str]], str]]] = {}
         self.block: Block | None = None
         self.names: HostNames | None = None

@@ -12,13 +12,15 @@ _OPAQUE = (ir.InlineTriton, ir.CallTriton)
 
 @dataclass(frozen=True)
 class Effects:
-    """Positions in `program.tensors`; `scratch`: those of tensors whose final contents mean nothing.
+    """Positions in `program.tensors`; `stores`: those that the program is seen to store to, `scratch`: those of tensors
+    whose final contents mean nothing.
 
     `by_address`: the kernel follows device addresses that it reads from tensors, which mean nothing in another process.
     """
 
     reads: frozenset[int]
     writes: frozenset[int]
+    stores: frozenset[int]
     scratch: frozenset[int] = frozenset()
     by_address: bool = False
 
@@ -27,9 +29,7 @@ def effects(program: Program) -> Effects:
     """What the operations of `program` do; text of the user's own is taken to read and write everything."""
     scratch = frozenset(k for k, t in enumerate(program.tensors) if t.name == ir.ARRIVALS)
     everything = frozenset(range(len(program.tensors)))
-    if any(isinstance(op, _OPAQUE) or (isinstance(op, ir.InlineAsm) and op.effect) for op in program.ops()):
-        return Effects(everything, everything, scratch)
-    reads, writes = set(scratch), set(scratch)
+    reads, stores = set(scratch), set[int]()
     by_address = False
     for op in program.ops():
         if not isinstance(op, ir.Access):
@@ -37,7 +37,9 @@ def effects(program: Program) -> Effects:
         by_address |= op.base is not None
         at = program.tensors.index(op.tensor)
         if not isinstance(op, ir.Load):
-            writes.add(at)
+            stores.add(at)
         if not isinstance(op, ir.Store):
             reads.add(at)
-    return Effects(frozenset(reads), frozenset(writes), scratch, by_address)
+    if any(isinstance(op, _OPAQUE) or (isinstance(op, ir.InlineAsm) and op.effect) for op in program.ops()):
+        return Effects(everything, everything, frozenset(stores), scratch)
+    return Effects(frozenset(reads), scratch | stores, frozenset(stores), scratch, by_address)
