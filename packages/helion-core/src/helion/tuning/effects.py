@@ -20,9 +20,9 @@ class Effects:
 
     reads: frozenset[int]
     writes: frozenset[int]
-    stores: frozenset[int]
     scratch: frozenset[int] = frozenset()
     by_address: bool = False
+    stores: frozenset[int] = frozenset()
 
 
 def effects(program: Program) -> Effects:
@@ -41,5 +41,5 @@ def effects(program: Program) -> Effects:
         if not isinstance(op, ir.Store):
             reads.add(at)
     if any(isinstance(op, _OPAQUE) or (isinstance(op, ir.InlineAsm) and op.effect) for op in program.ops()):
-        return Effects(everything, everything, frozenset(stores), scratch)
-    return Effects(frozenset(reads), scratch | stores, frozenset(stores), scratch, by_address)
+        return Effects(everything, everything, scratch, stores=frozenset(stores))
+    return Effects(frozenset(reads), scratch | stores, scratch, by_address, frozenset(stores))
