@@ -73,7 +73,7 @@ class Kernel:
         functools.update_wrapper(self, function)
 
     def _check_signature(self) -> None:
-        kinds = {
+        kinds: dict[Any, str] = {
             inspect.Parameter.VAR_POSITIONAL: "*args", inspect.Parameter.VAR_KEYWORD: "**kwargs",
             inspect.Parameter.KEYWORD_ONLY: "keyword-only",
         }  # fmt: skip
