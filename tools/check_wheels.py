@@ -1,4 +1,4 @@
-"""Install what `hatch build --all` left in `dist/` into clean virtual environments, and import it.
+"""Install what `hatch build --all` left in `dist/` into clean virtual environments, and use it.
 
 Usage: `python tools/check_wheels.py [--torch torch==2.13.0] [--sdists]`
 
@@ -36,6 +36,14 @@ for pair in sys.argv[2:]:
     assert version == sys.argv[1], (package, version)
     print(f"{package} {version}: import {module}")
 """
+# And computes: one operation by its kernel in the interpreter, the same as torch gives.
+USE = """
+import torch
+from helion_kernels import settings, softmax
+x = torch.randn(5, 100)
+with settings.override("interpret"):
+    torch.testing.assert_close(softmax(x), torch.softmax(x, -1))
+"""
 
 
 def artefacts(dist: Path, version: str, suffix: str) -> list[Path]:
@@ -59,6 +67,7 @@ def check(files: list[Path], version: str, torch: str) -> None:
         subprocess.run([*pip, "check"], check=True)
         pairs = [f"{package}={module}" for package, module in MODULES.items()]
         subprocess.run([python, "-I", "-c", PROBE, version, *pairs], check=True, cwd=folder)
+        subprocess.run([python, "-I", "-c", USE], check=True, cwd=folder)
         subprocess.run([str(Path(folder) / "bin" / "helion-bench"), "--version"], check=True)
 
 
