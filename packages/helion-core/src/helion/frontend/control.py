@@ -14,6 +14,10 @@ from typing import Any, NoReturn
 from .. import exc, location
 from . import engine as _engine
 from .engine import DeviceLoop
+from .numbers import base as base
+from .numbers import bits as bits
+from .numbers import builtin
+from .numbers import settled as settled
 
 Thunk = Callable[[], Any]
 
@@ -234,8 +238,11 @@ def outer_store(target: Any, name: str) -> None:
 
 
 def fn(function: Any) -> Any:
-    """The callable to use for `function` in device code: a device-aware builtin, or the rewritten form of user code."""
+    """The callable to use for `function`: in device code a device-aware builtin, or the rewritten form of user code."""
     engine = _engine.current()
-    if engine is None or not engine.in_device:
+    if engine is None:
         return function
-    return engine.callee(function)
+    replaced = builtin(function)
+    if replaced is not None:
+        return replaced
+    return engine.callee(function) if engine.in_device else function

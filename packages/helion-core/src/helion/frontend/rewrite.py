@@ -3,7 +3,7 @@
 `for T in I: B` becomes a nested function of the carried variables and
 `(carried) = rt.for_(I, body, names, thunks, loop)`; `while` and `if` likewise. A loop with `break` or `return`, and an
 `if` with any jump, stays a Python statement: its condition or iterable goes through a check that refuses device values.
-Line and column numbers are kept.
+Operands of `**`, `~` and of text formatting go through `numbers`. Line and column numbers are kept.
 """
 
 from __future__ import annotations
@@ -351,7 +351,22 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
+        if isinstance(node.op, ast.Invert):
+            node.operand = _at(_call("bits", node.operand), node.operand)  # type: ignore[assignment]
         return _at(_call("not_", node.operand), node) if isinstance(node.op, ast.Not) else node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Pow):
+            node.left = _at(_call("base", node.left), node.left)  # type: ignore[assignment]
+        elif isinstance(node.op, ast.Mod) and _is_text(node.left):
+            node.right = _at(_call("settled", node.right), node.right)  # type: ignore[assignment]
+        return node
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
+        self.generic_visit(node)
+        node.value = _at(_call("settled", node.value), node.value)  # type: ignore[assignment]
+        return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
@@ -359,6 +374,10 @@ class _Rewriter(ast.NodeTransformer):
             return node
         symbols = ast.Tuple([ast.Constant(_COMPARE[type(op)]) for op in node.ops], ast.Load())
         return _at(_call("compare", symbols, node.left, *map(_thunk, node.comparators)), node)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _arguments(names: Sequence[str]) -> ast.arguments:

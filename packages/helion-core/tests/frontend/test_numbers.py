@@ -1,0 +1,202 @@
+"""Text, powers, `~` and `divmod` of number arguments are Python's, on the host and in tile loops."""
+
+import math
+
+import pytest
+import torch
+
+import helion
+import helion.language as hl
+from helion import exc
+
+
+def kernel(function):
+    return helion.kernel(function, use_default_config=True)
+
+
+def value(found):
+    return found[0].item()
+
+
+X = torch.ones(4, dtype=torch.float64)
+
+
+def in_all_ways(a):
+    return (
+        f"{a}" == "7" and f"{a!r:>3}" == "  7" and f"{a:03d}" == "007" and str(a) == "7" and repr(a) == "7"
+        and format(a, "03d") == "007" and "{}, {k}".format(a, k=a) == "7, 7" and "%d" % a == "7"  # noqa: UP031, UP032
+        and "%s, %s" % (a, 1) == "7, 1" and f"{[a]}" == "[7]" and str({"n": (a,)}) == "{'n': (7,)}"  # noqa: UP031
+    )  # fmt: skip
+
+
+@kernel
+def text_on_host(x, a):
+    out = torch.empty_like(x)
+    scale = 1 if f"{a}" == "7" and str(a) == "7" and "%d" % a == "7" else 2  # noqa: UP031
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile] * scale
+    return out
+
+
+@kernel
+def text_on_device(x, a):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        if in_all_ways(a):
+            out[tile] = x[tile]
+        else:
+            out[tile] = x[tile] * 2
+    return out
+
+
+@pytest.mark.parametrize("function", [text_on_host, text_on_device])
+def test_the_text_of_a_number_is_that_of_its_value(function):
+    function.reset()
+    assert [value(function(X, a)) for a in (7, 8, 7, 70, 8)] == [1, 2, 1, 2, 2]
+
+
+def test_the_text_of_a_float():
+    @kernel
+    def function(x, a):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile] * len(f"{a}") + a
+        return out
+
+    assert [value(function(X, a)) for a in (0.5, -0.25, 16.0)] == [3.5, 4.75, 20.0]
+
+
+def test_text_of_device_numbers_stays_free(capsys):
+    @kernel
+    def function(x, a):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            assert tile.begin >= 0, f"{a} at {tile.begin}"
+            print(f"a is {a}, {tile.block_size}")
+            out[tile] = x[tile] * a
+        return out
+
+    assert value(function(X, 3)) == 3
+    assert "a is 3, " in capsys.readouterr().out
+
+
+@kernel
+def power_on_device(x, a, b):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile] * a**b
+    return out
+
+
+@kernel
+def power_on_host(x, a, b):
+    out = torch.empty_like(x)
+    power = a**b
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile] * power
+    return out
+
+
+@kernel
+def cube(x, a, b):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile] * a**3 + a**-1 + a**2.0
+    return out
+
+
+POWERS = [
+    (-2.5, 3),
+    (2.5, 3),
+    (-2, 3),
+    (-2, -1),
+    (4, -1),
+    (-2.5, -2),
+    (2, 5),
+    (2.5, 0.5),
+    (4, 0.5),
+    (-1.5, 0),
+    (0.0, 2),
+]
+
+
+@pytest.mark.parametrize("function", [power_on_device, power_on_host])
+def test_powers_of_numbers(function):
+    function.reset()
+    for a, b in [*POWERS, *reversed(POWERS)]:
+        assert value(function(X, a, b)) == pytest.approx(a**b, rel=1e-6), (a, b)
+
+
+def test_one_trace_serves_floats_of_either_sign():
+    cube.reset()
+    for a in (-2.5, 1.5, -0.5, 3.0):
+        assert value(cube(X, a, 0)) == pytest.approx(a**3 + a**-1 + a**2, rel=1e-6)
+    assert sum(map(len, cube._bound.values())) == 1
+
+
+def test_a_power_of_zero_raises_as_python_does():
+    with pytest.raises(ZeroDivisionError):
+        power_on_host(X, 0, -1)
+
+
+@pytest.mark.parametrize("function", [power_on_device, power_on_host])
+@pytest.mark.parametrize("a", [-2.0, -2])
+def test_powers_that_would_be_complex_are_refused(function, a):
+    with pytest.raises(exc.UnsupportedOperation, match="complex"):
+        function(X, a, 0.5)
+
+
+def test_powers_of_tensors_and_of_wrong_things_stay_theirs():
+    @kernel
+    def tensors(x, a):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = (x[tile] * 2) ** a + a ** x[tile] + (x[tile] * 3) ** 2
+        return out
+
+    assert value(tensors(X, 3)) == 8 + 3 + 9
+
+    @kernel
+    def wrong(x, a):
+        power = a ** "2"
+        for tile in hl.tile(x.size(0)):
+            x[tile] = x[tile] * power
+        return x
+
+    with pytest.raises(TypeError):
+        wrong(X.clone(), 2)
+
+
+@kernel
+def inverted(x, a):
+    out, low = torch.empty_like(x), ~a
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile] * (~a + 100 * low + 10000 * (~tile.begin))
+    return out
+
+
+@pytest.mark.parametrize("a", [0, 7, -8, 2**20])
+def test_inverted_numbers(a):
+    assert value(inverted(X, a)) == ~a * 101 - 10000
+
+
+@kernel
+def divided(x, a, b):
+    out = torch.empty_like(x)
+    whole, rest = divmod(a, b)
+    for tile in hl.tile(x.size(0)):
+        again, left = divmod(a, b)
+        out[tile] = x[tile] * whole + 100 * rest + 1000 * again + 5000 * left
+    return out
+
+
+@pytest.mark.parametrize(("a", "b"), [(7, 2), (-7, 2), (7, -2), (-7, -2), (7.5, 2), (-7.5, 2.0), (1.0, 0.1)])
+def test_divided_numbers(a, b):
+    whole, rest = divmod(a, b)
+    assert value(divided(X, a, b)) == pytest.approx(1001 * whole + 5100 * rest, rel=1e-6)
+
+
+def test_divided_by_zero():
+    with pytest.raises(ZeroDivisionError):
+        divided(X, 7, 0)
+    assert math.isfinite(value(divided(X, 7, 1)))
