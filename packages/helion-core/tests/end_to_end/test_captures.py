@@ -203,6 +203,74 @@ def test_attributes_of_an_object_may_change():
     assert Layer.forward.bind((layer, x)) is bound
 
 
+class Scaled:
+    power = 2
+    table = (1.0, 2.0)
+    unused = 0
+
+    def scale(self):
+        return 3.0
+
+    @helion.kernel(use_default_config=True)
+    def run(self, x):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile] ** self.power * self.table[1] * self.scale()
+        return out
+
+
+class Derived(Scaled):
+    def __init__(self):
+        self.own = 1
+
+
+@dataclasses.dataclass
+class Recorded:
+    own: int = 1
+    power = 2
+    table = (1.0, 2.0)
+    scale = Scaled.scale
+    run = Scaled.run
+
+
+@pytest.mark.parametrize("kind", [Scaled, Derived, Recorded])
+def test_attributes_of_a_class_may_change(kind, monkeypatch):
+    layer, x = kind(), torch.randn(20)
+    close(layer.run(x), x.double() ** 2 * 6)
+    bound = kind.run.bind((layer, x))
+    owner = Scaled if kind is Derived else kind
+    monkeypatch.setattr(owner, "power", 3)
+    close(layer.run(x), x.double() ** 3 * 6)
+    assert kind.run.bind((layer, x)) is not bound
+    monkeypatch.setattr(owner, "table", (1.0, 5.0))
+    close(layer.run(x), x.double() ** 3 * 15)
+    monkeypatch.setattr(owner, "scale", lambda self: 7.0)
+    close(layer.run(x), x.double() ** 3 * 35)
+    monkeypatch.undo()
+    close(layer.run(x), x.double() ** 2 * 6)
+    assert kind.run.bind((layer, x)) is bound
+    monkeypatch.setattr(owner, "unused", 5, raising=False)
+    assert kind.run.bind((layer, x)) is bound
+
+
+class Constants:
+    SCALE = 2.0
+
+
+def test_attributes_of_a_class_that_is_a_global_may_change(monkeypatch):
+    @helion.kernel(use_default_config=True)
+    def scaled(x):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile] * Constants.SCALE
+        return out
+
+    x = torch.randn(20)
+    close(scaled(x), x * 2)
+    monkeypatch.setattr(Constants, "SCALE", 3.0)
+    close(scaled(x), x * 3)
+
+
 def test_a_kernel_in_a_function_reads_and_writes_its_closure():
     seen, total = torch.randn(40), torch.zeros(40)
     scale = math.pi

@@ -6,6 +6,7 @@ do.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
 from types import CodeType, FunctionType, ModuleType
@@ -61,16 +62,29 @@ def described(value: Any, names: Set[str], depth: int = 0) -> Hashable:
         return type(value), tuple([(k, described(v, names, depth + 1)) for k, v in value.items() if _is_key(k)])
     if isinstance(value, FunctionType):
         return value.__code__
+    if isinstance(value, type):
+        return value, class_key(value, names, depth)
     return object_key(value, names, depth) if is_readable(value) else None
 
 
 def object_key(value: Any, names: Set[str], depth: int = 0) -> Hashable:
-    """The type of an object and those of its attributes that the code names."""
+    """The type of an object and those of its attributes, its own or of its classes, that the code names."""
     space = vars(value)
     inner = [space.get(kind) for kind in ("_parameters", "_buffers", "_modules")]  # where torch.nn.Module keeps things
     spaces = [space, *(d for d in inner if isinstance(d, dict))]
     found = [(name, described(d[name], names, depth + 1)) for d in spaces for name in names if name in d]
-    return type(value), frozenset(found)
+    return type(value), frozenset(found), class_key(type(value), names, depth)
+
+
+def class_key(kind: type, names: Set[str], depth: int = 0) -> Hashable:
+    """What the code names of the attributes of a class, where it and the classes it derives from are the user's."""
+    spaces = _class_spaces(kind)
+    return tuple([(name, described(d[name], names, depth + 1)) for d in spaces for name in d if name in names])
+
+
+@functools.lru_cache(maxsize=256)
+def _class_spaces(kind: type) -> tuple[Mapping[str, Any], ...]:
+    return tuple([vars(c) for c in kind.__mro__ if c.__module__.split(".")[0] not in _FOREIGN])
 
 
 def _is_key(key: object) -> bool:
@@ -89,6 +103,8 @@ def _is_captured(value: Any) -> bool:
         return is_user_file(value.__code__.co_filename)
     if isinstance(value, torch.Tensor):
         return not _stands_in(value)
+    if isinstance(value, type):
+        return bool(_class_spaces(value))
     return isinstance(value, (*_PLAIN, list, tuple, Mapping)) or is_readable(value)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .captures import is_readable, object_key
+from .captures import class_key, is_readable, object_key
 
 
 class Unsupported(Exception):
@@ -26,9 +26,9 @@ def key_function(
 ) -> Callable[..., tuple[Any, ...]]:
     """A function of the kernel's arguments that gives one part of the key for each; plain numbers count by type.
 
-    `constants` names parameters whose numbers count by value. Of objects, only attributes among `names` count, which
-    are those that the code of the kernel names. `dynamic`: of tensors only the number of dimensions counts, not sizes
-    and strides. The function raises `Unsupported`.
+    `constants` names parameters whose numbers count by value. Of objects and their classes, only attributes among
+    `names` count, which are those that the code of the kernel names. `dynamic`: of tensors only the number of
+    dimensions counts, not sizes and strides. The function raises `Unsupported`.
     """
     arguments = [f"a{k}" for k in range(len(parameters))]
     parts = []
@@ -71,7 +71,8 @@ def nested_key(value: Any, names: Set[str], dynamic: bool = False) -> Hashable:
         defaults = tuple([nested_key(d, names) for d in value.__defaults__ or ()])
         return value.__code__, cells, defaults, tuple(_global_keys(value, names))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value), tuple([(k, nested_key(v, names)) for k, v in vars(value).items()])
+        own = tuple([(k, nested_key(v, names)) for k, v in vars(value).items()])
+        return type(value), own, class_key(type(value), names)
     if is_readable(value):
         return id(value), object_key(value, names)
     if callable(value) or hasattr(value, "__dict__"):
