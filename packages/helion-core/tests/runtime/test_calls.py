@@ -86,6 +86,36 @@ def test_matchers_agree_with_keys():
     assert matched >= 3 * (len(space) - 1)
 
 
+@helion.kernel(use_default_config=True)
+def weighted(x, y, n, z):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile] + 10 * y[tile] + n * z[tile]
+    return out
+
+
+@pytest.mark.parametrize("pattern", ["aaa", "aab", "aba", "baa", "abc"])
+def test_a_tensor_passed_several_times_builds_no_key(pattern):
+    weighted.reset()
+
+    def called(pattern, size=8):
+        tensors = {name: torch.randn(size) for name in "abc"}
+        x, y, z = (tensors[name] for name in pattern)
+        torch.testing.assert_close(weighted(x, y, 100, z), x + 10 * y + 100 * z)
+
+    for _ in range(4):
+        called(pattern)
+    matches, _ = weighted._last
+    assert matches(X, X, 3, X) is (pattern == "aaa")
+    shared = {name: torch.randn(8) for name in "abc"}
+    assert matches(shared[pattern[0]], shared[pattern[1]], 3, shared[pattern[2]])
+    for other in {"aaa", "aab", "aba", "baa", "abc"} - {pattern}:
+        x, y, z = (shared[name] for name in other)
+        assert not matches(x, y, 3, z)
+        called(other)
+    called(pattern, size=9)
+
+
 def test_without_torchs_guards_keys_decide(monkeypatch):
     monkeypatch.setattr(recent, "tensor_guards", lambda: None)
     kernel = make()

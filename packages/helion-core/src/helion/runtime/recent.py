@@ -51,15 +51,17 @@ def matcher(
     `nested` gives the part of anything but tensors and numbers.
     """
     guards = tensor_guards()
-    tensors = [a for a in args if isinstance(a, torch.Tensor)]
+    tensors = list({id(a): a for a in args if isinstance(a, torch.Tensor)}.values())  # torch's guards refuse repetition
     if guards is None or not all(type(t) in _PLAIN_TENSORS and t.layout is torch.strided for t in tensors):
         return never
     own, rest = key[: len(args)], key[len(args) :]
     kinds = tuple(map(_kind, args, own))
     values = [a if kind == "is" else part for kind, a, part in zip(kinds, args, own, strict=True)]
     values = [None if kind == "tensor" else value for kind, value in zip(kinds, values, strict=True)]
+    places = [[k for k, a in enumerate(args) if a is tensor] for tensor in tensors]
+    repeated = tuple((k, first) for first, *more in places for k in more)
     check = guards(*tensors, dynamic_dims_sizes=None, dynamic_dims_strides=None).check if tensors else None
-    make = _factory(kinds, len(others))
+    make = _factory(kinds, repeated, len(others))
     return make(check, nested, values, others, rest)  # type: ignore[no-any-return]
 
 
@@ -76,11 +78,16 @@ _TESTS = {"type": "type(a{k}) is v{k}", "is": "a{k} is v{k}", "nested": "nested(
 
 
 @functools.cache
-def _factory(kinds: tuple[str, ...], others: int) -> Callable[..., Matcher]:
-    """Makes matchers of one form from `check` of the tensors, `nested`, and what the parts must be."""
+def _factory(kinds: tuple[str, ...], repeated: tuple[tuple[int, int], ...], others: int) -> Callable[..., Matcher]:
+    """Makes matchers of one form from `check` of the tensors, `nested`, and what the parts must be.
+
+    `repeated`: positions of tensors that stand at an earlier position, too, each with the first such.
+    """
     arguments = [f"a{k}" for k in range(len(kinds))]
     tests = [_TESTS[kind].format(k=k) for k, kind in enumerate(kinds) if kind in ("type", "is")]
-    tensors = [a for a, kind in zip(arguments, kinds, strict=True) if kind == "tensor"]
+    tests += [f"a{k} is a{first}" for k, first in repeated]
+    later = dict(repeated)
+    tensors = [arguments[k] for k, kind in enumerate(kinds) if kind == "tensor" and k not in later]
     tests = [f"check({', '.join(tensors)})", *tests] if tensors else tests
     tests += [_TESTS[kind].format(k=k) for k, kind in enumerate(kinds) if kind == "nested"]
     tests += [f"f{k}({', '.join(arguments)}) == r{k}" for k in range(others)]
