@@ -205,7 +205,10 @@ class _Flattener:
                 return None
             expected = stride * r.end
         total = _product(tensor.sizes)
-        return FlatView(tensor.name, tensor.source, tensor.dtype, (total,), (tensor.strides[-1],), tensor.phase, tensor)
+        return FlatView(
+            tensor.name, tensor.source, tensor.dtype, (total,), (tensor.strides[-1],), tensor.phase, tensor.borrowed,
+            origin=tensor,
+        )  # fmt: skip
 
     def _coordinate_op(self, r: Range, offset: Size = 0) -> Coordinate:
         at = self.phase.ranges.index(r)
