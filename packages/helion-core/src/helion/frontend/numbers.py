@@ -62,15 +62,20 @@ class Number:
         if of_int and exponent >= 0:
             return self.value**exponent
         if isinstance(exponent, (int, torch.SymInt)) or (isinstance(exponent, float) and exponent.is_integer()):
-            return torch.sym_float(self.value).__float_pow__(torch.sym_float(exponent))
+            return self._whole_power(exponent)
         if self.value >= 0:
             return self.value**exponent
         if float(exponent).is_integer():
-            return torch.sym_float(self.value).__float_pow__(torch.sym_float(exponent))
+            return self._whole_power(exponent)
         raise exc.UnsupportedOperation(
             op="a negative number to the power of a fraction", reason=": the result would be complex",
             instead="take abs(...) of the number, or give a whole exponent", location=location.here(),
         )  # fmt: skip
+
+    def _whole_power(self, exponent: Any) -> Any:
+        """In floating point, whatever the sign."""
+        float_base: Any = torch.sym_float(self.value)
+        return float_base.__float_pow__(torch.sym_float(exponent))
 
 
 class Bits:
