@@ -87,11 +87,6 @@ class KernelShapeEnv(ShapeEnv):
         self.device_symbols.add(symbol)
         return symbol
 
-    def device_float_symbol(self) -> tuple[sympy.Symbol, torch.SymFloat]:
-        value = self.create_unbacked_symfloat()
-        self.device_symbols.add(value.node.expr)
-        return value.node.expr, value
-
     def is_device(self, expr: Any) -> bool:
         """Whether `expr` depends on anything that is known only on the device or per config."""
         return isinstance(expr, sympy.Basic) and not self.device_symbols.isdisjoint(expr.free_symbols)
