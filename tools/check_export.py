@@ -25,18 +25,11 @@ CONFIGS = {
     "softmax": None,
 }
 
-RUN = '''
+RUN = """
 import sys, time
 from concurrent.futures import ThreadPoolExecutor
 
-class Blocked:
-    """Makes imports of the compiler fail."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("triton", "helion", "helion_autotune"):
-            raise ModuleNotFoundError(f"No module named {name!r} (blocked)", name=name)
-
-sys.meta_path.insert(0, Blocked())
+sys.modules.update(dict.fromkeys(("triton", "helion", "helion_autotune")))  # importing them fails; torch sees none
 import torch
 from exports import matmul, matmul_any_size, matmul_pointers, rms_norm, softmax
 
@@ -102,9 +95,9 @@ report("softmax, replayed from a CUDA graph", out, torch.softmax(x.double(), 1))
 small = tensor(m, n)
 ours, theirs = microseconds(lambda: softmax.softmax(small)), microseconds(lambda: torch.softmax(small, 1))
 print(f"host time of a call of softmax: exported {ours:.1f} us, torch {theirs:.1f} us")
-assert not {"triton", "helion"} & set(sys.modules), "the compiler was imported"
+assert not (sys.modules["triton"] or sys.modules["helion"]), "the compiler was imported"
 sys.exit(failed)
-'''
+"""
 
 
 def export(folder: Path) -> None:
