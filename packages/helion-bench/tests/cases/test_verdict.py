@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from helion_bench.cases import verdict as verdict_module
 from helion_bench.cases.operation import Results
 from helion_bench.cases.verdict import TOLERANCES, compare, compare_tensor
 
@@ -58,3 +59,35 @@ def test_the_worst_tensor_decides():
     close, far = truth() * (1 + 1e-6), truth() * 1.5
     verdict = compare(Results((close.float(),), {"x": far.float()}), exact)
     assert "elements of gradient of x are off" in verdict.problem
+
+
+def test_the_rounding_of_a_large_row_is_allowed_there_and_nowhere_else():
+    exact = torch.ones(100, 8, dtype=torch.float64)
+    exact[0] = torch.tensor([100.0, -100.0, 100.0, -100.0, 100.0, -100.0, 100.0, 0.0])
+    cancelled = exact.clone()
+    cancelled[0, 7] = 0.9 * TOLERANCES[torch.float32] * 93.5
+    assert compare_tensor("output", cancelled.float(), exact).ok
+    elsewhere = exact.clone()
+    elsewhere[1, 7] += cancelled[0, 7]
+    assert not compare_tensor("output", elsewhere.float(), exact).ok
+
+
+def test_a_row_of_one_element_has_no_scale_of_its_own():
+    exact = truth()[:, None]
+    off = exact * (1 + 1.9 * TOLERANCES[torch.float32])
+    assert not compare_tensor("output", off.float(), exact).ok
+    assert compare_tensor("output", torch.tensor(2.0), torch.tensor(2.0, dtype=torch.float64)).ok
+    assert not compare_tensor("output", torch.tensor(2.1), torch.tensor(2.0, dtype=torch.float64)).ok
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 24, 1000])
+def test_parts_make_no_difference(monkeypatch, chunk):
+    random = torch.Generator().manual_seed(0)
+    exact = torch.randn(3, 5, 12, generator=random, dtype=torch.float64) * 10.0 ** torch.arange(5)[:, None]
+    exact[1, 2, 3], exact[0, 0] = math.nan, math.inf
+    got = exact.to(torch.bfloat16)
+    whole = compare_tensor("output", got, exact)
+    monkeypatch.setattr(verdict_module, "_CHUNK", chunk)
+    parts = compare_tensor("output", got, exact)
+    assert whole.ok and parts.accuracy.max_rel == pytest.approx(whole.accuracy.max_rel)
+    assert parts.accuracy.max_abs == whole.accuracy.max_abs

@@ -11,6 +11,10 @@ from ..results.model import CaseKey
 from .backend import Implementation, Table
 
 _EPS = 1e-5
+_EARLY = "liger computes the gradients in its forward pass, so its backward pass alone compares with nothing"
+_OVERWRITES = "liger's backward pass writes the gradients over its inputs, so it cannot be repeated"
+NOT_MEASURED = {"cross_entropy": _EARLY, "linear_cross_entropy": _EARLY, "swiglu": _OVERWRITES, "geglu": _OVERWRITES}
+"""Operations whose backward pass cannot be measured beside those of others, and why."""
 
 
 def _functional() -> Any:
@@ -68,6 +72,6 @@ class Liger(Table):
         return None if found is not None else "not installed (pip install liger-kernel)"
 
     def declines(self, case: CaseKey) -> str | None:
-        if case.pass_ == "bwd" and case.op in ("cross_entropy", "linear_cross_entropy"):
-            return "liger computes these gradients in its forward pass, over the inputs"
+        if case.pass_ == "bwd" and case.op in NOT_MEASURED:
+            return NOT_MEASURED[case.op]
         return super().declines(case)

@@ -1,11 +1,14 @@
 """Whether results are right, and by how much they are off.
 
-The error of an element is its distance from the truth, as a part of its own size plus the root mean square of the whole
-tensor: rounding of large elements counts by their size, that of small ones by what sums of large ones leave behind.
+The error of an element is its distance from the truth, as a part of its scale: its own size plus the root mean square
+of its surroundings, which are the whole tensor or its row (the last dimension), whichever is larger. Rounding of large
+elements counts by their size, that of small ones by what sums of large ones leave behind. Those sums run within a row:
+the first rows of causal attention average few values and are tens of times as large as the whole tensor's mean.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,21 +21,22 @@ from ..results.model import Accuracy
 if TYPE_CHECKING:
     from .operation import Results
 
-# Part of the size of an element plus the root mean square. An element has 8, 11 or 24 bits; the bounds leave room for
+# Part of the scale of an element. An element has 8, 11 or 24 bits; the bounds leave room for
 # an intermediate result that is rounded too, and for float32 for sums of ten thousands of elements in another order.
 TOLERANCES = {
     torch.float64: 1e-10, torch.float32: 1e-4, torch.float16: 4e-3, torch.bfloat16: 2e-2,
     torch.float8_e4m3fn: 0.13, torch.float8_e5m2: 0.26,
 }  # fmt: skip
 GRADIENTS_MORE = 2.0  # gradients go through rounded outputs once more
-_CHUNK = 1 << 25
+_CHUNK = 1 << 25  # elements in float64 at a time
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The worst deviation of all results, and what is wrong, or None.
 
-    Of `accuracy`, the relative deviation is that from the size of an element plus the root mean square.
+    Of `accuracy`, the relative deviation is a part of the scale of its element; the absolute tolerance is that of a
+    zero in a row that is no larger than the rest.
     """
 
     accuracy: Accuracy
@@ -70,16 +74,17 @@ def compare_tensor(name: str, got: torch.Tensor, truth: torch.Tensor) -> Verdict
     if got.dtype not in TOLERANCES:
         return wrong(f"{name} is {str(got.dtype).removeprefix('torch.')}, which is no result of a benchmark")
     tolerance = TOLERANCES[got.dtype] * (GRADIENTS_MORE if name.startswith("gradient") else 1.0)
-    scale = _scale(truth)
+    matrix, exact = _matrix(got), _matrix(truth)
+    rows, overall = _scales(exact)
     largest, ratio, count = 0.0, 0.0, 0
-    for a, b in _chunks(got, truth):
-        difference = _differences(a.double(), b)
-        ratios = torch.where(difference == 0, 0.0, difference / (b.abs().nan_to_num() + scale))
+    for at in _blocks(exact):
+        difference = _differences(matrix[at].double(), exact[at])
+        ratios = torch.where(difference == 0, 0.0, difference / (exact[at].abs().nan_to_num() + rows[at[0]]))
         largest, ratio = max(largest, float(difference.max())), max(ratio, float(ratios.max()))
         count += int((ratios > tolerance).sum())
     finite = math.isfinite(ratio)
     accuracy = Accuracy(
-        count == 0, largest if finite else None, ratio if finite else None, tolerance * scale, tolerance
+        count == 0, largest if finite else None, ratio if finite else None, tolerance * overall, tolerance
     )
     if not count:
         return Verdict(accuracy)
@@ -93,19 +98,29 @@ def _differences(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.where(same, 0.0, (a - b).abs().nan_to_num(nan=math.inf, posinf=math.inf))
 
 
-def _scale(truth: torch.Tensor) -> float:
-    if truth.numel() == 0:
-        return 0.0
-    squares = count = 0.0
-    for (part,) in _chunks(truth):
-        finite = part[part.isfinite()]
-        squares += float(finite.square().sum())
-        count += finite.numel()
-    return (squares / count) ** 0.5 if count else 0.0
+def _scales(truth: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """The root mean square of each row of a matrix, or of the whole if that is larger, as a column; and of the whole.
+
+    What is not finite is left out. A row of one element says nothing of its surroundings.
+    """
+    squares, counts = torch.zeros(2, truth.size(0), 1, dtype=torch.float64, device=truth.device)
+    for at in _blocks(truth):
+        finite = truth[at].isfinite()
+        squares[at[0]] += torch.where(finite, truth[at], 0.0).square().sum(1, keepdim=True)
+        counts[at[0]] += finite.sum(1, keepdim=True)
+    overall = float((squares.sum() / counts.sum().clamp(min=1)).sqrt())
+    rows = (squares / counts.clamp(min=1)).sqrt()
+    return rows.clamp(min=overall) if truth.size(1) > 1 else torch.full_like(rows, overall), overall
 
 
-def _chunks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
-    if tensors[0].numel() == 0:
-        return iter(())
-    flat = [t.detach().reshape(-1).split(_CHUNK) for t in tensors]
-    return zip(*flat, strict=True)
+def _matrix(tensor: torch.Tensor) -> torch.Tensor:
+    """Rows of the last dimension."""
+    return tensor.detach().reshape(math.prod(tensor.shape[:-1]), tensor.size(-1) if tensor.ndim else 1)
+
+
+def _blocks(matrix: torch.Tensor) -> Iterator[tuple[slice, slice]]:
+    """Parts of at most `_CHUNK` elements: whole rows, or parts of rows that are longer than that."""
+    rows, columns = matrix.shape
+    step = max(1, _CHUNK // max(columns, 1))
+    for top, left in itertools.product(range(0, rows, step), range(0, columns, _CHUNK)):
+        yield slice(top, top + step), slice(left, left + _CHUNK)

@@ -113,8 +113,9 @@ class Latency:
 class Accuracy:
     """The worst deviation from the reference, element by element, and what was allowed.
 
-    `ok` is |result - reference| <= absolute + relative * |reference| everywhere. `max_abs` and `max_rel` are None
-    where the result holds NaN or infinities that the reference does not.
+    `ok` is |result - reference| <= absolute + relative * |reference| everywhere, where the absolute tolerance grows
+    with the root mean square of a row that exceeds the whole tensor's (see `helion_bench.cases.verdict`). `max_abs`
+    and `max_rel` are None where the result holds NaN or infinities that the reference does not.
     """
 
     ok: bool
