@@ -28,8 +28,8 @@ def main() -> None:
     print(f"{'kernel':32} {'shape':>20}  regs spills  shared   code  config")
     for op in options.ops.split(","):
         for shape in module_of(op).SHAPES:
-            for bound in specialised(op, shape, dtype):
-                config = bound.default_config(target)
+            for made in specialised(op, shape, dtype):
+                bound, config = made.bound, made.config(target)
                 facts = bound.compile_for(target, config)
                 print(
                     f"{bound.kernel.name:32} {'x'.join(map(str, shape)):>20}  {facts.registers:4} {facts.spills:6}  "

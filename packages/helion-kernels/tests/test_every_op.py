@@ -111,9 +111,9 @@ def test_compiles_for_every_target(op, target):
 def compile_all(op, name, shapes):
     target = parse_target(name)
     for shape in shapes:
-        for bound in specialised(op, shape, torch.bfloat16):
-            facts = bound.compile_for(target, bound.default_config(target))
-            assert facts.shared_memory <= target.shared_memory, f"{bound.kernel.name} {shape}"
+        for made in specialised(op, shape, torch.bfloat16):
+            facts = made.bound.compile_for(target, made.config(target))
+            assert facts.shared_memory <= target.shared_memory, f"{made.bound.kernel.name} {shape}"
 
 
 @pytest.mark.gpu

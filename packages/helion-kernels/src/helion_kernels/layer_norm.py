@@ -17,7 +17,7 @@ import torch
 import helion.language as hl
 
 from .frame import Call, kernel, operator, usable
-from .frame.rows import as_rows, normalizes, row_length, share_of_rows
+from .frame.rows import as_rows, begin_of, normalizes, row_length, row_loop, sum_of_shares, units
 from .frame.samples import Shape, randn
 
 SMALL: Shape = (7, 48)
@@ -48,36 +48,41 @@ def layer_norm_rows(
     return out, mean, rstd
 
 
-@kernel("layer_norm", static_shapes=False)
+@kernel("layer_norm", prefer=lambda grad, x, *_: row_loop(x.size(1)), static_shapes=False)
 def layer_norm_rows_backward(
     grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, mean: torch.Tensor, rstd: torch.Tensor,
-    with_bias: bool, share: int,
-) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:  # fmt: skip
-    """dx, and the sums of dweight and dbias over each share of the rows."""
+    with_bias: bool, units: int,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """dx, and for each program the sums of dweight and dbias (those that are wanted) over its share of the rows."""
     m, n = x.size(0), hl.specialize(x.size(1))
-    shares = (m + share - 1) // share
+    programs = units * hl.register_tunable("programs_per_unit", hl.PowerOfTwoFragment(1, 8))
     dx = torch.empty([m, n], dtype=x.dtype, device=x.device)
-    dweight = None if weight is None else torch.empty([shares, n], dtype=torch.float32, device=x.device)
-    dbias = torch.empty([shares, n], dtype=torch.float32, device=x.device) if with_bias else None
-    for at in hl.grid(shares):
-        weight_sum = hl.zeros([n], dtype=torch.float32)
-        bias_sum = hl.zeros([n], dtype=torch.float32)
-        for tile in hl.tile(at * share, min(m, (at + 1) * share)):
+    kinds = (weight is not None) + with_bias
+    sums = torch.empty([kinds, programs, n], dtype=torch.float32, device=x.device)
+    block = hl.register_block_size(1, 64)
+    for at in hl.grid(programs):
+        weight_sum = hl.zeros([block, n], dtype=torch.float32)
+        bias_sum = hl.zeros([block, n], dtype=torch.float32)
+        factor = None if weight is None else weight[:].to(torch.float32)
+        for tile in hl.tile(begin_of(at, m, programs), begin_of(at + 1, m, programs), block_size=block):
             g = grad[tile, :].to(torch.float32)
             scale = rstd[tile, None]
             normal = (x[tile, :].to(torch.float32) - mean[tile, None]) * scale
-            weighted = g if weight is None else g * weight[:].to(torch.float32)
+            weighted = g if factor is None else g * factor
             inner = torch.mean(weighted * normal, dim=-1, keepdim=True)
             dx[tile, :] = scale * (weighted - torch.mean(weighted, dim=-1, keepdim=True) - normal * inner)
             if weight is not None:
-                weight_sum += torch.sum(g * normal, dim=0)
+                weight_sum += g * normal
             if with_bias:
-                bias_sum += torch.sum(g, dim=0)
-        if dweight is not None:
-            dweight[at, :] = weight_sum
-        if dbias is not None:
-            dbias[at, :] = bias_sum
-    return dx, dweight, dbias
+                bias_sum += g
+        if weight is not None:
+            sums[0, at, :] = weight_sum.sum(0)
+        if with_bias:
+            sums[kinds - 1, at, :] = bias_sum.sum(0)
+    return dx, sums
+
+
+layer_norm_sums = sum_of_shares("layer_norm")
 
 
 # --- operators
@@ -125,15 +130,18 @@ def _backward(
     if x.numel() == 0:
         dx, *zeros = _fake_backward(grad, x, weight, bias, mean, rstd, n)
         return dx, *(z.zero_() for z in zeros)
-    share = share_of_rows(x.numel() // n, x.device)
-    dx, *sums = layer_norm_rows_backward(
-        as_rows(grad, n), as_rows(x, n), _flat(weight, n), mean, rstd, bias is not None, share
+    dx, shares = layer_norm_rows_backward(
+        as_rows(grad, n), as_rows(x, n), _flat(weight, n), mean, rstd, bias is not None, units(x.numel() // n, x.device)
     )
-    summed = (
-        x.new_empty(0) if p is None else s.sum(0).to(p.dtype).view(p.size())
-        for p, s in zip((weight, bias), sums, strict=True)
-    )
-    return dx.view(x.size()), *summed
+    return dx.view(x.size()), *_summed(shares, weight, bias)
+
+
+def _summed(shares: torch.Tensor, *parameters: torch.Tensor | None) -> Iterator[torch.Tensor]:
+    """The gradients of `parameters`; empty for None."""
+    dtypes = [p.dtype for p in parameters if p is not None]
+    sums = iter(layer_norm_sums(shares, *dtypes, *[None] * (2 - len(dtypes))) if dtypes else ())
+    for p in parameters:
+        yield shares.new_empty(0) if p is None else next(sums).view(p.size())
 
 
 def _fake_backward(

@@ -16,7 +16,7 @@ import torch
 import helion.language as hl
 
 from .frame import Call, kernel, operator, usable
-from .frame.rows import as_rows, normalizes, row_length, share_of_rows
+from .frame.rows import as_rows, begin_of, normalizes, row_length, row_loop, sum_of_shares, units
 from .frame.samples import Shape, randn
 
 SMALL: Shape = (7, 48)
@@ -44,32 +44,37 @@ def rms_norm_rows(
     return out, total, inverse
 
 
-@kernel("rms_norm", static_shapes=False)
+@kernel("rms_norm", prefer=lambda grad, grad_total, x, *_: row_loop(x.size(1)), static_shapes=False)
 def rms_norm_rows_backward(
     grad: torch.Tensor, grad_total: torch.Tensor | None, x: torch.Tensor, weight: torch.Tensor | None,
-    inverse: torch.Tensor, share: int,
+    inverse: torch.Tensor, units: int,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
-    """dx, and the sums of dweight over each share of the rows. `x`: what was normalised."""
+    """dx, and for each program the sum of dweight over its share of the rows. `x`: what was normalised."""
     m, n = x.size(0), hl.specialize(x.size(1))
-    shares = (m + share - 1) // share
+    programs = units * hl.register_tunable("programs_per_unit", hl.PowerOfTwoFragment(1, 8))
     dx = torch.empty([m, n], dtype=x.dtype, device=x.device)
-    sums = None if weight is None else torch.empty([shares, n], dtype=torch.float32, device=x.device)
-    for at in hl.grid(shares):
-        total = hl.zeros([n], dtype=torch.float32)
-        for tile in hl.tile(at * share, min(m, (at + 1) * share)):
+    sums = None if weight is None else torch.empty([1, programs, n], dtype=torch.float32, device=x.device)
+    block = hl.register_block_size(1, 64)
+    for at in hl.grid(programs):
+        total = hl.zeros([block, n], dtype=torch.float32)
+        factor = None if weight is None else weight[:].to(torch.float32)
+        for tile in hl.tile(begin_of(at, m, programs), begin_of(at + 1, m, programs), block_size=block):
             row, g = x[tile, :].to(torch.float32), grad[tile, :].to(torch.float32)
             r = inverse[tile, None]
             normal = row * r
-            weighted = g if weight is None else g * weight[:].to(torch.float32)
+            weighted = g if factor is None else g * factor
             change = r * (weighted - normal * torch.mean(weighted * normal, dim=-1, keepdim=True))
             if grad_total is not None:
                 change = change + grad_total[tile, :].to(torch.float32)
             dx[tile, :] = change
             if weight is not None:
-                total += torch.sum(g * normal, dim=0)
+                total += g * normal
         if sums is not None:
-            sums[at, :] = total
+            sums[0, at, :] = total.sum(0)
     return dx, sums
+
+
+rms_norm_sums = sum_of_shares("rms_norm")
 
 
 # --- operators
@@ -120,11 +125,11 @@ def _backward(
         return dx, dweight.zero_()
     flat = None if weight is None else weight.reshape(n)
     rows = None if grad_total is None else as_rows(grad_total, n)
-    share = share_of_rows(x.numel() // n, x.device)
-    dx, sums = rms_norm_rows_backward(as_rows(grad, n), rows, as_rows(x, n), flat, inverse, share)
-    if weight is None:
-        return dx.view(x.size()), x.new_empty(0)
-    return dx.view(x.size()), sums.sum(0).to(weight.dtype).view(weight.size())
+    dx, shares = rms_norm_rows_backward(
+        as_rows(grad, n), rows, as_rows(x, n), flat, inverse, units(x.numel() // n, x.device)
+    )
+    dweight = x.new_empty(0) if weight is None else rms_norm_sums(shares, weight.dtype, None)[0].view(weight.size())
+    return dx.view(x.size()), dweight
 
 
 def _fake_backward(

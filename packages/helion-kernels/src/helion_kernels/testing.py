@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
 
 import torch
@@ -22,6 +22,9 @@ from .frame import choice
 from .frame.kernel import KERNELS
 from .frame.samples import Shape, module_of
 from .frame.support import FallbackWarning
+
+if TYPE_CHECKING:
+    from helion.runtime.targets import Target
 
 TOLERANCES = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 """Largest error of an element, against its own size plus the root mean square of the whole result."""
@@ -139,12 +142,23 @@ class _Hollow(TorchFunctionMode):
         return self._EMPTY.get(func, func)(*args, **(kwargs or {}))
 
 
-def specialised(op: str, shape: Shape, dtype: torch.dtype) -> list[helion.BoundKernel]:
+class Specialised(NamedTuple):
+    """A kernel specialised to the arguments of a call."""
+
+    bound: helion.BoundKernel
+    args: tuple[Any, ...]
+
+    def config(self, target: Target) -> helion.Config:
+        """What a call uses on `target` where no table serves."""
+        return choice.default(self.bound, self.args, target)
+
+
+def specialised(op: str, shape: Shape, dtype: torch.dtype) -> list[Specialised]:
     """The kernels that the sample calls of `op` launch, specialised to their arguments; nothing is computed."""
-    found: list[helion.BoundKernel] = []
+    found: list[Specialised] = []
 
     def chooser(owner: str, bound: helion.BoundKernel, args: Sequence[Any]) -> None:
-        found.append(bound)
+        found.append(Specialised(bound, tuple(args)))
 
     module = module_of(op)
     for made in KERNELS:

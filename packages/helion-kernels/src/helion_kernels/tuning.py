@@ -132,10 +132,12 @@ def by_measuring(seconds: float | None) -> Search:
 
         target = bound.target
         assert target is not None, "tune() refuses devices without a target"
-        before = bound.kernel.settings
-        bound.kernel.settings = dataclasses.replace(before, autotune_effort="full", autotune_budget_seconds=seconds)
+        before, default = bound.kernel.settings, choice.default(bound, args)
+        bound.kernel.settings = dataclasses.replace(
+            before, autotune_effort="full", autotune_budget_seconds=seconds, autotune_seed_configs=(default,)
+        )
         try:
-            return found_by(Tuner(bound, args, target), bound.default_config(target))
+            return found_by(Tuner(bound, args, target), default)
         finally:
             bound.kernel.settings = before
 

@@ -165,7 +165,7 @@ def test_what_needs_too_much_shared_memory_is_not_used(interpret, monkeypatch):
     small = parse_target("sm_90")
     monkeypatch.setattr(BoundKernel, "target", property(lambda self: small))
     bound = softmax_rows.bind((torch.randn(4, 64), torch.float32, False))
-    assert choice._fitted(entry(4, 64), bound) is not None
+    assert choice._fitted(entry(4, 64).config, bound, small) is not None
     object.__setattr__(small, "shared_memory", -1)
-    assert choice._fitted(entry(4, 64), bound) is None
+    assert choice._fitted(entry(4, 64).config, bound, small) is None
     softmax_rows.reset()

@@ -1,4 +1,5 @@
-"""The config of a specialisation: the nearest entry of the tables, else the default of helion's planner.
+"""The config of a specialisation: the nearest entry of the tables, else what the kernel itself prefers, else the
+default of helion's planner.
 
 `chosen_by` puts another chooser in place, for `helion_kernels.tune`.
 """
@@ -7,24 +8,38 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from helion import exc
+from helion import Config, exc
 
-from .tables import Entry, Signature, lookup
+from .tables import Signature, lookup
 
 if TYPE_CHECKING:
-    from helion import BoundKernel, Config
+    from helion import BoundKernel, Kernel
+    from helion.runtime.targets import Target
 
 log = logging.getLogger(__name__)
 
 Chooser = Callable[[str, "BoundKernel", Sequence[Any]], "Config | None"]
+Preference = Callable[..., Mapping[str, Any]]
+
+PREFERENCES: dict[Kernel, Preference] = {}
+"""What kernels say of themselves: keys of a config, by their arguments."""
 
 
-def config(op: str, bound: BoundKernel, args: Sequence[Any]) -> Config | None:
-    """What kernels ask on the first call of a specialisation. None: the default."""
-    return _chooser(op, bound, args)
+def config(op: str, bound: BoundKernel, args: Sequence[Any]) -> Config:
+    """What kernels ask on the first call of a specialisation."""
+    found = _chooser(op, bound, args)
+    return default(bound, args) if found is None else found
+
+
+def default(bound: BoundKernel, args: Sequence[Any], target: Target | None = None) -> Config:
+    """The config for `target` (by default that of the arguments) where no table serves."""
+    target = target or bound.target
+    prefer = PREFERENCES.get(bound.kernel)
+    preferred = _fitted(Config(**prefer(*args)), bound, target) if prefer is not None else None
+    return bound.default_config(target) if preferred is None else preferred
 
 
 @contextlib.contextmanager
@@ -42,7 +57,7 @@ def from_tables(op: str, bound: BoundKernel, args: Sequence[Any]) -> Config | No
     """The nearest config of the tables that compiles for these arguments, or None."""
     signature = Signature.of(bound.kernel.name, args)
     for entry in lookup(op, bound.device, signature):
-        found = _fitted(entry, bound)
+        found = _fitted(entry.config, bound, bound.target)
         if found is not None:
             return found
     return None
@@ -51,15 +66,14 @@ def from_tables(op: str, bound: BoundKernel, args: Sequence[Any]) -> Config | No
 _chooser: Chooser = from_tables
 
 
-def _fitted(entry: Entry, bound: BoundKernel) -> Config | None:
-    """The config of `entry`, repaired for these sizes and this GPU; None where that is not possible."""
-    target = bound.target
+def _fitted(config: Config, bound: BoundKernel, target: Target | None) -> Config | None:
+    """`config` repaired for these sizes and this GPU; None where that is not possible."""
     try:
-        repaired, notes = entry.config.repair(bound.config_spec)
+        repaired, notes = config.repair(bound.spec_for(target))
         if target is not None and bound.compile_for(target, repaired).shared_memory > target.shared_memory:
             return None
     except (exc.Base, TypeError, ValueError) as error:
-        log.warning("%s: a config of the tables is of no use here: %s", bound.kernel.name, error)
+        log.warning("%s: %r is of no use here: %s", bound.kernel.name, config, error)
         return None
     for note in notes:
         log.debug("%s: config repaired: %s", bound.kernel.name, note)

@@ -17,10 +17,13 @@ KERNELS: list[Kernel] = []
 """All kernels of the package that are imported so far."""
 
 
-def kernel(op: str, **settings: Any) -> Callable[[Callable[..., Any]], Kernel]:
+def kernel(
+    op: str, *, prefer: choice.Preference | None = None, **settings: Any
+) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorator of the kernels of operation `op`, whose configs stand in the tables `<op>.<gpu>.json`.
 
-    `settings`: further settings of helion's.
+    `prefer(*args)`: keys of the config where no table serves, for kernels that know more of themselves than helion's
+    planner can see. `settings`: further settings of helion's.
     """
 
     def decorate(function: Callable[..., Any]) -> Kernel:
@@ -33,6 +36,8 @@ def kernel(op: str, **settings: Any) -> Callable[[Callable[..., Any]], Kernel]:
             ignore_warnings=["GradientNotTracked"],  # gradients are the business of the operator around it
         )(function)
         KERNELS.append(made)
+        if prefer is not None:
+            choice.PREFERENCES[made] = prefer
         return made
 
     return decorate

@@ -1,14 +1,23 @@
-"""Tensors as matrices of rows, and the shares of rows that programs sum up."""
+"""Tensors as matrices of rows, and sums over all rows, to which every program adds up a share of them."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
-INTERPRETER_PROGRAMS = 3  # few, since they run one after the other; odd, so that shares differ in size
-PROGRAMS_PER_UNIT = 4  # of a multiprocessor, so that some wait for memory while others compute
+import helion.language as hl
+
+from .kernel import kernel
+
+INTERPRETER_UNITS = 3  # few, since programs run one after the other; odd, so that shares differ in size
+
+LANES = 4096  # of a step of a program that goes through many rows: several short rows, or one
+LANES_OF_A_WARP = 512  # 16 elements a thread: two sums and two operands of that many take 100 to 127 registers
+WARPS_OF_A_UNIT = 16
+LONGEST_AHEAD = 8192  # lanes of which the operands of two steps fit the shared memory of a multiprocessor
 
 
 def as_rows(x: torch.Tensor, n: int) -> torch.Tensor:
@@ -23,14 +32,57 @@ def row_length(normalized_shape: Sequence[int]) -> int:
     return length
 
 
-def share_of_rows(rows: int, device: torch.device) -> int:
-    """How many rows one program sums, where sums over all rows are taken in two stages.
+def units(rows: int, device: torch.device) -> int:
+    """The multiprocessors of `device` that have work where one row is the least."""
+    return min(rows, _units(device.index) if device.type == "cuda" else INTERPRETER_UNITS)
 
-    There are as many programs as the device keeps busy: their sums, which a second kernel adds up in a fixed order,
-    stay few, and no atomics are needed.
+
+def begin_of(share: Any, rows: Any, shares: Any) -> Any:
+    """The first row of a share, of which no two differ by more than a row; no product here exceeds `rows`."""
+    return share * (rows // shares) + min(share, rows % shares)
+
+
+def row_loop(n: int) -> dict[str, Any]:
+    """The config of programs that each go through a share of many rows of `n` elements and add up columns.
+
+    There are as many programs as a GPU runs at once, so that their sums stay few, and loads run ahead of the
+    reductions of a row (`range_num_stages`): they do not wait for each other, even where a program has a
+    multiprocessor for itself.
     """
-    programs = PROGRAMS_PER_UNIT * _units(device.index) if device.type == "cuda" else INTERPRETER_PROGRAMS
-    return -(-rows // programs)
+    lanes = max(LANES, 1 << (n - 1).bit_length())
+    warps = min(32, lanes // LANES_OF_A_WARP)
+    return {
+        "block_sizes": [max(1, LANES >> (n - 1).bit_length())], "num_warps": warps,
+        "range_num_stages": [3 if lanes <= LONGEST_AHEAD else 2],
+        "programs_per_unit": max(1, WARPS_OF_A_UNIT // warps),
+    }  # fmt: skip
+
+
+def sum_of_shares(op: str) -> Callable[..., tuple[torch.Tensor, torch.Tensor | None]]:
+    """A kernel of operation `op` that adds up the sums of all programs, in order: [1 or 2, programs, n] to one or two
+    tensors [n] of the dtypes given.
+    """
+
+    @kernel(op, prefer=lambda *_: {"block_sizes": [32, 64]}, static_shapes=False)
+    def summed_shares(
+        shares: torch.Tensor, dtype: torch.dtype, other_dtype: torch.dtype | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        programs, n = shares.size(1), hl.specialize(shares.size(2))
+        out = torch.empty([n], dtype=dtype, device=shares.device)
+        other = None if other_dtype is None else torch.empty([n], dtype=other_dtype, device=shares.device)
+        for tile_n in hl.tile(n):
+            total = hl.zeros([tile_n], dtype=torch.float32)
+            other_total = hl.zeros([tile_n], dtype=torch.float32)
+            for tile in hl.tile(programs):
+                total += shares[0, tile, tile_n].sum(0)
+                if other is not None:
+                    other_total += shares[1, tile, tile_n].sum(0)
+            out[tile_n] = total
+            if other is not None:
+                other[tile_n] = other_total
+        return out, other
+
+    return summed_shares
 
 
 @functools.cache

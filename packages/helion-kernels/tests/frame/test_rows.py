@@ -1,0 +1,52 @@
+"""Shares of rows, and the config of programs that go through them."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from helion.runtime.targets import parse_target
+from helion_kernels.frame.rows import WARPS_OF_A_UNIT, begin_of, row_loop, units
+from helion_kernels.rms_norm import rms_norm_sums
+from helion_kernels.testing import specialised
+
+
+@pytest.mark.parametrize(("rows", "shares"), [(13, 3), (8192, 132), (5, 5), (1, 1), (2, 7), (12, 4)])
+def test_shares_cover_all_rows_and_differ_by_one_at_most(rows, shares):
+    begins = [begin_of(k, rows, shares) for k in range(shares + 1)]
+    sizes = [b - a for a, b in itertools.pairwise(begins)]
+    assert begins[0] == 0 and begins[-1] == rows
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_no_more_units_than_rows():
+    assert [units(rows, torch.device("cpu")) for rows in (1, 2, 3, 100)] == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize("n", [1, 64, 1000, 2048, 4096, 5120, 8192, 16384, 40000])
+def test_programs_fill_a_multiprocessor(n):
+    config = row_loop(n)
+    assert config["num_warps"] * config["programs_per_unit"] >= WARPS_OF_A_UNIT
+    assert config["num_warps"] <= 32 and config["block_sizes"][0] & (config["block_sizes"][0] - 1) == 0
+
+
+@pytest.mark.parametrize("op", ["layer_norm", "rms_norm"])
+def test_the_loop_over_rows_neither_spills_nor_waits(op):
+    """On an H100: all in registers, and the next rows on their way to shared memory."""
+    target = parse_target("sm_90")
+    backward = specialised(op, (512, 8192), torch.bfloat16)[1]
+    facts = backward.bound.compile_for(target, backward.config(target))
+    assert backward.bound.kernel.name == f"{op}_rows_backward"
+    assert facts.spills == 0 and facts.shared_memory >= 2 * 2 * 8192 * 2
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (2, 7, 70), (1, 130, 200), (2, 65, 33)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_sums_of_shares(size, dtype):
+    shares = torch.randn(size)
+    sums = rms_norm_sums(shares, torch.float32, dtype if size[0] == 2 else None)
+    assert (sums[1] is None) == (size[0] == 1)
+    for out, share, tolerance in zip(sums, shares, (1e-5, 1e-5 if dtype is torch.float32 else 2e-2), strict=False):
+        torch.testing.assert_close(out.double(), share.double().sum(0), rtol=tolerance, atol=1e-5)
