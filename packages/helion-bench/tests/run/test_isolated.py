@@ -8,6 +8,7 @@ import pytest
 from helion_bench.backends.catalogue import backends
 from helion_bench.cases import catalogue
 from helion_bench.results.model import Status
+from helion_bench.run import outcome
 from helion_bench.run.isolated import Isolated
 
 BAD = ("raises", "wrong", "writes", "hangs", "kills", "late", "absent")
@@ -81,15 +82,50 @@ def test_no_case_begins_after_the_deadline(plugins, options):
         assert runner.out_of_time
 
 
-def test_compiling_ahead_happens_elsewhere_and_what_fails_there_fails_where_it_counts(plugins, options):
-    ahead = dataclasses.replace(options, prepare=2)
-    with Isolated(backends(["good", "raises", "kills", "eager"]), ahead, "cuda") as runner:
-        cells = list(runner.cells(catalogue.cases(["double"], shapes=["4x8"], passes=["fwd"])))
-    found = {c.backend: c for c in cells}
-    assert {name: cell.status for name, cell in found.items()} == {
-        "good": Status.OK,
-        "raises": Status.ERROR,
-        "kills": Status.ERROR,
-        "eager": Status.OK,
-    }
-    assert found["eager"].compile_seconds is None, "there is nothing to compile"
+def test_cases_that_are_checked_side_by_side_lose_no_more_than_alone(plugins, options):
+    together = dataclasses.replace(options, processes=2)
+    with Isolated(backends(["good", "raises", "kills", "eager"]), together, "cuda") as runner:
+        cells = list(runner.cells(catalogue.cases(["double"], passes=["fwd"])))
+    found = {(c.case.shape, c.backend): c for c in cells}
+    assert len(found) == len(cells) == 2 * 4
+    for (_, name), cell in found.items():
+        assert (cell.status is Status.OK) == (name in ("good", "eager"))
+        if name == "eager":
+            assert cell.compile_seconds is None, "there is nothing to compile"
+        if name == "good":
+            assert len(cell.latency.rounds) == 8
+            assert [step for step, _ in cell.spent] == [
+                "inputs", "reference", "first call", "copies", "calibration", "capture", "rounds",
+            ]  # fmt: skip
+
+
+def test_a_case_without_room_beside_others_is_repeated_alone(plugins, options):
+    crowded = dataclasses.replace(options, processes=2)
+    with Isolated(backends(["roomy", "good"]), crowded, "cuda") as runner:
+        cells = list(runner.cells(catalogue.cases(["double"], passes=["fwd"])))
+    assert [c.status for c in cells] == [Status.OK] * 4
+
+
+def test_what_finds_no_memory_alone_has_lost_its_cell(measured):
+    cells = measured(["roomy", "good"])
+    assert [c.status for c in cells.values()] == [Status.ERROR, Status.OK]
+
+
+def test_who_measures_candidates_is_called_when_all_others_are_checked(measured):
+    cells = measured(["seeks", "good"])
+    assert {c.status for c in cells.values()} == {Status.OK}
+    steps = [step for step, _ in cells["4x8", "fwd", "seeks"].spent]
+    assert steps.index("first call") > steps.index("reference") and len(set(steps)) == len(steps)
+
+
+def test_no_more_cases_at_once_than_memory_allows(plugins, options):
+    cases = catalogue.cases(["softmax"], passes=["fwd"])
+    bytes_ = [outcome.cost(case)[0] for case in cases]
+    limited = dataclasses.replace(options, processes=3, memory=2 * (1 << 30) + 8 * (bytes_[0] + min(bytes_)))
+    with Isolated(backends(["good"]), limited, "cuda") as runner:
+        waiting = list(cases)
+        first = runner._next(waiting)
+        assert first[0] == cases[0] and len(first) == 2 and len(waiting) == len(cases) - 2
+        alone = dataclasses.replace(limited, memory=1)
+    with Isolated(backends(["good"]), alone, "cuda") as runner:
+        assert runner._next(list(cases)) == cases[:1]

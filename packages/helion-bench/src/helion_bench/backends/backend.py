@@ -17,9 +17,9 @@ Implementation = Callable[..., Any]
 class Backend(abc.ABC):
     """A way to compute operations. Subclasses are found by entry points of the group `helion_bench.backends`.
 
-    `routine`: whether it takes part where nobody names backends. `compiles`: whether its first call compiles, which may
-    happen ahead in other processes. `searches`: whether it measures candidates instead, which must happen while nothing
-    else uses the GPU. `cpu`: whether it can run on CPU tensors.
+    `routine`: whether it takes part where nobody names backends. `compiles`: whether its first call compiles.
+    `searches`: whether that measures candidates, which must happen while nothing else uses the GPU. `cpu`: whether it
+    can run on CPU tensors.
     """
 
     name: ClassVar[str]

@@ -35,7 +35,7 @@ class Called:
 
 
 CALLED: list[Called] = []
-"""What the current case called. The arguments are released with the next case."""
+"""What the current case called. The arguments are released with its end."""
 
 _case: list[CaseKey] = []
 
@@ -46,10 +46,16 @@ def begin(case: CaseKey) -> None:
         return
     from helion_kernels.frame.kernel import KERNELS
 
-    CALLED.clear()
+    end()
     _case[:] = [case]
     for kernel in KERNELS:
         kernel.reset()
+
+
+def end() -> None:
+    """The current case is over: its arguments are released."""
+    CALLED.clear()
+    _case.clear()
 
 
 class Ours(Backend):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,14 @@ WARM_UP_US = 150_000.0  # of device time, after which clocks have settled
 
 @dataclass
 class Samples:
-    """Of one subject: microseconds by round, empty where a round was left out; how many samples that cost."""
+    """Of one subject: microseconds by round, empty where a round was left out; how many samples that cost.
+
+    `sm_mhz`: the usual clock of the multiprocessors meanwhile, None where nobody tells.
+    """
 
     rounds: list[list[float]] = field(default_factory=list)
     dropped: int = 0
+    sm_mhz: float | None = None
     failure: Exception | None = None
 
 
@@ -42,7 +47,9 @@ def interleave(
         states.append(state())
         if turn + 1 >= LEAST and clock() >= end:
             break
-    return [_cleaned(samples, throttled(states)) for samples in found]
+    left_out, clocks = throttled(states), [s.sm_mhz for s in states if s.sm_mhz]
+    usual = statistics.median(clocks) if clocks else None
+    return [_cleaned(samples, left_out, usual) for samples in found]
 
 
 def order(count: int, turn: int) -> list[int]:
@@ -75,7 +82,7 @@ def _warm_up(
         samples.rounds.clear()
 
 
-def _cleaned(samples: Samples, dropped: set[int]) -> Samples:
+def _cleaned(samples: Samples, dropped: set[int], sm_mhz: float | None) -> Samples:
     kept = [[] if k in dropped else times for k, times in enumerate(samples.rounds)]
     lost = sum(len(times) for k, times in enumerate(samples.rounds) if k in dropped)
-    return Samples(kept, lost, samples.failure)
+    return Samples(kept, lost, sm_mhz, samples.failure)

@@ -84,24 +84,27 @@ class Latency:
     """Samples of the time of one call in microseconds, grouped by round.
 
     `method` says how they were taken ("events", "cuda-graph", "wall"). `throttled_dropped` counts the samples left
-    out because the GPU was throttling.
+    out because the GPU was throttling. `sm_mhz` is the usual clock of the multiprocessors meanwhile.
     """
 
     rounds: tuple[tuple[float, ...], ...]
     method: str
     throttled_dropped: int = 0
+    sm_mhz: float | None = None
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(x) and x > 0 for group in self.rounds for x in group):
             raise ValueError("latencies are finite and above 0")
 
     @classmethod
-    def of(cls, rounds: Iterable[Sequence[float]], method: str, throttled_dropped: int = 0) -> Latency:
+    def of(
+        cls, rounds: Iterable[Sequence[float]], method: str, throttled_dropped: int = 0, sm_mhz: float | None = None
+    ) -> Latency:
         """Rounded to `SIGNIFICANT_DIGITS` and thinned evenly to at most `MAX_SAMPLES` (at least one a round)."""
         groups = [list(group) for group in rounds]
         share = max(1, MAX_SAMPLES // max(1, len(groups)))
         kept = tuple(tuple(significant(x) for x in _thinned(group, share)) for group in groups)
-        return cls(kept, method, throttled_dropped)
+        return cls(kept, method, throttled_dropped, sm_mhz)
 
     @property
     def samples(self) -> tuple[float, ...]:
@@ -154,7 +157,8 @@ class Cell:
 
     `bytes_moved` and `flops` are the least that the computation needs, the same for every backend of a case.
     `host_overhead_us` is the time of one call on the host with the GPU idle. `peak_memory_bytes` is above the inputs.
-    `compile_seconds` is the first call less a later one. `config` is what the backend chose, as text.
+    `compile_seconds` is the first call less a later one. `config` is what the backend chose, as text. `spent` are the
+    seconds that measuring took, by step; those of the case as a whole stand with one of its cells.
     """
 
     case: CaseKey
@@ -170,6 +174,7 @@ class Cell:
     peak_memory_bytes: int | None = None
     config: str = ""
     facts: tuple[CompileFacts, ...] = ()
+    spent: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.status is not Status.OK and not self.reason:
@@ -204,7 +209,8 @@ class Peaks:
 @dataclass(frozen=True)
 class Machine:
     """Where a run took place. `gpu` is the name the driver gives, or "cpu" for a run without one; it names the folder
-    that results are kept in. Clocks are those set when the run began."""
+    that results are kept in. Clocks are those when the run began, of a GPU that may have been idle; those of the rounds
+    stand with the latencies."""
 
     gpu: str
     gpu_count: int = 0

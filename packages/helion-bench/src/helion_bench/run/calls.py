@@ -86,9 +86,19 @@ def bind(problem: Problem, function: Implementation) -> Bound:
     return Bound(call, lambda grads: Results(kept, dict(zip(names, grads, strict=True))))
 
 
+def allocated() -> int:
+    """Bytes of GPU memory in use by tensors of this process."""
+    return torch.cuda.memory_allocated() if torch.cuda.is_initialized() else 0
+
+
 def release() -> None:
-    """Give back memory between backends and cases. A GPU that no longer answers is told of elsewhere."""
+    """Give back memory between cases. A GPU that no longer answers is told of elsewhere."""
     gc.collect()
+    hand_back()
+
+
+def hand_back() -> None:
+    """Memory that tensors no longer use, to other processes; without the seconds that a search for cycles takes."""
     if torch.cuda.is_initialized():
         with contextlib.suppress(RuntimeError):
             torch.cuda.empty_cache()

@@ -1,6 +1,8 @@
-"""Cases one after the other, each in a process that it may crash or hang: what that costs is one cell.
+"""Cases in processes that they may crash or hang: what that costs is one cell.
 
-The process is warm: it goes on to the next case, and only a process that was lost is started anew.
+Compiling and checking take most of the time, and the GPU hardly any part in it. So as many cases as there are
+processes and memory are checked side by side; when all of them are, each is measured in its process, one at a time,
+while the others wait. Processes are warm: they go on to further cases, and only one that was lost is started anew.
 """
 
 from __future__ import annotations
@@ -9,21 +11,38 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from helion_autotune.errors import CandidateTimeout
-from helion_autotune.evaluate import WorkerPool
 
 from ..backends.backend import Backend
 from ..results.model import CaseKey, Cell, Status
 from . import outcome
 from .options import Options
 from .outcome import Outcome
-from .progress import HUNG, last_step
+from .pace import Pace
+from .progress import HUNG
+from .station import Station
 
-_WORKER = "helion_bench.run.worker"
+_MEMORY_FLOOR = 1 << 30  # of a process on the GPU
+_MEMORY_FACTOR = 8  # of the bytes that a case must move: a reference in float64, results, and what is compared
+
+
+@dataclass
+class _Entry:
+    """A case on its way: where it is, whom it is still to be checked or measured for, what became of the others."""
+
+    case: CaseKey
+    station: Station
+    names: list[str]
+    outcomes: dict[str, Outcome]
+    checked: bool = False
+    graphs: bool = True
+    again: bool = True
+    """Whether a process that was lost at no step, so that nobody is to blame, is forgiven."""
 
 
 class Isolated:
@@ -37,23 +56,24 @@ class Isolated:
         done: Collection[tuple[CaseKey, str]] = (), deadline: float | None = None,
     ) -> None:  # fmt: skip
         self._backends, self._options, self._device = backends, options, device
-        self._done, self._deadline = set(done), deadline
+        self._done = set(done)
+        self._pace = Pace(deadline, options.case_seconds)
         self.out_of_time = False
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Isolated:
         options = self._options
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="helion-bench-"))
-        self._progress = Path(folder) / "progress.json"
         env = {"HELION_AUTOTUNE_BUDGET_SECONDS": str(options.tune_seconds)}
         if "compile_time" in options.metrics:  # what another run compiled must not count as compiled by this one
             env |= {"TRITON_CACHE_DIR": f"{folder}/triton", "TORCHINDUCTOR_CACHE_DIR": f"{folder}/inductor"}
-        setup = (f"{_WORKER}:warm", [options.device])
-        self._pool = WorkerPool(1, timeout=None, setup=setup, env=env)  # steps are limited by the worker itself
-        alone = env | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}  # these processes are the threads
-        self._preparing = WorkerPool(max(1, options.prepare), timeout=2 * options.step_seconds, setup=setup, env=alone)
-        self._stack.callback(self._pool.shutdown, cancel_futures=True)
-        self._stack.callback(self._preparing.shutdown, cancel_futures=True)
+        if options.processes > 1:
+            env |= {"TORCHINDUCTOR_COMPILE_THREADS": "1"}  # these processes are the threads
+        self._stations = [
+            Station(Path(folder) / f"progress-{k}.json", options.device, env) for k in range(options.processes)
+        ]
+        for station in self._stations:
+            self._stack.callback(station.close)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -61,20 +81,44 @@ class Isolated:
 
     def cells(self, cases: Sequence[CaseKey]) -> Iterator[Cell]:
         """The cells of `cases`, case by case."""
-        size = max(1, 2 * self._options.prepare)
-        for begin in range(0, len(cases), size):
-            batch = cases[begin : begin + size]
-            if self._expired():
+        waiting = list(cases)
+        while waiting:
+            self.out_of_time = self._pace.expired or self._pace.too_late
+            if self.out_of_time:
                 return
-            compiled = self._prepared(batch)
-            for case in batch:
-                if self._expired():
+            batch = self._next(waiting)
+            entries = [self._entry(*pair) for pair in zip(batch, self._stations, strict=False)]
+            self._check(entries)
+            for k, entry in enumerate(entries):
+                self.out_of_time = self._pace.expired
+                if self.out_of_time:
                     return
-                yield from self._case(case, compiled.get(case, {}))
+                self._measure(entry, len(waiting) + len(entries) - k)
+                yield from self._cells(entry)
 
-    def _expired(self) -> bool:
-        self.out_of_time = self._deadline is not None and time.monotonic() >= self._deadline
-        return self.out_of_time
+    def _next(self, waiting: list[CaseKey]) -> list[CaseKey]:
+        """Take from `waiting` the first case and more, as many as there are processes and memory for."""
+        room, batch = self._options.memory, []
+        for case in list(waiting):
+            need = _MEMORY_FLOOR + _MEMORY_FACTOR * (outcome.cost(case)[0] or 0)
+            if batch and room is not None and need > room:
+                continue
+            room = None if room is None else room - need
+            batch.append(case)
+            waiting.remove(case)
+            if len(batch) == len(self._stations):
+                break
+        return batch
+
+    def _entry(self, case: CaseKey, station: Station) -> _Entry:
+        decided = self._decided(case)
+        names = [b.name for b in self._backends if b.name not in decided and (case, b.name) not in self._done]
+        return _Entry(case, station, names, decided)
+
+    def _cells(self, entry: _Entry) -> Iterator[Cell]:
+        for backend in self._backends:
+            if backend.name in entry.outcomes and (entry.case, backend.name) not in self._done:
+                yield outcome.cell(entry.case, backend.name, entry.outcomes[backend.name])
 
     # --- what can be told without measuring
 
@@ -87,68 +131,59 @@ class Isolated:
                 found[backend.name] = outcome.failed(reason, Status.SKIPPED)
         return found
 
-    def _open(self, case: CaseKey, decided: Collection[str]) -> list[Backend]:
-        """The backends that are to be measured."""
-        return [b for b in self._backends if b.name not in decided and (case, b.name) not in self._done]
+    # --- all at once, while nothing is measured
 
-    # --- compiling ahead
+    def _check(self, entries: Sequence[_Entry]) -> None:
+        begin = time.monotonic()
+        shared = len(entries) > 1
+        running = {self._submitted(entry, shared): entry for entry in entries if entry.names}
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                entry = running.pop(future)
+                try:
+                    entry.checked = future.result()
+                except Exception as error:
+                    self._lose(entry, error)
+                    if entry.names:
+                        running[self._submitted(entry, shared)] = entry
+        self._pace.checked(len(entries), time.monotonic() - begin)
 
-    def _prepared(self, cases: Sequence[CaseKey]) -> dict[CaseKey, Mapping[str, float]]:
-        """Seconds of compiling by case and backend; nothing where compiling is left to the process that measures."""
-        if not self._options.prepare:
-            return {}
-        futures: dict[CaseKey, Future[Any]] = {}
-        for case in cases:
-            names = [b.name for b in self._open(case, self._decided(case)) if b.compiles and not b.searches]
-            if names:
-                futures[case] = self._preparing.submit(f"{_WORKER}:prepare_case", self._request(case, names))
-        found = {}
-        for case, future in futures.items():
-            with contextlib.suppress(Exception):  # it fails again, and is told of, where it is measured
-                found[case] = future.result()
-        return found
+    def _submitted(self, entry: _Entry, shared: bool) -> Future[bool]:
+        return entry.station.check(self._request(entry, shared))
 
-    # --- measuring
+    # --- one at a time
 
-    def _case(self, case: CaseKey, compiled: Mapping[str, float]) -> Iterator[Cell]:
-        outcomes = self._decided(case)
-        names = [b.name for b in self._open(case, outcomes)]
-        outcomes |= self._measured(case, names)
-        for backend in self._backends:
-            found = outcomes.get(backend.name)
-            if found is None or (case, backend.name) in self._done:
-                continue
-            if "compile_time" in self._options.metrics:
-                found["compile_seconds"] = self._compile_seconds(backend, found, compiled)
-            yield outcome.cell(case, backend.name, found)
-
-    def _compile_seconds(self, backend: Backend, found: Outcome, ahead: Mapping[str, float]) -> float | None:
-        """Taken where it was compiled: ahead, or by the process that measures."""
-        if not backend.compiles:
-            return None
-        here = backend.searches or not self._options.prepare
-        return found.get("compile_seconds") if here else ahead.get(backend.name)
-
-    def _measured(self, case: CaseKey, names: list[str]) -> dict[str, Outcome]:
-        """Outcomes of `names`. A backend that ends the process, or does not come back, is left out of another try."""
-        lost: dict[str, Outcome] = {}
-        graphs = True
-        while names:
-            self._progress.unlink(missing_ok=True)
+    def _measure(self, entry: _Entry, left: int) -> None:
+        """`left` cases are to be measured, this one included."""
+        while entry.names:
             try:
-                request = self._request(case, names, graphs)
-                return self._pool.submit(f"{_WORKER}:measure_case", request).result() | lost
-            except Exception as error:  # of whatever kind: the process is replaced, somebody has lost a cell
-                step = last_step(self._progress)
-                failed = self._failure(error, step.name)
-            if step.name == "capture" and graphs:
-                graphs = False
-            elif step.backend in names:
-                lost[step.backend] = failed
-                names = [name for name in names if name != step.backend]
-            else:
-                return lost | dict.fromkeys(names, failed)
-        return lost
+                if not entry.checked:
+                    entry.checked = self._submitted(entry, shared=False).result()
+                outcomes = entry.station.time(self._pace.share(left)).result()
+            except Exception as error:
+                self._lose(entry, error)
+                continue
+            entry.outcomes |= outcomes
+            self._pace.measured(sum(_rounds(one) for one in outcomes.values()))
+            return
+
+    # --- what goes wrong
+
+    def _lose(self, entry: _Entry, error: Exception) -> None:
+        """A backend that ended the process, or did not come back, is left out of another try."""
+        step = entry.station.step
+        failed = self._failure(error, step.name)
+        entry.checked = False  # of whatever kind the error is: what the process knew is lost
+        if step.name == "capture" and entry.graphs:
+            entry.graphs = False
+        elif step.backend in entry.names:
+            entry.outcomes[step.backend] = failed
+            entry.names.remove(step.backend)
+        elif not step.name and entry.again:
+            entry.again = False
+        else:
+            entry.outcomes |= dict.fromkeys(entry.names, failed)
+            entry.names.clear()
 
     def _failure(self, error: Exception, step: str) -> Outcome:
         text = str(error)
@@ -157,20 +192,24 @@ class Isolated:
             return outcome.failed(f"stopped after {limit} in its {step or 'start'}", Status.TIMEOUT)
         return outcome.failed(f"in its {step or 'start'}: {text}")
 
-    def _request(self, case: CaseKey, names: Sequence[str], graphs: bool = True) -> dict[str, Any]:
+    def _request(self, entry: _Entry, shared: bool) -> dict[str, Any]:
         options = self._options
         return {
-            "case": outcome.to_json(case),
-            "backends": list(names),
+            "case": outcome.to_json(entry.case),
+            "backends": list(entry.names),
             "device": options.device,
             "metrics": sorted(options.metrics),
             "rounds": options.rounds,
-            "seconds": options.case_seconds,
             "step_seconds": options.step_seconds,
-            "progress": str(self._progress),
-            "graphs": graphs,
+            "graphs": entry.graphs,
             "targets": list(options.targets),
+            "shared": shared,
         }
+
+
+def _rounds(found: Mapping[str, Any]) -> float:
+    """Seconds that the rounds of a backend took."""
+    return sum(seconds for step, seconds in found.get("spent", ()) if step == "rounds")
 
 
 def why_not(backend: Backend, device: str) -> str | None:

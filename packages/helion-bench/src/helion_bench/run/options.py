@@ -9,15 +9,18 @@ GPU = "helion_bench.measure.cuda:CudaDevice"
 CPU = "helion_bench.measure.cpu:CpuDevice"
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
 QUICK_TARGETS = ("sm_90", "gfx942")
+_MOST_PROCESSES = 14
+_SHARE_OF_MEMORY = 0.85  # of the GPU, for cases that are checked side by side
 
 
 @dataclass(frozen=True)
 class Options:
     """`seconds`: of the whole run, None for as long as it takes; `case_seconds`: of the rounds of one case.
 
-    `device` is the import path of a `Device`. `prepare`: processes that compile ahead while nothing is measured; 0
-    leaves compiling to the process that measures. `step_seconds` is what one step of one backend may take, a first
-    call with its compilation for instance. `tune_seconds` bounds each search of a backend that tunes.
+    `device` is the import path of a `Device`. `processes`: how many cases are compiled and checked side by side while
+    nothing is measured, with `memory` bytes of the GPU for all of them (None: no limit). `step_seconds` is what one
+    step of one backend may take, a first call with its compilation for instance. `tune_seconds` bounds each search of a
+    backend that tunes.
     """
 
     device: str = GPU
@@ -27,15 +30,24 @@ class Options:
     case_seconds: float = 3.0
     step_seconds: float = 120.0
     tune_seconds: float = 60.0
-    prepare: int = 0
+    processes: int = 1
+    memory: int | None = None
     targets: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, device: str, metrics: frozenset[str], *, quick: bool = False, seconds: float | None = None) -> Options:
-        """For a device called "cuda" or "cpu"; without a GPU, nothing is timed and everything is cross-compiled."""
+    def of(
+        cls, device: str, metrics: frozenset[str], *, quick: bool = False, seconds: float | None = None,
+        memory: int | None = None,
+    ) -> Options:  # fmt: skip
+        """For a device called "cuda" or "cpu"; without a GPU, nothing is timed and everything is cross-compiled.
+
+        `memory`: bytes that the GPU has.
+        """
         if device == "cpu":
             targets = QUICK_TARGETS if quick else TARGETS
             return cls(CPU, frozenset(), seconds=seconds, targets=targets, step_seconds=300.0)
-        prepare = min(8, len(os.sched_getaffinity(0)) // 2)
-        return cls(GPU, metrics, rounds=8 if quick else 12, case_seconds=1.5 if quick else 3.0, seconds=seconds,
-                   prepare=prepare if prepare > 1 else 0)  # fmt: skip
+        processes = max(1, min(_MOST_PROCESSES, len(os.sched_getaffinity(0)) - 2))
+        return cls(
+            GPU, metrics, rounds=8 if quick else 12, case_seconds=1.5 if quick else 3.0, seconds=seconds,
+            processes=processes, memory=None if memory is None else int(_SHARE_OF_MEMORY * memory),
+        )  # fmt: skip

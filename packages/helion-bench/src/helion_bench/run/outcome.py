@@ -33,7 +33,7 @@ def judged(verdict: Verdict) -> Outcome:
 
 def cell(case: CaseKey, backend: str, outcome: Mapping[str, Any]) -> Cell:
     """The cell of an outcome. Floating-point operations and bytes are those of the case, if its operation is ours."""
-    bytes_moved, flops = _cost(case)
+    bytes_moved, flops = cost(case)
     latency = outcome.get("latency")
     accuracy = outcome.get("accuracy")
     return Cell(
@@ -41,7 +41,9 @@ def cell(case: CaseKey, backend: str, outcome: Mapping[str, Any]) -> Cell:
         backend=backend,
         status=Status(outcome["status"]),
         reason=outcome.get("reason", ""),
-        latency=Latency.of(latency["rounds"], latency["method"], latency["dropped"]) if latency else None,
+        latency=Latency.of(latency["rounds"], latency["method"], latency["dropped"], latency.get("sm_mhz"))
+        if latency
+        else None,
         accuracy=Accuracy(**accuracy) if accuracy else None,
         bytes_moved=bytes_moved,
         flops=flops,
@@ -50,6 +52,7 @@ def cell(case: CaseKey, backend: str, outcome: Mapping[str, Any]) -> Cell:
         peak_memory_bytes=outcome.get("peak_memory_bytes"),
         config=outcome.get("config", ""),
         facts=tuple(CompileFacts(**facts) for facts in outcome.get("facts", ())),
+        spent=tuple((step, seconds) for step, seconds in outcome.get("spent", ())),
     )
 
 
@@ -63,7 +66,8 @@ def from_json(data: Any) -> CaseKey:
     return msgspec.convert(data, CaseKey)
 
 
-def _cost(case: CaseKey) -> tuple[int | None, int | None]:
+def cost(case: CaseKey) -> tuple[int | None, int | None]:
+    """The least bytes and floating-point operations of a case, None where its operation is not ours."""
     if not case.sizes:
         return None, None
     operation, sizes = catalogue.operation(case.op), dict(case.sizes)

@@ -73,7 +73,10 @@ def plan(request: Request) -> Plan:
         names, shapes=request.shapes, dtypes=request.dtypes, passes=passes, extent=extent
     ) if own else []  # fmt: skip
     backends, notes = _backends(request) if own else ([], [])
-    options = Options.of(request.device, measured(request.metrics), quick=request.quick, seconds=request.seconds)
+    memory = torch.cuda.get_device_properties(0).total_memory if request.device == "cuda" else None
+    options = Options.of(
+        request.device, measured(request.metrics), quick=request.quick, seconds=request.seconds, memory=memory
+    )
     run = _run(request, listed(backends, request.device), notes)
     return Plan(run, tuple(cases), tuple(backends), options, request.device, root, tuple(adapters))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,12 @@ class Step:
 
 
 class Progress:
-    """Of one case, in the process that measures it."""
+    """Of one case, in the process that measures it. `spent` holds the seconds of each step so far."""
 
     def __init__(self, path: str, seconds: float) -> None:
         self._path, self._seconds = Path(path), seconds
+        self._since: tuple[Step, float] | None = None
+        self.spent: dict[Step, float] = {}
 
     def mark(self, backend: str, name: str, seconds: float | None = None) -> None:
         """A step begins; it has `seconds` (by default those of all steps), then the process ends itself.
@@ -37,15 +40,28 @@ class Progress:
         """
         self._path.write_text(json.dumps([backend, name]))
         faulthandler.dump_traceback_later(seconds or self._seconds, exit=True)
+        self._count()
+        self._since = Step(backend, name), time.monotonic()
+
+    def pause(self) -> None:
+        """No step goes on until the next is marked."""
+        faulthandler.cancel_dump_traceback_later()
+        self._count()
+
+    def _count(self) -> None:
+        if self._since is not None:
+            step, begin = self._since
+            self.spent[step] = self.spent.get(step, 0.0) + time.monotonic() - begin
+        self._since = None
 
 
 @contextlib.contextmanager
-def progress(path: str, seconds: float) -> Iterator[Progress]:
+def limited(steps: Progress) -> Iterator[Progress]:
     """Steps marked inside are limited in time."""
     try:
-        yield Progress(path, seconds)
+        yield steps
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        steps.pause()
 
 
 def last_step(path: Path) -> Step:

@@ -1,14 +1,15 @@
-"""The process that measures: all backends of one case, in turn. Its functions are called by import path with JSON.
+"""The process that a case lives in: all its backends, checked first and measured later, when nobody else is at work.
 
-Right or wrong is known before anything is timed. What a backend raises costs its own cell; what it does to the process
-costs it the same, since the runner sees in `progress` who was at work, and repeats the case without it.
+Its functions are called by import path with JSON. Right or wrong is known before anything is timed. What a backend
+raises costs its own cell; what it does to the process costs it the same, since the runner sees in `progress` who was at
+work, and repeats the case without it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from helion_autotune.errors import DeviceFault
 from helion_autotune.evaluate.jobs import resolve
 
 from ..backends import catalogue as backends
+from ..backends import ours
 from ..backends.backend import Backend, Implementation
 from ..cases import catalogue
 from ..cases.operation import Results
@@ -24,15 +26,20 @@ from ..measure.monitor import monitor
 from ..measure.rounds import Samples, interleave
 from ..measure.sampler import Subject, calibrate
 from . import outcome
-from .calls import Bound, Problem, bind, forget, release
+from .calls import Bound, Problem, allocated, bind, forget, hand_back, release
 from .outcome import Outcome
-from .progress import Progress, progress
+from .progress import Progress, limited
 
 SEARCH_SECONDS = 600.0  # for the first call of a backend that measures candidates
 _GRAPH_US = 150.0  # calls shorter than this are measured in CUDA graphs: launches would show
 _GRAPH_CALLS = 16  # in one graph, at least
 _COPIES = 128  # of the inputs, at most
 _STICKY = ("illegal", "misaligned", "unspecified launch failure", "device-side assert", "launch timed out")
+_NO_ROOM = ("out of memory", "alloc_failed")  # as torch, cuBLAS and cuDNN say it
+
+
+class Crowded(Exception):
+    """Memory ran out while others were at work too."""
 
 
 @dataclass
@@ -53,10 +60,19 @@ class Race:
     request: dict[str, Any]
     progress: Progress
     device: Device
+    contenders: list[Contender] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def asked(self, metric: str) -> bool:
         return metric in self.request["metrics"]
+
+    def named(self, *, searching: bool) -> list[str]:
+        """The backends that measure candidates in their first call, or the others."""
+        return [name for name in self.request["backends"] if backends.backend(name).searches is searching]
+
+
+_begun: list[Race] = []
+"""The case of this process, between its check and its measurement."""
 
 
 def warm(device: str) -> None:
@@ -64,47 +80,97 @@ def warm(device: str) -> None:
     resolve(device)().synchronize()
 
 
-def measure_case(request: dict[str, Any]) -> dict[str, Outcome]:
-    """Outcomes by backend.
+def check_case(request: dict[str, Any]) -> bool:
+    """Compile, call and check all backends but those that search; False where that has to be repeated alone.
 
-    `request`: `device` (import path of its class), `case`, `backends`, `metrics`, `rounds`, `seconds` (of rounds),
-    `step_seconds`, `progress` (a path), `graphs` (whether CUDA graphs may be used), `targets` (to compile for). Raises
-    DeviceFault where the GPU is of no more use to this process.
+    `request`: `device` (import path of its class), `case`, `backends`, `metrics`, `rounds`, `step_seconds`, `progress`
+    (a path), `graphs` (whether CUDA graphs may be used), `targets` (to compile for), `shared` (whether other processes
+    use the GPU). Raises DeviceFault where the GPU is of no more use to this process.
     """
+    _end()
+    forget()
+    steps = Progress(request["progress"], request["step_seconds"])
+    try:
+        with limited(steps):
+            _begun.append(_begin(request, steps))
+        return True
+    except Exception as error:
+        if not (isinstance(error, Crowded) or _crowded(request, error)):
+            raise
+    forget()  # outside of the handler, which holds on to frames and their tensors
+    return False
+
+
+def time_case(seconds: float) -> dict[str, Outcome]:
+    """Measure what `check_case` left here, with rounds of `seconds`: outcomes by backend. Raises DeviceFault."""
+    try:
+        return _measured(_begun[0], seconds)
+    finally:
+        _end()
+
+
+def _measured(race: Race, seconds: float) -> dict[str, Outcome]:
+    with limited(race.progress), race.device.active():
+        if late := race.named(searching=True):
+            _check(race, late)
+        if race.asked("latency"):
+            _timed(race, race.contenders, seconds)
+    return _outcomes(race)
+
+
+def _begin(request: dict[str, Any], steps: Progress) -> Race:
     case = outcome.from_json(request["case"])
     device: Device = resolve(request["device"])()
-    try:
-        with progress(request["progress"], request["step_seconds"]) as steps, device.active():
-            steps.mark("", "inputs")
-            problem = Problem.make(case, catalogue.operation(case.op), device.torch_device)
-            race = Race(problem, request, steps, device)
-            contenders = _checked(race)
-            if race.asked("latency"):
-                _timed(race, contenders)
-            for contender in contenders:
-                race.outcomes[contender.backend.name] = contender.outcome
-            return race.outcomes
-    finally:
-        forget()
+    with device.active():
+        steps.mark("", "inputs")
+        problem = Problem.make(case, catalogue.operation(case.op), device.torch_device)
+        race = Race(problem, request, steps, device)
+        _check(race, race.named(searching=False))
+        hand_back()
+    return race
 
 
-def _checked(race: Race) -> list[Contender]:
-    """The backends that run, with their verdicts."""
+def _end() -> None:
+    """The case of this process is over; what it had is released, if only now."""
+    _begun.clear()
+    ours.end()
+    hand_back()
+
+
+def _outcomes(race: Race) -> dict[str, Outcome]:
+    """Of all backends, with the seconds that went into each; those of the case as a whole stand with the first."""
+    found = race.outcomes | {c.backend.name: c.outcome for c in race.contenders}
+    for step, seconds in race.progress.spent.items():
+        name = step.backend or race.request["backends"][0]
+        found[name].setdefault("spent", []).append([step.name, round(seconds, 3)])
+    return found
+
+
+def _check(race: Race, names: Sequence[str]) -> None:
+    """Contenders for those that run, with their verdicts."""
+    if not names:
+        return
     race.progress.mark("", "reference")
     expected, untouched = race.problem.expected(), race.problem.checksum()
-    found = []
-    for name in race.request["backends"]:
+    for name in names:
         race.progress.mark(name, "first call", SEARCH_SECONDS if backends.backend(name).searches else None)
+        before = allocated()
         try:
-            found.append(_first(race, backends.backend(name), expected))
+            contender = _first(race, backends.backend(name), expected)
             if race.problem.checksum() != untouched:
                 raise RuntimeError("it changed its inputs")
+            race.contenders.append(contender)
         except Exception as error:  # whatever a backend raises costs its own cell
-            found = [c for c in found if c.backend.name != name]
+            if _crowded(race.request, error):
+                raise Crowded(str(error)) from None
             race.outcomes[name] = _failure(race, name, error)
             race.problem = Problem.make(race.problem.case, race.problem.operation, race.device.torch_device)
-        release()
-    return found
+        if allocated() > before:  # held by cycles, which take long to find
+            release()
+
+
+def _crowded(request: dict[str, Any], error: Exception) -> bool:
+    return request["shared"] and any(word in str(error).lower() for word in _NO_ROOM)
 
 
 def _first(race: Race, backend: Backend, expected: Results) -> Contender:
@@ -121,7 +187,7 @@ def _first(race: Race, backend: Backend, expected: Results) -> Contender:
         del returned, bound
         if targets := race.request["targets"]:
             contender.outcome["facts"] = [asdict(facts) for facts in backend.facts(targets)]
-        if race.asked("compile_time"):
+        if race.asked("compile_time") and backend.compiles:
             begin = time.perf_counter()
             _once(race, function)
             contender.outcome["compile_seconds"] = max(0.0, seconds - (time.perf_counter() - begin))
@@ -137,8 +203,9 @@ def _once(race: Race, function: Implementation) -> tuple[Bound, Any]:
     return bound, returned
 
 
-def _timed(race: Race, contenders: list[Contender]) -> None:
+def _timed(race: Race, contenders: list[Contender], seconds: float) -> None:
     """Samples of all contenders, taken in turn."""
+    race.progress.mark("", "copies")
     count = min(_COPIES, max(1, math.ceil(2 * race.device.l2_bytes / max(race.problem.footprint, 1))))
     problems = race.problem.copies(count)
     running = [c for c in contenders if _calibrated(race, c, problems)]
@@ -147,7 +214,7 @@ def _timed(race: Race, contenders: list[Contender]) -> None:
     subjects = [c.subject for c in running if c.subject is not None]
     with monitor(race.device.uuid) as state:
         found = interleave(
-            race.device, subjects, race.request["rounds"], race.request["seconds"], state,
+            race.device, subjects, race.request["rounds"], seconds, state,
             before=lambda subject: race.progress.mark(subject.name, "rounds"),
         )  # fmt: skip
     for contender, samples in zip(running, found, strict=True):
@@ -201,7 +268,9 @@ def _record(race: Race, contender: Contender, samples: Samples, method: str) -> 
     if samples.failure is not None:
         contender.outcome = _failure(race, contender.backend.name, samples.failure)
         return
-    latency = {"rounds": samples.rounds, "method": method, "dropped": samples.dropped}
+    latency = {
+        "rounds": samples.rounds, "method": method, "dropped": samples.dropped, "sm_mhz": samples.sm_mhz,
+    }  # fmt: skip
     contender.outcome["latency"] = latency
 
 
@@ -211,35 +280,3 @@ def _failure(race: Race, name: str, error: Exception) -> Outcome:
     if any(word in text.lower() for word in _STICKY) or not race.device.alive():
         raise DeviceFault(text) from error
     return outcome.failed(error)
-
-
-def prepare_case(request: dict[str, Any]) -> dict[str, float]:
-    """Compile what `request` will need, for caches on disk, while nothing is measured: seconds of compiling by backend.
-
-    What fails here fails again where it counts.
-    """
-    case = outcome.from_json(request["case"])
-    device: Device = resolve(request["device"])()
-    seconds = {}
-    try:
-        with device.active():
-            problem = Problem.make(case, catalogue.operation(case.op), device.torch_device)
-            for name in request["backends"]:
-                with contextlib.suppress(Exception):
-                    seconds[name] = _compiled(device, problem, backends.backend(name))
-    finally:
-        forget()
-    return seconds
-
-
-def _compiled(device: Device, problem: Problem, backend: Backend) -> float:
-    """Seconds of a first call less those of the second."""
-    function = backend.implement(problem.case, problem.operation)
-    times = []
-    with backend.active():
-        for _ in range(2):
-            begin = time.perf_counter()
-            bind(problem, function).call()
-            device.synchronize()
-            times.append(time.perf_counter() - begin)
-    return max(0.0, times[0] - times[1])

@@ -26,7 +26,7 @@ from ..cases.verdict import Verdict, compare
 from ..measure.device import Device
 from ..run import outcome
 from ..run.outcome import Outcome
-from ..run.progress import Progress, progress
+from ..run.progress import Progress, limited
 from .operators import ADAPTERS, Adapter, wide
 
 OURS = "helion"
@@ -51,7 +51,7 @@ def drive(request: dict[str, Any]) -> dict[str, Any]:
     backends), `progress` (a path), `step_seconds`. Raises what loading the operator raises.
     """
     device: Device = resolve(request["device"])()
-    with progress(request["progress"], request["step_seconds"]) as steps, device.active():
+    with limited(Progress(request["progress"], request["step_seconds"])) as steps, device.active():
         steps.mark("", "start")
         operator, triton_op = _loaded(request)
         run = Drive(ADAPTERS[request["operator"]], request, steps)

@@ -93,6 +93,26 @@ class Kills(Good):
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
+class Roomy(Good):
+    """Finds no memory the first time in each process."""
+
+    name = "roomy"
+    calls = 0
+
+    def compute(self, x):
+        self.calls += 1
+        if self.calls == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return x + x
+
+
+class Seeks(Good):
+    """Measures candidates in its first call, for which it must be alone."""
+
+    name = "seeks"
+    searches = True
+
+
 class Late(Good):
     """Ends the process once it is being timed."""
 

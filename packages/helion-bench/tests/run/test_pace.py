@@ -1,0 +1,38 @@
+from helion_bench.run.pace import Pace
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_without_a_deadline_every_case_has_its_time():
+    pace = Pace(None, 3.0)
+    assert pace.share(1000) == 3.0 and not pace.expired and not pace.too_late
+
+
+def test_what_is_left_beside_all_else_is_shared_out():
+    clock = Clock()
+    pace = Pace(100.0, 3.0, clock)
+    clock.now = 20.0
+    pace.checked(10, 20.0)  # two seconds a case
+    assert pace.share(10) == 3.0
+    assert pace.share(20) == 80 / 20 - 2
+    clock.now = 40.0
+    pace.measured(10.0)  # of twenty seconds, ten were not rounds: three seconds a case by now
+    assert pace.share(15) == 60 / 15 - 3
+    assert pace.share(60) == 0.0
+
+
+def test_no_cases_are_checked_that_could_not_be_measured():
+    clock = Clock()
+    pace = Pace(100.0, 3.0, clock)
+    clock.now = 50.0
+    pace.checked(10, 30.0)
+    assert not pace.too_late
+    clock.now = 75.0
+    assert pace.too_late and not pace.expired
+    clock.now = 100.0
+    assert pace.expired
