@@ -84,7 +84,7 @@ def test_a_run_is_shown_kept_and_written(runner: FakeRunner, store: Store, tmp_p
     file = tmp_path / "run.json"
     assert main(["run", "softmax", "--json", str(file), "--quick", "--dtypes", "bfloat16,float32"]) == 0
     captured = capsys.readouterr()
-    assert "helion against the best peer" in captured.out
+    assert "helion against its peers" in captured.out
     assert "36/36 layer_norm/4096x2048/float32/fwd liger: missing, liger-kernel is not installed" in captured.err
     assert read_run(file) == store.last()
     assert store.find("last").cells == runner.whole.cells

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import math
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,14 @@ from helion_bench.reports import figures
 from helion_bench.reports.csv_file import COLUMNS, csv_text
 from helion_bench.reports.markdown import comparison_markdown, markdown
 from helion_bench.reports.metrics import METRICS
+from helion_bench.reports.table import EMPTY
+from helion_bench.reports.tables import headlines, summary_table
 from helion_bench.reports.terminal import plain, render_comparison, render_run
 from helion_bench.results.compare import compare
 from helion_bench.results.model import Cell, Run, Status
+from helion_bench.results.speedup import speedups
 from helion_bench.results.store import read_run
+from helion_bench.testing.synthetic import matmul_case, row_cases, synthetic_run
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -72,6 +77,35 @@ def test_text_from_outside_cannot_spoil_markdown_or_rich_markup():
     run = run.with_cells([nasty])
     assert r"a \| b \<script\>\[red\]x\[/red\] \`y\`" in markdown(run)
     assert "a | b <script>[red]x[/red] `y`" in plain(render_run(run), 150)
+
+
+def test_passes_and_peers_are_told_apart_in_the_summary():
+    cases = [matmul_case(4096), matmul_case(8192), matmul_case(4096, "bwd"), *row_cases(1, 2)]
+    run = synthetic_run(3, cases)
+    lost = [c for c in run.cells if c.backend == "vendor" and c.case.pass_ == "bwd"]
+    run = run.with_cells([dataclasses.replace(c, status=Status.ERROR, reason="no") for c in lost])
+    table = summary_table(run)
+    rows = {(row[0].text, row[1].text): dict(zip(table.headers, row, strict=True)) for row in table.rows}
+    assert list(rows) == [
+        ("matmul", "fwd"), ("matmul", "bwd"), ("softmax", "fwd"), ("all", "fwd"), ("all", "bwd"), ("all", "both"),
+    ]  # fmt: skip
+    assert rows["matmul", "bwd"]["vs vendor"] == EMPTY != rows["matmul", "fwd"]["vs vendor"]
+    forward = [s.against["eager"].value for s in speedups(run, "helion") if s.case in cases[:2]]
+    assert rows["matmul", "fwd"]["vs eager"].text == f"{math.prod(forward) ** 0.5:.2f}×"
+    assert "liger" not in " ".join(table.headers)
+
+
+def test_clocks_are_those_of_the_rounds_and_seconds_are_added_up():
+    run = stored("after")
+    idle = dataclasses.replace(run, machine=dataclasses.replace(run.machine, sm_clock_mhz=345))
+    assert "Synthetic GPU, up to 1980 MHz, 700 W" in headlines(idle)[0]
+    cells = [
+        dataclasses.replace(cell, latency=dataclasses.replace(cell.latency, sm_mhz=mhz), spent=(("rounds", 0.7),))
+        for cell, mhz in zip([c for c in idle.cells if c.latency], (1755.0, 1410.0), strict=False)
+    ]
+    lines = headlines(idle.with_cells(cells))
+    assert "measured at 1410 to 1755 MHz of up to 1980 MHz, 700 W" in lines[0]
+    assert "took 60 s; seconds of all processes by step: rounds 1" in lines
 
 
 def test_a_run_of_nothing_is_still_a_report():

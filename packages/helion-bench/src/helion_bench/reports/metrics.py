@@ -87,6 +87,12 @@ METRICS = {
             "peak above the inputs",
             lambda cell, run: EMPTY if cell.peak_memory_bytes is None else Text(figures.size(cell.peak_memory_bytes)),
         ),
+        Metric(
+            "spent",
+            "bench s",
+            "seconds that this took to measure",
+            lambda cell, run: _optional(sum(s for _, s in cell.spent) if cell.spent else None, figures.number),
+        ),
     )
 }
 DEFAULT = ("latency", "speedup", "tflops", "gbps", "peak_share", "accuracy")

@@ -10,7 +10,8 @@ from helion_bench.reports.metrics import DEFAULT, METRICS, show_accuracy, show_s
 from helion_bench.reports.table import EMPTY, Table, Text, Tone
 from helion_bench.results.derived import timed
 from helion_bench.results.model import CaseKey, Cell, CompileFacts, Role, Run, Status
-from helion_bench.results.speedup import Speedup, Summary, failures, speedup_of, speedups, summarise
+from helion_bench.results.speedup import Speedup, failures, speedup_of, speedups, summarise
+from helion_bench.statistics.interval import Interval
 
 Metrics = Sequence[str]
 
@@ -122,25 +123,37 @@ def others_of(run: Run) -> tuple[str, ...]:
 
 
 def summary_table(run: Run) -> Table | None:
-    """Per operation and over all: geometric mean of the speed-up over the best peer, wins, ties, losses."""
+    """By operation and pass, and over all: geometric means of speed-ups over the best peer and over each, outcomes."""
     found = speedups(run, headline_of(run))
     if not found:
         return None
-    ops = dict.fromkeys(speedup.case.op for speedup in found)
-    rows = [_summary_row(op, summarise([s for s in found if s.case.op == op])) for op in ops]
-    if len(rows) > 1:
-        rows.append(_summary_row("all", summarise(found)))
-    headers = ["op", "vs best peer", "95 %", "wins", "ties", "losses"]
-    return Table.of(f"{headline_of(run)} against the best peer (geometric mean)", headers, rows)
+    peers = [name for name in run.names(Role.PEER) if any(name in speedup.against for speedup in found)]
+    rows = [
+        _summary_row(op, pass_, [s for s in found if (s.case.op, s.case.pass_) == (op, pass_)], peers)
+        for op, pass_ in dict.fromkeys((s.case.op, s.case.pass_) for s in found)
+    ]
+    passes = list(dict.fromkeys(s.case.pass_ for s in found))
+    if len(rows) > len(passes):
+        rows += [_summary_row("all", pass_, [s for s in found if s.case.pass_ == pass_], peers) for pass_ in passes]
+    if len(rows) > 1 and len(passes) > 1:
+        rows.append(_summary_row("all", "both", found, peers))
+    headers = ["op", "pass", "vs best peer", "95 %", "wins", "ties", "losses", *(f"vs {name}" for name in peers)]
+    return Table.of(f"{headline_of(run)} against its peers (geometric means)", headers, rows, labels=2)
 
 
-def _summary_row(name: str, found: Summary | None) -> list[Text]:
+def _summary_row(op: str, pass_: str, cases: Sequence[Speedup], peers: Sequence[str]) -> list[Text]:
+    found = summarise(cases)
     assert found is not None
     mean = found.mean
-    tone = Tone.GOOD if mean.low > 1 else Tone.BAD if mean.high < 1 else Tone.PLAIN
     spread = Text(f"{mean.low:.2f}–{mean.high:.2f}", Tone.DIM) if mean.known else EMPTY
     counts = [Text(str(count)) for count in (found.wins, found.ties, found.losses)]
-    return [Text(name, Tone.STRONG), Text(figures.factor(mean.value), tone), spread, *counts]
+    against = [_mean(found.against[name]) if name in found.against else EMPTY for name in peers]
+    return [Text(op, Tone.STRONG), Text(pass_), _mean(mean), spread, *counts, *against]
+
+
+def _mean(mean: Interval) -> Text:
+    tone = Tone.GOOD if mean.low > 1 else Tone.BAD if mean.high < 1 else Tone.PLAIN
+    return Text(figures.factor(mean.value), tone)
 
 
 def problem_table(run: Run) -> Table | None:
@@ -171,7 +184,7 @@ def headlines(run: Run) -> list[str]:
     if not run.complete:
         lines.append("interrupted: not every case was measured")
     lines += [f"{backend.name} is not here: {backend.why_not}" for backend in run.backends if backend.why_not]
-    return lines + list(run.notes) + _skipped(run)
+    return lines + list(run.notes) + _skipped(run) + _spent(run)
 
 
 def _skipped(run: Run) -> list[str]:
@@ -185,14 +198,33 @@ def _skipped(run: Run) -> list[str]:
     ]
 
 
+def _spent(run: Run) -> list[str]:
+    """Where the seconds of measuring went."""
+    total: Counter[str] = Counter()
+    for cell in run.cells:
+        for step, seconds in cell.spent:
+            total[step] += seconds
+    steps = ", ".join(f"{step} {seconds:.0f}" for step, seconds in total.most_common())
+    return [f"took {run.seconds:.0f} s; seconds of all processes by step: {steps}"] if steps else []
+
+
 def _machine_line(gpu: str, run: Run) -> str:
     if gpu == "cpu":
         return f"no GPU ({run.machine.cpu or 'unknown CPU'}): results are checked, nothing is timed"
-    parts = [gpu]
-    if run.machine.sm_clock_mhz:
-        parts.append(f"{run.machine.sm_clock_mhz} MHz")
+    parts = [gpu, *_clocks(run)]
     if run.machine.power_limit_watts:
         parts.append(f"{run.machine.power_limit_watts:.0f} W")
     if run.machine.driver:
         parts.append(f"driver {run.machine.driver}")
     return ", ".join(parts)
+
+
+def _clocks(run: Run) -> list[str]:
+    """The highest clock, and those at which cases were measured; not that of a GPU which waits for work."""
+    seen = [cell.latency.sm_mhz for cell in run.cells if cell.latency and cell.latency.sm_mhz]
+    limit = f"up to {run.machine.sm_clock_max_mhz} MHz" if run.machine.sm_clock_max_mhz else ""
+    if not seen:
+        return [limit] if limit else []
+    low, high = round(min(seen)), round(max(seen))
+    measured = f"{low} MHz" if low == high else f"{low} to {high} MHz"
+    return [f"measured at {measured}{f' of {limit}' if limit else ''}"]

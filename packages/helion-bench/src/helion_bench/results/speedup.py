@@ -43,12 +43,16 @@ class Speedup:
 
 @dataclass(frozen=True)
 class Summary:
-    """Speed-ups over the best peer of many cases: geometric mean with its interval, and outcomes counted."""
+    """Speed-ups over the best peer of many cases: geometric mean with its interval, and outcomes counted.
+
+    `against` holds the geometric mean over each peer, of the cases that it computed right.
+    """
 
     mean: Interval
     wins: int
     ties: int
     losses: int
+    against: dict[str, Interval]
 
 
 def speedup_of(ours: Latency, peer: Latency) -> Interval:
@@ -93,7 +97,12 @@ def summarise(found: Sequence[Speedup]) -> Summary | None:
         return None
     outcomes = [speedup.outcome for speedup in found]
     mean = geometric_mean([speedup.best_peer.value for speedup in found])
-    return Summary(mean, outcomes.count("win"), outcomes.count("tie"), outcomes.count("loss"))
+    peers = dict.fromkeys(name for speedup in found for name in speedup.against)
+    against = {
+        name: geometric_mean([speedup.against[name].value for speedup in found if name in speedup.against])
+        for name in peers
+    }
+    return Summary(mean, outcomes.count("win"), outcomes.count("tie"), outcomes.count("loss"), against)
 
 
 def failures(run: Run, roles: Iterable[Role] = (Role.OURS,)) -> list[Cell]:
