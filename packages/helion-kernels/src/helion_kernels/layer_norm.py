@@ -48,7 +48,7 @@ def layer_norm_rows(
     return out, mean, rstd
 
 
-@kernel("layer_norm", prefer=lambda grad, x, *_: row_loop(x.size(1)), static_shapes=False)
+@kernel("layer_norm", prefer=lambda grad, x, *_: row_loop(x), static_shapes=False)
 def layer_norm_rows_backward(
     grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, mean: torch.Tensor, rstd: torch.Tensor,
     with_bias: bool, units: int,

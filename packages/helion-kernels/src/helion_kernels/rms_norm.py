@@ -44,7 +44,7 @@ def rms_norm_rows(
     return out, total, inverse
 
 
-@kernel("rms_norm", prefer=lambda grad, grad_total, x, *_: row_loop(x.size(1)), static_shapes=False)
+@kernel("rms_norm", prefer=lambda grad, grad_total, x, *_: row_loop(x), static_shapes=False)
 def rms_norm_rows_backward(
     grad: torch.Tensor, grad_total: torch.Tensor | None, x: torch.Tensor, weight: torch.Tensor | None,
     inverse: torch.Tensor, units: int,

@@ -27,9 +27,18 @@ def test_no_more_units_than_rows():
 
 @pytest.mark.parametrize("n", [1, 64, 1000, 2048, 4096, 5120, 8192, 16384, 40000])
 def test_programs_fill_a_multiprocessor(n):
-    config = row_loop(n)
+    config = row_loop(torch.empty(1, n))
     assert config["num_warps"] * config["programs_per_unit"] >= WARPS_OF_A_UNIT
     assert config["num_warps"] <= 32 and config["block_sizes"][0] & (config["block_sizes"][0] - 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("n", "dtype", "stages"),
+    [(1024, torch.bfloat16, 3), (8192, torch.bfloat16, 3), (16384, torch.bfloat16, 2), (8192, torch.float32, 2),
+     (16384, torch.float32, 2), (32768, torch.float32, 0)],
+)  # fmt: skip
+def test_as_far_ahead_as_shared_memory_reaches(n, dtype, stages):
+    assert row_loop(torch.empty(1, n, dtype=dtype))["range_num_stages"] == [stages]
 
 
 @pytest.mark.parametrize("op", ["layer_norm", "rms_norm"])

@@ -17,7 +17,8 @@ INTERPRETER_UNITS = 3  # few, since programs run one after the other; odd, so th
 LANES = 4096  # of a step of a program that goes through many rows: several short rows, or one
 LANES_OF_A_WARP = 512  # 16 elements a thread: two sums and two operands of that many take 100 to 127 registers
 WARPS_OF_A_UNIT = 16
-LONGEST_AHEAD = 8192  # lanes of which the operands of two steps fit the shared memory of a multiprocessor
+AHEAD = 64 << 10  # bytes that a program loads ahead, two steps at most; what spills wants the rest as a cache
+MOST_AHEAD = 128 << 10  # where one step is more than that
 
 
 def as_rows(x: torch.Tensor, n: int) -> torch.Tensor:
@@ -42,18 +43,20 @@ def begin_of(share: Any, rows: Any, shares: Any) -> Any:
     return share * (rows // shares) + min(share, rows % shares)
 
 
-def row_loop(n: int) -> dict[str, Any]:
-    """The config of programs that each go through a share of many rows of `n` elements and add up columns.
+def row_loop(x: torch.Tensor) -> dict[str, Any]:
+    """The config of programs that each go through a share of the rows of `x` and of another matrix and add up columns.
 
     There are as many programs as a GPU runs at once, so that their sums stay few, and loads run ahead of the
     reductions of a row (`range_num_stages`): they do not wait for each other, even where a program has a
     multiprocessor for itself.
     """
-    lanes = max(LANES, 1 << (n - 1).bit_length())
+    row = 1 << (x.size(1) - 1).bit_length()
+    lanes = max(LANES, row)
+    step = 2 * lanes * x.element_size()
+    ahead = min(2, AHEAD // step) or int(step <= MOST_AHEAD)
     warps = min(32, lanes // LANES_OF_A_WARP)
     return {
-        "block_sizes": [max(1, LANES >> (n - 1).bit_length())], "num_warps": warps,
-        "range_num_stages": [3 if lanes <= LONGEST_AHEAD else 2],
+        "block_sizes": [max(1, LANES // row)], "num_warps": warps, "range_num_stages": [ahead + 1 if ahead else 0],
         "programs_per_unit": max(1, WARPS_OF_A_UNIT // warps),
     }  # fmt: skip
 
