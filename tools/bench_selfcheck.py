@@ -2,6 +2,12 @@
 
 Usage: `python tools/bench_selfcheck.py [--plant softmax] [--key num_warps --value 1] [--report DIR] [options of run]`
 
+    python tools/bench_selfcheck.py --quick --seconds 140 --backends helion,eager
+
+Options that it does not know go to each of the three runs of `helion-bench run`, so it takes three times what one run
+takes: with the line above at most eight minutes (three times 140 seconds, start, and reports), with no options at all
+three times all cases and backends. Only ours and one peer, by which the machine's drift is known, are needed.
+
 Runs A and B are the same: a comparison must find nothing slower. In run C one operation's configs have one key changed
 for the worse, as a backend of its own beside ours; its cells then take the place of ours, and the comparison of A with
 C must find the cases that the interleaved measurement within C shows to be slower, and nothing else.
@@ -55,13 +61,16 @@ def plug_in(folder: Path, op: str, change: dict[str, int]) -> None:
 
 
 def bench(result: Path, options: Sequence[str], path: Path | None = None) -> Run:
-    """One run, in a process of its own. Raises CalledProcessError."""
+    """One run, in a process of its own, told of in a line. Raises CalledProcessError."""
     environment = dict(os.environ)
     if path is not None:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(path), environment.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "helion_bench", "run", *options, "--fail-on", "none", "--json", str(result)]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return read_run(result)
+    run = read_run(result)
+    end = "" if run.complete else ", not all of them: compared are the cases that runs have in common"
+    print(f"run {result.stem}: {len(run.cases)} cases in {run.seconds:.0f} s{end}", flush=True)
+    return run
 
 
 def in_place_of_ours(run: Run) -> Run:
@@ -95,7 +104,11 @@ def report(folder: Path | None, runs: dict[str, Run]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Does helion-bench keep quiet, and find what is slower?")
+    parser = argparse.ArgumentParser(
+        description="Does helion-bench keep quiet, and find what is slower? Three runs of one commit tell.",
+        epilog="Other options go to each of the three runs of `helion-bench run`, and bound the time: with --quick "
+        "--seconds 140 --backends helion,eager it takes at most eight minutes, with none three times all cases.",
+    )
     parser.add_argument("--plant", default="softmax", metavar="OP", help="the operation made slower")
     parser.add_argument("--key", default="num_warps", help="of its configs")
     parser.add_argument("--value", type=int, default=1)

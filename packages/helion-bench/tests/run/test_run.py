@@ -42,7 +42,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(plugins):
         raise KeyboardInterrupt
 
     first = bench.run(plan, interrupt)
-    assert not first.complete and len(first.cells) == 1
+    assert not first.complete and not first.out_of_time and len(first.cells) == 1
     told = []
     second = bench.run(plan, told.append, resume_from=first)
     assert second.complete and len(second.cells) == plan.size == 4
@@ -52,7 +52,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(plugins):
 
 def test_a_spent_budget_ends_the_run(plugins):
     run = bench.run(bench.plan(dataclasses.replace(CPU, seconds=0.0)), lambda cell: None)
-    assert not run.complete and run.cells == ()
+    assert not run.complete and run.out_of_time and run.cells == ()
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,6 @@ def run_command(arguments: argparse.Namespace, store: Store, argv: Sequence[str]
     plan = _plan(runner, arguments, argv)
     if arguments.against:
         store.find(arguments.against, plan.run.machine.gpu)  # raises before an hour of measuring, not after
-    begin = time.monotonic()
     run = _measure(runner, plan, store, _to_resume(arguments, plan, store))
     path = store.put(run)
     comparison = against(arguments, run, store)
@@ -41,7 +40,7 @@ def run_command(arguments: argparse.Namespace, store: Store, argv: Sequence[str]
     if not run.complete:
         again = shlex.join(["helion-bench", *run.command[1:], "--resume"])
         messages.print(f"[bold]not finished[/]: {len(run.cells)} of {plan.size} cells. To go on: {escape(again)}")
-        if not arguments.seconds or time.monotonic() - begin < arguments.seconds:
+        if not run.out_of_time:
             return INTERRUPTED
     return verdict(arguments, run, comparison)
 

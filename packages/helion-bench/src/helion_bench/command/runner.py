@@ -63,7 +63,7 @@ class Runner(Protocol):
 
         Cells of `resume_from` are taken over, not measured again, and not told of. Whatever a backend does costs its
         own cells only. KeyboardInterrupt and a spent time budget end the run; the result then has `complete` False and
-        holds what was measured.
+        holds what was measured, and `out_of_time` where it was the budget.
         """
         ...
 

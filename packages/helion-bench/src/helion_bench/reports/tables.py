@@ -182,7 +182,7 @@ def headlines(run: Run) -> list[str]:
     )
     lines = [f"{_machine_line(machine.gpu, run)}; {versions}{commit}; {run.started[:16].replace('T', ' ')} UTC"]
     if not run.complete:
-        lines.append("interrupted: not every case was measured")
+        lines.append(f"{'out of time' if run.out_of_time else 'interrupted'}: not every case was measured")
     lines += [f"{backend.name} is not here: {backend.why_not}" for backend in run.backends if backend.why_not]
     return lines + list(run.notes) + _skipped(run) + _spent(run)
 
@@ -200,11 +200,11 @@ def _skipped(run: Run) -> list[str]:
 
 def _spent(run: Run) -> list[str]:
     """Where the seconds of measuring went."""
-    total: Counter[str] = Counter()
+    total: dict[str, float] = {}
     for cell in run.cells:
         for step, seconds in cell.spent:
-            total[step] += seconds
-    steps = ", ".join(f"{step} {seconds:.0f}" for step, seconds in total.most_common())
+            total[step] = total.get(step, 0.0) + seconds
+    steps = ", ".join(f"{step} {total[step]:.0f}" for step in sorted(total, key=lambda step: -total[step]))
     return [f"took {run.seconds:.0f} s; seconds of all processes by step: {steps}"] if steps else []
 
 

@@ -241,7 +241,8 @@ class Software:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything one run measured. `started` is UTC in ISO 8601; `complete` is False where it was interrupted.
+    """Everything one run measured. `started` is UTC in ISO 8601; `complete` is False where it was interrupted, or ended
+    because its time was spent, which `out_of_time` tells.
 
     `notes` are warnings about the run as a whole (clocks not locked, another process on the GPU).
     """
@@ -257,6 +258,7 @@ class Run:
     seconds: float = 0.0
     complete: bool = False
     notes: tuple[str, ...] = ()
+    out_of_time: bool = False
 
     @property
     def by_key(self) -> Mapping[tuple[CaseKey, str], Cell]:

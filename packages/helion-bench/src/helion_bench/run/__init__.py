@@ -30,17 +30,17 @@ def run(plan: Plan, on_cell: Callable[[Cell], None], resume_from: Run | None = N
     """Measure; `on_cell` is told of each new cell at once, in this thread.
 
     Cells of `resume_from` are taken over. KeyboardInterrupt and a spent time budget end the run; the result then has
-    `complete` False and holds what was measured.
+    `complete` False and holds what was measured, and `out_of_time` tells which of the two it was.
     """
     begin = time.monotonic()
-    seconds = plan.options.seconds
-    deadline = None if seconds is None else begin + seconds
+    deadline = None if plan.options.seconds is None else begin + plan.options.seconds
     cells = dict(resume_from.by_key) if resume_from is not None else {}
-    complete = False
+    complete = out_of_time = False
     try:
         with contextlib.closing(_cells(plan, list(cells), deadline)) as measuring:
             for cell in measuring:
                 if cell is None:
+                    out_of_time = True
                     break
                 cells[cell.key] = cell
                 on_cell(cell)
@@ -48,7 +48,9 @@ def run(plan: Plan, on_cell: Callable[[Cell], None], resume_from: Run | None = N
                 complete = True
     except KeyboardInterrupt:
         pass
-    return _result(plan, cells, round(time.monotonic() - begin, 1), complete)
+    run = _result(plan, cells)
+    seconds = round(time.monotonic() - begin, 1)
+    return dataclasses.replace(run, seconds=seconds, complete=complete, out_of_time=out_of_time)
 
 
 def _cells(
@@ -67,7 +69,7 @@ def _cells(
         yield None
 
 
-def _result(plan: Plan, cells: Mapping[tuple[CaseKey, str], Cell], seconds: float, complete: bool) -> Run:
+def _result(plan: Plan, cells: Mapping[tuple[CaseKey, str], Cell]) -> Run:
     """The run with its cells in the order of the plan, those of tritonbench behind them."""
     order = {key: k for k, key in enumerate((case, backend.name) for case in plan.cases for backend in plan.backends)}
     theirs = [cell for cell in cells.values() if cell.case.op.startswith("tritonbench.")]
@@ -79,8 +81,6 @@ def _result(plan: Plan, cells: Mapping[tuple[CaseKey, str], Cell], seconds: floa
         plan.run,
         cells=(*ordered, *theirs),
         backends=tuple(sorted((*plan.run.backends, *added), key=lambda backend: backend.role is not Role.OURS)),
-        seconds=seconds,
-        complete=complete,
     )
 
 
