@@ -83,7 +83,7 @@ def test_no_case_begins_after_the_deadline(plugins, options):
 
 
 def test_cases_that_are_checked_side_by_side_lose_no_more_than_alone(plugins, options):
-    together = dataclasses.replace(options, processes=2)
+    together = dataclasses.replace(options, processes=2, at_once=2)
     with Isolated(backends(["good", "raises", "kills", "eager"]), together, "cuda") as runner:
         cells = list(runner.cells(catalogue.cases(["double"], passes=["fwd"])))
     found = {(c.case.shape, c.backend): c for c in cells}
@@ -100,7 +100,7 @@ def test_cases_that_are_checked_side_by_side_lose_no_more_than_alone(plugins, op
 
 
 def test_a_case_without_room_beside_others_is_repeated_alone(plugins, options):
-    crowded = dataclasses.replace(options, processes=2)
+    crowded = dataclasses.replace(options, processes=2, at_once=2)
     with Isolated(backends(["roomy", "good"]), crowded, "cuda") as runner:
         cells = list(runner.cells(catalogue.cases(["double"], passes=["fwd"])))
     assert [c.status for c in cells] == [Status.OK] * 4
@@ -120,12 +120,29 @@ def test_who_measures_candidates_is_called_when_all_others_are_checked(measured)
 
 def test_no_more_cases_at_once_than_memory_allows(plugins, options):
     cases = catalogue.cases(["softmax"], passes=["fwd"])
+    gib = 1 << 30
     bytes_ = [outcome.cost(case)[0] for case in cases]
-    limited = dataclasses.replace(options, processes=3, memory=2 * (1 << 30) + 8 * (bytes_[0] + min(bytes_)))
+    memory = 2 * (2 * gib + bytes_[0] + min(bytes_))
+    limited = dataclasses.replace(options, processes=3, at_once=2, memory=memory)
     with Isolated(backends(["good"]), limited, "cuda") as runner:
         waiting = list(cases)
-        first = runner._next(waiting)
+        first = runner._next(waiting, 3)
         assert first[0] == cases[0] and len(first) == 2 and len(waiting) == len(cases) - 2
-        alone = dataclasses.replace(limited, memory=1)
-    with Isolated(backends(["good"]), alone, "cuda") as runner:
-        assert runner._next(list(cases)) == cases[:1]
+        entries = [runner._entry(*pair) for pair in zip(cases, runner._stations, strict=False)]
+        one, two, three = sorted(entries, key=lambda entry: entry.needed)
+        assert runner._fitting([three, one], [], []) is three, "alone it has all there is"
+        assert runner._fitting([one], [two, three], []) is None, "two at once"
+        tight = dataclasses.replace(limited, memory=two.needed + one.needed)
+    with Isolated(backends(["good"]), tight, "cuda") as runner:
+        assert runner._fitting([three, one], [two], []) is one
+        assert runner._fitting([one], [two], [three]) is None
+        assert runner._next(list(cases), 0) == []
+
+
+def test_the_share_of_a_run_that_is_cut_short(plugins, options):
+    """Rounds end at the least there may be where time is short, and the run ends with all its cases."""
+    many = dataclasses.replace(options, rounds=200, case_seconds=60.0, metrics=frozenset({"latency"}))
+    with Isolated(backends(["good"]), many, "cuda", deadline=time.monotonic() + 30) as runner:
+        runner._pace.share = lambda cases: 0.0
+        cells = list(runner.cells(catalogue.cases(["double"], passes=["fwd"])))
+    assert [len(c.latency.rounds) for c in cells] == [8, 8] and not runner.out_of_time

@@ -10,14 +10,14 @@ class Clock:
 
 def test_without_a_deadline_every_case_has_its_time():
     pace = Pace(None, 3.0)
-    assert pace.share(1000) == 3.0 and not pace.expired and not pace.too_late
+    assert pace.share(1000) == 3.0 and not pace.expired and pace.room(24) == 24
 
 
 def test_what_is_left_beside_all_else_is_shared_out():
     clock = Clock()
     pace = Pace(100.0, 3.0, clock)
     clock.now = 20.0
-    pace.checked(10, 20.0)  # two seconds a case
+    pace.checked(10)  # two seconds a case
     assert pace.share(10) == 3.0
     assert pace.share(20) == 80 / 20 - 2
     clock.now = 40.0
@@ -26,13 +26,16 @@ def test_what_is_left_beside_all_else_is_shared_out():
     assert pace.share(60) == 0.0
 
 
-def test_no_cases_are_checked_that_could_not_be_measured():
+def test_no_more_cases_are_checked_than_can_be_measured():
     clock = Clock()
     pace = Pace(100.0, 3.0, clock)
     clock.now = 50.0
-    pace.checked(10, 30.0)
-    assert not pace.too_late
-    clock.now = 75.0
-    assert pace.too_late and not pace.expired
+    pace.checked(10)
+    assert pace.room(24) == 24, "nothing is known of how long they take"
+    for _ in range(10):
+        pace.measured(1.0)
+    assert pace.room(24) == 10 and pace.room(4) == 4
+    clock.now = 99.0
+    assert pace.room(24) == 0 and not pace.expired
     clock.now = 100.0
     assert pace.expired

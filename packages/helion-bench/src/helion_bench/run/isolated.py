@@ -2,14 +2,14 @@
 
 Compiling and checking take most of the time, and the GPU hardly any part in it. So as many cases as there are
 processes and memory are checked side by side; when all of them are, each is measured in its process, one at a time,
-while the others wait. Processes are warm: they go on to further cases, and only one that was lost is started anew.
+while the others wait. There are more processes than are at work at once, so that fewer wait for the slowest. They are
+warm: they go on to further cases, and only one that was lost is started anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -27,8 +27,10 @@ from .pace import Pace
 from .progress import HUNG
 from .station import Station
 
-_MEMORY_FLOOR = 1 << 30  # of a process on the GPU
-_MEMORY_FACTOR = 8  # of the bytes that a case must move: a reference in float64, results, and what is compared
+# Bytes of the GPU for a process, and, as a multiple of what a case must move, for its check: a reference in float64,
+# results, and what is compared. What is checked keeps its inputs.
+_MEMORY_FLOOR = 1 << 30
+_MEMORY_FACTOR = 8
 
 
 @dataclass
@@ -43,6 +45,16 @@ class _Entry:
     graphs: bool = True
     again: bool = True
     """Whether a process that was lost at no step, so that nobody is to blame, is forgiven."""
+
+    @property
+    def kept(self) -> int:
+        """Bytes of the GPU that it keeps between check and measurement."""
+        return _memory(self.case, 1)
+
+    @property
+    def needed(self) -> int:
+        """Bytes of the GPU that its check takes."""
+        return _memory(self.case, _MEMORY_FACTOR)
 
 
 class Isolated:
@@ -83,10 +95,11 @@ class Isolated:
         """The cells of `cases`, case by case."""
         waiting = list(cases)
         while waiting:
-            self.out_of_time = self._pace.expired or self._pace.too_late
+            count = self._pace.room(len(self._stations))
+            self.out_of_time = self._pace.expired or not count
             if self.out_of_time:
                 return
-            batch = self._next(waiting)
+            batch = self._next(waiting, count)
             entries = [self._entry(*pair) for pair in zip(batch, self._stations, strict=False)]
             self._check(entries)
             for k, entry in enumerate(entries):
@@ -96,18 +109,18 @@ class Isolated:
                 self._measure(entry, len(waiting) + len(entries) - k)
                 yield from self._cells(entry)
 
-    def _next(self, waiting: list[CaseKey]) -> list[CaseKey]:
-        """Take from `waiting` the first case and more, as many as there are processes and memory for."""
-        room, batch = self._options.memory, []
+    def _next(self, waiting: list[CaseKey], count: int) -> list[CaseKey]:
+        """Take from `waiting` the first case and more, `count` at most, that half of the memory holds the inputs of."""
+        room = self._options.memory
+        batch, kept = [], 0
         for case in list(waiting):
-            need = _MEMORY_FLOOR + _MEMORY_FACTOR * (outcome.cost(case)[0] or 0)
-            if batch and room is not None and need > room:
+            if len(batch) == count:
+                break
+            if batch and room is not None and kept + _memory(case, 1) > room // 2:
                 continue
-            room = None if room is None else room - need
+            kept += _memory(case, 1)
             batch.append(case)
             waiting.remove(case)
-            if len(batch) == len(self._stations):
-                break
         return batch
 
     def _entry(self, case: CaseKey, station: Station) -> _Entry:
@@ -134,19 +147,32 @@ class Isolated:
     # --- all at once, while nothing is measured
 
     def _check(self, entries: Sequence[_Entry]) -> None:
-        begin = time.monotonic()
-        shared = len(entries) > 1
-        running = {self._submitted(entry, shared): entry for entry in entries if entry.names}
-        while running:
+        waiting = [entry for entry in entries if entry.names]
+        running: dict[Future[bool], _Entry] = {}
+        ended: list[_Entry] = []
+        while waiting or running:
+            while (entry := self._fitting(waiting, running.values(), ended)) is not None:
+                waiting.remove(entry)
+                running[self._submitted(entry, shared=len(entries) > 1)] = entry
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 entry = running.pop(future)
                 try:
                     entry.checked = future.result()
                 except Exception as error:
                     self._lose(entry, error)
-                    if entry.names:
-                        running[self._submitted(entry, shared)] = entry
-        self._pace.checked(len(entries), time.monotonic() - begin)
+                (waiting if entry.names and future.exception() else ended).append(entry)
+        self._pace.checked(len(entries))
+
+    def _fitting(
+        self, waiting: Sequence[_Entry], running: Collection[_Entry], ended: Sequence[_Entry]
+    ) -> _Entry | None:
+        """The first of `waiting` that there is a process and memory for."""
+        if len(running) >= self._options.at_once:
+            return None
+        used = sum(entry.needed for entry in running) + sum(entry.kept for entry in ended)
+        room = self._options.memory
+        fit = (entry for entry in waiting if room is None or not running or used + entry.needed <= room)
+        return next(fit, None)
 
     def _submitted(self, entry: _Entry, shared: bool) -> Future[bool]:
         return entry.station.check(self._request(entry, shared))
@@ -205,6 +231,10 @@ class Isolated:
             "targets": list(options.targets),
             "shared": shared,
         }
+
+
+def _memory(case: CaseKey, factor: int) -> int:
+    return _MEMORY_FLOOR + factor * (outcome.cost(case)[0] or 0)
 
 
 def _rounds(found: Mapping[str, Any]) -> float:

@@ -9,18 +9,19 @@ GPU = "helion_bench.measure.cuda:CudaDevice"
 CPU = "helion_bench.measure.cpu:CpuDevice"
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
 QUICK_TARGETS = ("sm_90", "gfx942")
-_MOST_PROCESSES = 14
-_SHARE_OF_MEMORY = 0.85  # of the GPU, for cases that are checked side by side
+_MOST_AT_ONCE = 14
+_MOST_PROCESSES = 24  # each holds half a gigabyte of the GPU and two of the host
+_SHARE_OF_MEMORY = 0.85  # of the GPU, for all processes together
 
 
 @dataclass(frozen=True)
 class Options:
     """`seconds`: of the whole run, None for as long as it takes; `case_seconds`: of the rounds of one case.
 
-    `device` is the import path of a `Device`. `processes`: how many cases are compiled and checked side by side while
-    nothing is measured, with `memory` bytes of the GPU for all of them (None: no limit). `step_seconds` is what one
-    step of one backend may take, a first call with its compilation for instance. `tune_seconds` bounds each search of a
-    backend that tunes.
+    `device` is the import path of a `Device`. `processes`: how many cases are compiled and checked before any of them
+    is measured, each in its process, `at_once` of them side by side, with `memory` bytes of the GPU for all (None: no
+    limit). `step_seconds` is what one step of one backend may take, a first call with its compilation for instance.
+    `tune_seconds` bounds each search of a backend that tunes.
     """
 
     device: str = GPU
@@ -31,6 +32,7 @@ class Options:
     step_seconds: float = 120.0
     tune_seconds: float = 60.0
     processes: int = 1
+    at_once: int = 1
     memory: int | None = None
     targets: tuple[str, ...] = ()
 
@@ -46,8 +48,9 @@ class Options:
         if device == "cpu":
             targets = QUICK_TARGETS if quick else TARGETS
             return cls(CPU, frozenset(), seconds=seconds, targets=targets, step_seconds=300.0)
-        processes = max(1, min(_MOST_PROCESSES, len(os.sched_getaffinity(0)) - 2))
+        at_once = max(1, min(_MOST_AT_ONCE, len(os.sched_getaffinity(0)) - 2))
         return cls(
             GPU, metrics, rounds=8 if quick else 12, case_seconds=1.5 if quick else 3.0, seconds=seconds,
-            processes=processes, memory=None if memory is None else int(_SHARE_OF_MEMORY * memory),
+            processes=min(_MOST_PROCESSES, 2 * at_once), at_once=at_once,
+            memory=None if memory is None else int(_SHARE_OF_MEMORY * memory),
         )  # fmt: skip

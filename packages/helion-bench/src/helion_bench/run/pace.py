@@ -13,7 +13,7 @@ class Pace:
         self._deadline, self._most, self._clock = deadline, most, clock
         self._begin = clock()
         self._rounds = 0.0
-        self._checking, self._cases = 0.0, 0
+        self._checked = self._measured = 0
 
     @property
     def left(self) -> float | None:
@@ -24,22 +24,25 @@ class Pace:
     def expired(self) -> bool:
         return self.left is not None and self.left <= 0
 
-    def checked(self, cases: int, seconds: float) -> None:
-        """So many cases were checked side by side in `seconds`."""
-        self._checking, self._cases = seconds, self._cases + cases
-
-    @property
-    def too_late(self) -> bool:
-        """Whether checking as many cases as last time would take all the time there is."""
-        return self.left is not None and self.left <= self._checking
+    def checked(self, cases: int) -> None:
+        """So many more cases wait for being measured."""
+        self._checked += cases
 
     def measured(self, rounds: float) -> None:
-        """The rounds of a case took so many seconds."""
+        """One more case was measured, its rounds took so many seconds."""
+        self._measured += 1
         self._rounds += rounds
+
+    def room(self, cases: int) -> int:
+        """How many of `cases` to check next: no more than can be measured, as long as they have taken so far."""
+        if self.left is None or not self._measured:
+            return cases
+        each = (self._clock() - self._begin) / self._measured
+        return max(0, min(cases, int(self.left / max(each, 1e-3))))
 
     def share(self, cases: int) -> float:
         """Seconds for the rounds of the next of `cases` cases: what is left beside all that is no rounds."""
         if self.left is None:
             return self._most
-        others = (self._clock() - self._begin - self._rounds) / max(1, self._cases)
+        others = (self._clock() - self._begin - self._rounds) / max(1, self._checked)
         return min(self._most, max(0.0, self.left / max(1, cases) - others))
