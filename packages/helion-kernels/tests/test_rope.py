@@ -78,3 +78,11 @@ def test_mistakes():
         rope(leaf(1, 2, 3, 4), leaf(1, 2, 3, 4), *angles(3, 4))
     with pytest.raises(ValueError, match="even d"):
         rope(leaf(1, 2, 3, 5), leaf(1, 2, 3, 5), *angles(3, 2))
+
+
+@LAYOUTS
+@pytest.mark.parametrize("size", [(2, 5, 17, 80), (1, 3, 40, 6)])
+def test_heads_that_are_neighbours(interleaved, size):
+    """Many of them go through one program: an odd number, and more than one program takes."""
+    q, k = (leaf(*size).transpose(1, 2).detach().requires_grad_() for _ in range(2))
+    check(rope, q, k[:, ::3], *angles(size[1], size[3] // 2), interleaved=interleaved)

@@ -52,6 +52,7 @@ def test_the_planners_word_where_it_does_not_compile(x, monkeypatch):
     assert choice.default(bound, (x,), small) == bound.default_config(small)
 
 
-def test_no_table_and_no_preference(x):
-    bound = made(None).bind((x,))
+@pytest.mark.parametrize("prefer", [None, lambda x: {}], ids=["none", "nothing"])
+def test_no_table_and_no_preference(x, prefer):
+    bound = made(prefer).bind((x,))
     assert choice.default(bound, (x,), H100) == bound.default_config(H100)

@@ -25,7 +25,7 @@ Chooser = Callable[[str, "BoundKernel", Sequence[Any]], "Config | None"]
 Preference = Callable[..., Mapping[str, Any]]
 
 PREFERENCES: dict[Kernel, Preference] = {}
-"""What kernels say of themselves: keys of a config, by their arguments."""
+"""What kernels say of themselves: keys of a config, by their arguments; none where they have nothing to say."""
 
 
 def config(op: str, bound: BoundKernel, args: Sequence[Any]) -> Config:
@@ -38,7 +38,8 @@ def default(bound: BoundKernel, args: Sequence[Any], target: Target | None = Non
     """The config for `target` (by default that of the arguments) where no table serves."""
     target = target or bound.target
     prefer = PREFERENCES.get(bound.kernel)
-    preferred = _fitted(Config(**prefer(*args)), bound, target) if prefer is not None else None
+    keys = prefer(*args) if prefer is not None else {}
+    preferred = _fitted(Config(**keys), bound, target) if keys else None
     return bound.default_config(target) if preferred is None else preferred
 
 
