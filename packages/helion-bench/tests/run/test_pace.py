@@ -17,7 +17,7 @@ def test_what_is_left_beside_all_else_is_shared_out():
     clock = Clock()
     pace = Pace(100.0, 3.0, clock)
     clock.now = 20.0
-    pace.checked(10)  # two seconds a case
+    pace.checked(10, 20.0)  # two seconds a case
     assert pace.share(10) == 3.0
     assert pace.share(20) == 80 / 20 - 2
     clock.now = 40.0
@@ -30,12 +30,14 @@ def test_no_more_cases_are_checked_than_can_be_measured():
     clock = Clock()
     pace = Pace(100.0, 3.0, clock)
     clock.now = 50.0
-    pace.checked(10)
+    pace.checked(10, 24.0)
     assert pace.room(24) == 24, "nothing is known of how long they take"
     for _ in range(10):
         pace.measured(1.0)
     assert pace.room(24) == 10 and pace.room(4) == 4
-    clock.now = 99.0
-    assert pace.room(24) == 0 and not pace.expired
+    clock.now = 80.0
+    assert pace.room(24) == 2
+    clock.now = 89.0
+    assert pace.room(24) == 0 and not pace.expired, "checking alone takes longer"
     clock.now = 100.0
     assert pace.expired

@@ -28,7 +28,7 @@ TOLERANCES = {
     torch.float8_e4m3fn: 0.13, torch.float8_e5m2: 0.26,
 }  # fmt: skip
 GRADIENTS_MORE = 2.0  # gradients go through rounded outputs once more
-_CHUNK = 1 << 25  # elements in float64 at a time
+_CHUNK = 1 << 24  # elements in float64 at a time
 
 
 @dataclass(frozen=True)

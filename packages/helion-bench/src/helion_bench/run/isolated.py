@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from .station import Station
 # Bytes of the GPU for a process, and, as a multiple of what a case must move, for its check: a reference in float64,
 # results, and what is compared. What is checked keeps its inputs.
 _MEMORY_FLOOR = 1 << 30
-_MEMORY_FACTOR = 8
+_MEMORY_FACTOR = 6
 
 
 @dataclass
@@ -147,6 +148,7 @@ class Isolated:
     # --- all at once, while nothing is measured
 
     def _check(self, entries: Sequence[_Entry]) -> None:
+        begin = time.monotonic()
         waiting = [entry for entry in entries if entry.names]
         running: dict[Future[bool], _Entry] = {}
         ended: list[_Entry] = []
@@ -161,7 +163,7 @@ class Isolated:
                 except Exception as error:
                     self._lose(entry, error)
                 (waiting if entry.names and future.exception() else ended).append(entry)
-        self._pace.checked(len(entries))
+        self._pace.checked(len(entries), time.monotonic() - begin)
 
     def _fitting(
         self, waiting: Sequence[_Entry], running: Collection[_Entry], ended: Sequence[_Entry]

@@ -14,6 +14,7 @@ class Pace:
         self._begin = clock()
         self._rounds = 0.0
         self._checked = self._measured = 0
+        self._checking = 0.0
 
     @property
     def left(self) -> float | None:
@@ -24,9 +25,10 @@ class Pace:
     def expired(self) -> bool:
         return self.left is not None and self.left <= 0
 
-    def checked(self, cases: int) -> None:
-        """So many more cases wait for being measured."""
+    def checked(self, cases: int, seconds: float) -> None:
+        """So many more cases wait for being measured; checking them took `seconds`."""
         self._checked += cases
+        self._checking = seconds
 
     def measured(self, rounds: float) -> None:
         """One more case was measured, its rounds took so many seconds."""
@@ -34,9 +36,14 @@ class Pace:
         self._rounds += rounds
 
     def room(self, cases: int) -> int:
-        """How many of `cases` to check next: no more than can be measured, as long as they have taken so far."""
+        """How many of `cases` to check next: no more than can be measured, as long as they have taken so far.
+
+        The slowest check of a few is taken for half as long as that of the many before.
+        """
         if self.left is None or not self._measured:
             return cases
+        if self.left < self._checking / 2:
+            return 0
         each = (self._clock() - self._begin) / self._measured
         return max(0, min(cases, int(self.left / max(each, 1e-3))))
 

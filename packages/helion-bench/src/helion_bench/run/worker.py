@@ -110,6 +110,7 @@ def time_case(seconds: float) -> dict[str, Outcome]:
 
 
 def _measured(race: Race, seconds: float) -> dict[str, Outcome]:
+    race.request["shared"] = False
     with limited(race.progress), race.device.active():
         if late := race.named(searching=True):
             _check(race, late)
