@@ -113,9 +113,6 @@ def test_alone_lack_of_memory_costs_a_cell_and_who_measures_candidates_is_called
         "seeks": Status.OK,
         "good": Status.OK,
     }
-    assert [step for step, _ in cells["good"].spent][0] == "first call"
-    both = [step for cell in cells.values() for step, _ in cell.spent]
-    assert both.count("reference") == 1, "the seconds of both are added up"
 
 
 def test_no_more_cases_at_once_than_memory_allows(plugins, options):
