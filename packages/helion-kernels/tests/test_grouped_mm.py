@@ -61,3 +61,18 @@ def test_nan_beside_a_group_stays_there(interpret):
 def test_the_same_bits_twice(interpret):
     x, y, offs = torch.randn(40, 16), torch.randn(2, 16, 8), ends(7, 33)
     assert torch.equal(grouped_mm(x, y, offs=offs), grouped_mm(x, y, offs=offs))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_rows_and_weights_are_read_by_descriptors(transposed):
+    """On an H100; the few offsets are not."""
+    from helion.runtime.targets import parse_target
+    from helion_kernels.grouped_mm import grouped_rows
+
+    x, weight = torch.empty(512, 256, dtype=torch.bfloat16), torch.empty(4, 256, 512, dtype=torch.bfloat16)
+    y = weight.transpose(1, 2).contiguous().transpose(1, 2) if transposed else weight
+    bound = grouped_rows.kernels[0].bind((x, y, torch.zeros(4, dtype=torch.int32)))
+    target = parse_target("sm_90")
+    config = bound.default_config(target).replace(indexing="tensor_descriptor")
+    source = bound.generate(config, target).kernel_source
+    assert "x_desc.load" in source and "y_desc.load" in source and "ends_desc" not in source

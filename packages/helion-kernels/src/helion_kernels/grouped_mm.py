@@ -43,19 +43,21 @@ def grouped_rows(x: torch.Tensor, y: torch.Tensor, ends: torch.Tensor) -> torch.
     most = rows + (groups + 1) * MOST_ROWS  # every group, and the rows of none, may end with a tile that is not full
     for slot, tile_n in hl.tile([most, n], block_size=[block, None]):
         index = hl.arange(groups)
+        group_ends = hl.load(ends, [index])  # few elements: a descriptor of their own would cost each tile a round trip
         begins = hl.load(ends, [index - 1], extra_mask=index > 0)
-        tiles = (ends[:] - begins + block - 1) // block
-        passed = torch.cumsum(tiles, 0) <= slot.id
-        number = passed.to(torch.int32).sum()
+        tiles = (group_ends - begins + block - 1) // block
+        passed = torch.cumsum(tiles, 0, dtype=torch.int32) <= slot.id
+        number = passed.sum(dtype=torch.int32)
+        start = torch.where(passed, group_ends, 0).amax()
+        end = torch.where(passed, rows, group_ends).amin()
+        row = start + (slot.id - torch.where(passed, tiles, 0).sum(dtype=torch.int32)) * block
         group = torch.clamp(number, max=groups - 1)
-        start = torch.where(passed, ends[:], 0).amax()
-        end = torch.where(passed, rows, ends[:]).amin()
-        row = start + (slot.id - torch.where(passed, tiles, 0).sum()) * block
-        for tile_m in hl.tile(row, torch.minimum(row + block, end), block_size=block):
-            acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
-            for tile_k in hl.tile(k):
-                acc = torch.addmm(acc, x[tile_m, tile_k], y[group, tile_k, tile_n])
-            out[tile_m, tile_n] = torch.where(number < groups, acc, 0.0).to(x.dtype)
+        for g in hl.grid(group, group + 1):  # once: the index of a loop is one that descriptors take
+            for tile_m in hl.tile(row, torch.minimum(row + block, end), block_size=block):
+                acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+                for tile_k in hl.tile(k):
+                    acc = torch.addmm(acc, x[tile_m, tile_k], y[g, tile_k, tile_n])
+                out[tile_m, tile_n] = torch.where(number < groups, acc, 0.0).to(x.dtype)
     return out
 
 
