@@ -89,3 +89,9 @@ def broken_setup() -> None:
 
 def setup_that_dies() -> None:
     os.abort()
+
+
+def compile_for(payload) -> dict:
+    """A compile function that takes as long as it is told."""
+    time.sleep(payload["seconds"])
+    return {}

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -253,3 +254,27 @@ def test_a_search_through_it_finds_the_best(hostile_evaluator) -> None:
     )
     works = [p for p in hostile.space().points() if hostile.fate(p) == "ok" and p["indexing"] == "pointer"]
     assert result.point == min(works, key=hostile.true_milliseconds)
+
+
+def test_what_compiles_far_longer_than_the_others_is_given_up(monkeypatch) -> None:
+    """The end of a search need not wait for it; a search has no reason to pay a minute for one candidate."""
+    monkeypatch.setattr("helion_autotune.evaluate.pipeline._LEAST_SECONDS", 1.0)
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))  # also where processes of the pool import from
+    pool = WorkerPool(2, timeout=120)
+    evaluator = PipelineEvaluator(
+        prepare=lambda point: {"seconds": point["x"] / 10},
+        compiler=pool,
+        compile="pool_jobs:compile_for",
+        measure=lambda compiled, best: 1.0,
+    )
+    try:
+        quick = evaluate(evaluator, 0, 1)
+        assert [t.status for t in quick] == [Status.OK, Status.OK]
+        begin = time.monotonic()
+        slow, steady = evaluate(evaluator, 300, 5)
+        assert (slow.status, steady.status) == (Status.TIMEOUT, Status.OK)
+        assert time.monotonic() - begin < 20
+        assert pool.timeout == 120, "others that use the pool keep their time"
+    finally:
+        evaluator.close()
+        pool.shutdown(cancel_futures=True)

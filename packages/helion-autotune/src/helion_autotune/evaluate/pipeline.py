@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import queue
+import statistics
 import threading
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from dataclasses import dataclass
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 _AHEAD = 4
 """Compiled candidates that may wait for the measuring thread."""
+_PATIENCE = 8.0
+"""How many times as long as the others (their median) a candidate may compile."""
+_LEAST_SECONDS = 6.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ class PipelineEvaluator:
       first), so that a candidate that is clearly slower can be cut after one run.
     - ``interleave(compileds)`` measures finalists against each other; None for one that fails.
 
+    In a WorkerPool a candidate that compiles far longer than the others do is given up (CandidateTimeout).
+
     All of them may raise a CandidateError, which decides the trial's status; any other exception counts as a
     compile error in ``prepare`` and ``compile``, and as a crash elsewhere. ``measure`` and ``interleave`` are never
     called at the same time.
@@ -101,6 +108,7 @@ class PipelineEvaluator:
         self._sources: dict[str, Candidate] = {}
         self._binaries: dict[str, Candidate] = {}
         self._compiled: dict[str, Compiled] = {}
+        self._seconds: list[float] = []
         self._lock = threading.Lock()
         self._flight: set[Candidate] = set()
         self._ready: queue.SimpleQueue[Candidate | None] = queue.SimpleQueue()
@@ -120,9 +128,20 @@ class PipelineEvaluator:
         with self._lock:
             self._flight.add(candidate)
         candidate.payload = payload
-        candidate.job = self._compiler.submit(timed_call, self._compile, payload)
+        candidate.job = self._submitted(payload)
         candidate.job.add_done_callback(lambda job: self._after_compile(candidate, job))
         return candidate.future
+
+    def _submitted(self, payload: Any) -> Future[Any]:
+        """Compiles; a pool of ours gives up on what takes far longer than the others: a search waits for its last."""
+        if not isinstance(self._compiler, WorkerPool):
+            return self._compiler.submit(timed_call, self._compile, payload)
+        limit = self._compiler.timeout
+        with self._lock:
+            usual = statistics.median(self._seconds) if self._seconds else None
+        if usual is not None:
+            limit = min(limit or math.inf, max(_LEAST_SECONDS, _PATIENCE * usual))
+        return self._compiler.submit_within(limit, timed_call, self._compile, payload)
 
     def _follows(self, leaders: dict[str, Candidate], key: str, candidate: Candidate) -> bool:
         """Whether another candidate has this key; then this one shares its outcome, else it becomes the leader."""
@@ -148,6 +167,8 @@ class PipelineEvaluator:
         except Exception as error:  # whatever the compiler does wrong costs this candidate only
             self._settle(candidate, error=_as_compile_error(error))
             return
+        with self._lock:
+            self._seconds.append(compiled.seconds)
         candidate.compiled = self._compiled[candidate.key] = compiled
         self._ready.put(candidate)
         self._start_thread()

@@ -12,7 +12,7 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import Executor, Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helion_autotune.errors import CandidateTimeout, DeviceFault, JobFailed, WorkerCrashed
 from helion_autotune.evaluate.jobs import import_path
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 _WARM = "helion_autotune.evaluate.pool:_nothing"
+
+
+class _Job(NamedTuple):
+    """A call that waits for a process; `seconds` is its timeout."""
+
+    future: Future[Any]
+    path: str
+    arguments: tuple[Any, ...]
+    seconds: float | None
 
 
 class WorkerPool(Executor):
@@ -51,7 +60,7 @@ class WorkerPool(Executor):
         self._setup = (import_path(setup[0]), list(setup[1])) if setup else (_WARM, [])
         self._env = dict(env or {})
         self._changed = threading.Condition()
-        self._queue: deque[tuple[Future[Any], str, tuple[Any, ...]]] = deque()
+        self._queue: deque[_Job] = deque()
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._busy: dict[WorkerProcess, Future[Any] | None] = {}
@@ -64,12 +73,16 @@ class WorkerPool(Executor):
         """
         if kwargs:
             raise TypeError("jobs take positional arguments only")
+        return self.submit_within(self.timeout, fn, *args)
+
+    def submit_within(self, seconds: float | None, fn: Callable[..., Any] | str, /, *args: Any) -> Future[Any]:
+        """Like :meth:`submit`, with a timeout of the job's own."""
         path = import_path(fn)
         future: Future[Any] = Future()
         with self._changed:
             if self._closed:
                 raise RuntimeError("the pool is shut down")
-            self._queue.append((future, path, args))
+            self._queue.append(_Job(future, path, args, seconds))
             if self._idle < len(self._queue) and len(self._threads) < self.jobs:
                 self._start_thread()
             self._changed.notify()
@@ -87,8 +100,8 @@ class WorkerPool(Executor):
             queued, self._queue = self._queue, deque()
             for process in self._busy:
                 process.kill()
-        for future, _, _ in queued:
-            future.cancel()
+        for job in queued:
+            job.future.cancel()
 
     def cancel(self, futures: Iterable[Future[Any]]) -> None:
         """Like :meth:`cancel_all`, but only these: other users of the pool are not disturbed."""
@@ -123,14 +136,13 @@ class WorkerPool(Executor):
             process = self._start()  # warm; what goes wrong is told to the first job, which tries again
         try:
             while (job := self._next_job()) is not None:
-                future, path, arguments = job
-                if future.set_running_or_notify_cancel():
-                    process = self._run(process, future, path, arguments)
+                if job.future.set_running_or_notify_cancel():
+                    process = self._run(process, job)
         finally:
             if process is not None:
                 process.close()
 
-    def _next_job(self) -> tuple[Future[Any], str, tuple[Any, ...]] | None:
+    def _next_job(self) -> _Job | None:
         with self._changed:
             self._idle += 1
             while not self._queue and not self._closed:
@@ -138,22 +150,20 @@ class WorkerPool(Executor):
             self._idle -= 1
             return self._queue.popleft() if self._queue else None
 
-    def _run(
-        self, process: WorkerProcess | None, future: Future[Any], path: str, arguments: tuple[Any, ...]
-    ) -> WorkerProcess | None:
+    def _run(self, process: WorkerProcess | None, job: _Job) -> WorkerProcess | None:
         """Run one job; gives the process to use next, None if this one is spent."""
         try:
             if process is None:
                 process = self._start()
-            with self._marked_busy(process, future):
-                result = process.call(path, arguments, self.timeout)
-            future.set_result(result)
+            with self._marked_busy(process, job.future):
+                result = process.call(job.path, job.arguments, job.seconds)
+            job.future.set_result(result)
             if not process.killed:
                 return process
             process.close()  # the order to kill it came after its answer
             return None
         except BaseException as error:
-            future.set_exception(error)
+            job.future.set_exception(error)
             fatal = isinstance(error, (CandidateTimeout, WorkerCrashed, DeviceFault))
             spent = process is None or process.killed or fatal
             if spent and process is not None:

@@ -77,6 +77,16 @@ def accumulator_registers(program: Program, layout: Layout, warps: int, warp_siz
     return max(results, default=0) // (warps * warp_size)
 
 
+def multiply_adds(block: ir.Block, layout: Layout) -> int:
+    """Multiply-adds of the products in one pass through `block`, loops inside it counted once."""
+    total = 0
+    for op in block.walk():
+        if isinstance(op, (ir.Dot, ir.DotScaled)):
+            depth = layout.physical_shape(op.inputs[0])[-1]
+            total += math.prod(layout.physical_shape(op.result)) * depth
+    return total
+
+
 def fits(program: Program, sizes: Mapping[BlockSize, int], warps: int, stages: int, target: Target | None) -> bool:
     """Whether the estimates stay within the target's limits."""
     layout = Layout(program, sizes)

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import ir
+from ..emit.ranges import MOST_UNROLLED
 from ..lower import limits
-from ..lower.layout import Layout
+from ..lower.layout import Layout, tiles_of
 from ..lower.space import to_config
+from ..lower.structure import constant_loops, device_loops
 from ..lower.transform import transformed
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ _SHARED_SLACK = 1.3  # the estimate counts buffers that Triton may not need
 _MOST_ACCUMULATOR_REGISTERS = 255  # a thread has no more, so that this many would leave none for anything else
 _MOST_LANES = 128  # of one value in one thread
 _MOST_LANES_WITH_PRODUCTS = 256  # operands of products are in shared memory
+_MOST_UNROLLED_WORK = 65536  # multiply-adds of one thread in a loop body; ptxas takes 20 s for four times as many
+_UNROLLING = ("static_ranges", "range_unroll_factors")
 _SHAPING = ("block_sizes", "reduction_loops", "flatten_loops", "epilogue_subtile")  # keys that change sizes of values
 
 
@@ -39,9 +43,10 @@ class Limits:
     def allow(self, point: Mapping[str, Any]) -> str | None:
         """Why `point` cannot work on the target, or None."""
         shape = repr([point.get(name) for name in _SHAPING])
-        key = (shape, point.get("num_warps", 4), point.get("num_stages", 2))
+        unrolling = repr([point.get(name) for name in _UNROLLING])
+        key = (shape, unrolling, point.get("num_warps", 4), point.get("num_stages", 2))
         if key not in self._known:
-            self._known[key] = self._reason(point, shape, *key[1:])
+            self._known[key] = self._reason(point, shape, *key[2:])
         return self._known[key]
 
     def _reason(self, point: Mapping[str, Any], shape: str, warps: int, stages: int) -> str | None:
@@ -54,10 +59,26 @@ class Limits:
             return "a value has more lanes than its threads have registers"
         program = self._spec.program
         layout = Layout(program, dict(zip(program.blocks, point.get("block_sizes", ()), strict=True)))
-        if limits.shared_bytes(program, layout, stages) > _SHARED_SLACK * self._target.shared_memory:
+        copies = max((1, *point.get("range_unroll_factors", ())))  # each keeps stages of its own
+        if limits.shared_bytes(program, layout, stages * copies) > _SHARED_SLACK * self._target.shared_memory:
             return "operands in flight exceed shared memory"
         registers = limits.accumulator_registers(program, layout, warps, self._target.warp_size)
-        return "accumulators exceed the registers" if registers > _MOST_ACCUMULATOR_REGISTERS else None
+        if registers > _MOST_ACCUMULATOR_REGISTERS:
+            return "accumulators exceed the registers"
+        work = self._unrolled_work(point, layout) // (warps * self._target.warp_size)
+        return "unrolled products would compile for too long" if work > _MOST_UNROLLED_WORK else None
+
+    def _unrolled_work(self, point: Mapping[str, Any], layout: Layout) -> int:
+        """Multiply-adds in the code of the loop that has most of them, copies of its body counted."""
+        program = self._spec.program
+        copies = dict.fromkeys((loop.number for loop in device_loops(program)), 1)
+        for loop, factor in zip(device_loops(program), point.get("range_unroll_factors", ()), strict=False):
+            copies[loop.number] = max(1, factor)
+        for loop, static in zip(constant_loops(program), point.get("static_ranges", ()), strict=False):
+            count = tiles_of(loop.range, layout)
+            if static and count is not None and count <= MOST_UNROLLED:
+                copies[loop.number] = count
+        return max((copies[x.number] * limits.multiply_adds(x.body, layout) for x in device_loops(program)), default=0)
 
     def _largest_value(self, point: Mapping[str, Any]) -> int:
         """Lanes of the largest value, with reductions rolled into loops as `point` says."""

@@ -1,0 +1,63 @@
+"""Candidates that are not even compiled."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import helion
+import helion.language as hl
+from helion.runtime.targets import parse_target
+from helion.tuning.limits import Limits
+from helion.tuning.problem import Problem
+
+TARGET = parse_target("sm_90")
+
+
+@helion.kernel()
+def product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    m, k = x.size()
+    n = y.size(1)
+    out = torch.empty([m, n], dtype=x.dtype, device=x.device)
+    for tile_m, tile_n in hl.tile([m, n]):
+        acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+        for tile_k in hl.tile(k):
+            acc = torch.addmm(acc, x[tile_m, tile_k], y[tile_k, tile_n])
+        out[tile_m, tile_n] = acc
+    return out
+
+
+@pytest.fixture(scope="module")
+def judge():
+    x = torch.empty(4096, 4096, dtype=torch.bfloat16, device="meta")
+    problem = Problem(product.bind((x, x)), (x, x), TARGET)
+    default = problem.space().default()
+    limits = Limits(problem.spec, TARGET)
+    yield lambda **changes: limits.allow({**default, **changes})
+    problem.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"block_sizes": [64, 64, 256], "static_ranges": [True], "num_warps": 2}, "compile for too long"),
+        ({"range_unroll_factors": [4]}, "exceed shared memory"),
+        ({"block_sizes": [128, 256, 64], "num_warps": 4}, "exceed the registers"),
+        ({"block_sizes": [256, 256, 64], "num_warps": 8, "num_stages": 8}, "exceed"),
+    ],
+)
+def test_what_cannot_pay_is_rejected(judge, changes, reason) -> None:
+    assert reason in judge(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"block_sizes": [64, 64, 64], "static_ranges": [True], "num_warps": 2},  # 64 iterations: left to tl.range
+        {"block_sizes": [64, 64, 256], "num_warps": 2, "num_stages": 2},
+        {"block_sizes": [64, 64, 32], "range_unroll_factors": [2], "num_warps": 4},
+    ],
+)
+def test_what_may_pay_is_not(judge, changes) -> None:
+    assert judge(**changes) is None
