@@ -163,7 +163,7 @@ class Isolated:
                 except Exception as error:
                     self._lose(entry, error)
                 (waiting if entry.names and future.exception() else ended).append(entry)
-        self._pace.checked(len(entries), time.monotonic() - begin)
+        self._pace.checked(len(ended), time.monotonic() - begin)
 
     def _fitting(
         self, waiting: Sequence[_Entry], running: Collection[_Entry], ended: Sequence[_Entry]
