@@ -1,95 +1,16 @@
 """Launches on a GPU, with everything beneath our own code replaced: what is compiled, and what a launch is given."""
 
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from machine import GPU, INDEX
 from triton import knobs
 
 import helion
 import helion.language as hl
-from helion.runtime import launch, stream
-from helion.runtime.targets import parse_target
-
-INDEX = -1  # what CPU tensors say of their device
-GPU: Any = SimpleNamespace(type="cuda")
-
-
-class Recorder:
-    """What is called in C."""
-
-    def __init__(self):
-        self.calls = []
-
-    def __call__(self, *args):
-        self.calls.append(args)
-
-
-def packed(launcher):
-    """A launcher object as Triton 3.7 has it."""
-
-    class CudaLauncher:
-        global_scratch_size = profile_scratch_size = 0
-        launch_cooperative_grid, launch_pdl = False, False
-        arg_annotations, kernel_signature = ["annotations"], b"types"
-
-        def __call__(
-            self, gridX, gridY, gridZ, stream, function, kernel_metadata, launch_metadata, launch_enter_hook,
-            launch_exit_hook, *args,
-        ):  # fmt: skip
-            launcher.plain.append((launch_metadata, launch_enter_hook, launch_exit_hook, args))
-
-    return CudaLauncher
-
-
-def unpacked(launcher):
-    """As Triton 3.6 has it."""
-
-    class CudaLauncher:
-        global_scratch_size = profile_scratch_size = 0
-        launch_cooperative_grid, launch_pdl = False, False
-
-        def __call__(self, gridX, gridY, gridZ, stream, function, *args):
-            launcher.plain.append((*args[1:4], args[4:]))
-
-    return CudaLauncher
-
-
-class World:
-    """Compilations and launches of a machine that is not there."""
-
-    def __init__(self, make):
-        self.direct, self.plain, self.compiled = Recorder(), [], []
-        self.kind: Any = make(self)
-        self.kind.__module__ = "triton.backends.nvidia.driver"
-        self.device = INDEX
-        self.is_packed = make is packed
-
-    def compile_kernel(self, text, name, types, target, options, aligned):
-        world, number = self, len(self.compiled)
-        self.compiled.append((types, aligned))
-
-        class Compiled:
-            run = world.kind()
-            function, packed_metadata = 1000 + number, ("metadata", number)
-
-            def launch_metadata(self, grid, stream, *args):
-                return {"grid": grid, "stream": stream, "args": args}
-
-        Compiled.run.launch = self.direct
-        return Compiled()
-
-
-@pytest.fixture(params=[packed, unpacked], ids=["triton3.7", "triton3.6"])
-def world(request, monkeypatch):
-    made = World(request.param)
-    monkeypatch.setattr(launch, "compile_kernel", made.compile_kernel)
-    monkeypatch.setattr(launch, "device_target", lambda device: parse_target("sm_90"))
-    monkeypatch.setattr(stream, "current", lambda index: 77)
-    monkeypatch.setattr(stream, "current_device", lambda: made.device)
-    return made
+from helion.runtime import launch
 
 
 def scaled():
@@ -111,12 +32,6 @@ def on_gpu(x, n=3, a=1.5):
     return launch.host_callable(generated, GPU)
 
 
-def arguments(world):
-    """What the kernel was given at the last direct launch."""
-    call = world.direct.calls[-1]
-    return call[15] if world.is_packed else call[13:]
-
-
 def test_the_first_launch_is_plain_and_the_next_direct(world):
     x = torch.randn(40)
     run = on_gpu(x)
@@ -126,7 +41,7 @@ def test_the_first_launch_is_plain_and_the_next_direct(world):
     assert len(world.plain) == 1 and len(world.direct.calls) == 1 and len(world.compiled) == 1
     head = world.direct.calls[0]
     assert head[:7] == (3, 1, 1, 77, 1000, False, False)
-    assert arguments(world) == (x.data_ptr(), out.data_ptr(), 4, 2.5)
+    assert world.arguments() == (x.data_ptr(), out.data_ptr(), 4, 2.5)
     if world.is_packed:
         assert head[7:15] == (("metadata", 0), None, None, None, None, None, ["annotations"], b"types")
     else:
@@ -153,7 +68,7 @@ def test_integers_that_need_64_bits(world):
     assert [types[2] for types, _ in world.compiled] == ["i32", "i64"]
     run(x, 2**50, 1.5)
     run(x, 2**50, 1.5)
-    assert world.direct.calls[-1][4] == 1001 and arguments(world)[2] == 2**50
+    assert world.direct.calls[-1][4] == 1001 and world.arguments()[2] == 2**50
 
 
 def test_hooks_of_profilers_are_called(world):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ __all__ = ["active_modes", "is_dynamo_compiling"]
 
 after_version_counting = torch._C._after_ADInplaceOrView_keyset
 active_transform = _functorch.peek_interpreter_stack
+function_modes = torch._C._len_torch_function_stack  # a default device is one of them
+deterministic = torch._C._get_deterministic_algorithms  # new memory may then be filled with NaN
 _UNBACKED = 64  # what a size that depends on data is taken to be, where any number will do
 _NO_DISPATCH = torch.Tensor.__torch_dispatch__
 
@@ -112,6 +115,20 @@ def beside_real_tensors(tensors: Iterable[Any]) -> Iterator[None]:
     finally:
         for mode, allowed in before:
             mode.allow_non_fake_inputs = allowed
+
+
+@functools.cache
+def empty_strided(device_type: str) -> Callable[..., torch.Tensor] | None:
+    """The function (sizes, strides, dtype) with which Inductor's code allocates on the current device, past all modes
+    and without filling. None where torch has none like it.
+    """
+    found = getattr(getattr(torch._C._dynamo, "guards", None), f"_empty_strided_{device_type}", None)
+    try:
+        x = found((2, 3), (1, 2), torch.int8) if found is not None else None
+    except (TypeError, RuntimeError):
+        return None
+    right = x is not None and (x.shape, x.stride(), x.dtype, x.device.type) == ((2, 3), (1, 2), torch.int8, device_type)
+    return found if right else None
 
 
 def shape_env_of(number: Any) -> Any:

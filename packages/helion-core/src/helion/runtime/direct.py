@@ -14,7 +14,7 @@ from typing import Any
 
 from . import stream
 
-_HEAD = "call(gx, gy, gz, stream(index), function, "
+_HEAD = "call({gx}, {gy}, {gz}, stream(index), function, "
 # a launch through Triton's object, whatever its version
 PLAIN = _HEAD + "metadata, None, None, None, {values})"
 # per signature a C function of its own (Triton 3.6)
@@ -72,19 +72,32 @@ def _parameters(kind: type) -> tuple[str, ...]:
 
 def launch_function(shape: Shape, compiled: Compiled, otherwise: Callable[..., None]) -> Callable[..., None]:
     """A launch of `compiled` for arguments of this shape on the current device; `otherwise` takes all others."""
+    return _factory(shape, form(compiled.run))(**cells(compiled), otherwise=otherwise)  # type: ignore[no-any-return]
+
+
+def cells(compiled: Compiled) -> dict[str, Any]:
+    """What the names in `call_text`, `on_this_device` and `NO_HOOKS` mean for `compiled`."""
     from triton import knobs
 
     run = compiled.run
-    how = form(run)
-    space = {
-        "call": run if how is PLAIN else run.launch, "function": compiled.function, "metadata": compiled.metadata,
-        "index": compiled.index, "stream": stream.current, "device": stream.current_device, "otherwise": otherwise,
-        "hooks": knobs.runtime, "enter": knobs.runtime.launch_enter_hook, "exit": knobs.runtime.launch_exit_hook,
-        "cooperative": getattr(run, "launch_cooperative_grid", False),
+    return {
+        "call": run if form(run) is PLAIN else run.launch, "function": compiled.function,
+        "metadata": compiled.metadata, "index": compiled.index, "stream": stream.current,
+        "device": stream.current_device, "hooks": knobs.runtime, "enter": knobs.runtime.launch_enter_hook,
+        "exit": knobs.runtime.launch_exit_hook, "cooperative": getattr(run, "launch_cooperative_grid", False),
         "dependent": getattr(run, "launch_pdl", False), "annotations": getattr(run, "arg_annotations", None),
         "types": getattr(run, "kernel_signature", None),
     }  # fmt: skip
-    return _factory(shape, how)(**space)  # type: ignore[no-any-return]
+
+
+ON_THIS_DEVICE = "index == device()"
+NO_HOOKS = " and ".join(f"hooks.launch_{at}_hook is {at} and not {at}.calls" for at in ("enter", "exit"))
+
+
+def call_text(how: str, grid: Sequence[str], values: Sequence[str]) -> str:
+    """The call of the C function with pointers and numbers."""
+    gx, gy, gz = [*grid, "1", "1"][:3]
+    return how.format(gx=gx, gy=gy, gz=gz, values=", ".join(values))
 
 
 @functools.cache
@@ -96,16 +109,16 @@ def _factory(shape: Shape, how: str) -> Callable[..., Callable[..., None]]:
     keywords = ", ".join(["", "*", *(f"{name}=None" for name in shape.options)]) if shape.options else ""
     passed = "".join(f", {name}={name}" for name in shape.options)
     grid = ["gx", "gy", "gz"][: shape.axes]
+    terms = [*fitting(shape, pointers, numbers), "t0.get_device() == " + ON_THIS_DEVICE, NO_HOOKS]
     lines = [
         "def make(call, function, metadata, index, stream, device, otherwise, hooks, enter, exit,",
         "         cooperative, dependent, annotations, types):",
         f"    def launch({arguments}{keywords}):",
         *(f"        {p} = {t}.data_ptr()" for p, t in zip(pointers, tensors, strict=True)),
-        f"        if {_condition(shape, pointers, numbers)}:",
+        f"        if {' and '.join(terms)}:",
         f"            {', '.join(grid)}, = grid",
-        *(f"            {axis} = 1" for axis in ("gx", "gy", "gz")[shape.axes :]),
         f"            if {' and '.join(grid)}:",
-        f"                {how.format(values=', '.join([*pointers, *numbers]))}",
+        f"                {call_text(how, grid, [*pointers, *numbers])}",
         "        else:",
         f"            otherwise({arguments}{passed})",
         "    return launch",
@@ -115,13 +128,12 @@ def _factory(shape: Shape, how: str) -> Callable[..., Callable[..., None]]:
     return space["make"]  # type: ignore[no-any-return]
 
 
-def _condition(shape: Shape, pointers: Sequence[str], numbers: Sequence[str]) -> str:
+def fitting(shape: Shape, pointers: Sequence[str], numbers: Sequence[str]) -> list[str]:
+    """Conditions under which pointers and numbers are of `shape`; what is a numeral need not be asked."""
     aligned = [p for p, yes in zip(pointers, shape.aligned, strict=True) if yes]
     terms = [f"not ({' | '.join(aligned)}) & 15"] if aligned else []
     terms += [f"{p} & 15" for p, yes in zip(pointers, shape.aligned, strict=True) if not yes]
     for number, wide in zip(numbers, shape.wide, strict=True):
-        if wide is not None:
+        if wide is not None and number.isidentifier():
             terms.append(f"{'not ' if wide else ''}-2147483648 <= {number} < 2147483648")
-    terms += ["t0.get_device() == index == device()"]
-    terms += [f"hooks.launch_{at}_hook is {at} and not {at}.calls" for at in ("enter", "exit")]
-    return " and ".join(terms)
+    return terms

@@ -234,12 +234,15 @@ class Kernel:
         self, signature: Signature, key: tuple[Hashable, ...], args: Sequence[Any], run: Callable[..., Any]
     ) -> None:
         """Has the next call, if it is just like this one, need no key."""
-        known = signature.alone and signature.matches is not never and run is not self._last[1]
+        known = signature.alone and signature.run is not None and signature.run is not self._last[1]
         if not known:
             if not signature.missed():
                 return
             signature.matches = matcher(args, key, self._nested_key, self._others)
-        self._last = signature.matches, run
+            shorter = getattr(run, "straight", None) if signature.matches is not never else None
+            signature.run = (shorter and shorter(args, self._constants)) or run
+        assert signature.run is not None
+        self._last = signature.matches, signature.run
         if self._signatures.get(key) is not signature:  # another thread chose another config meanwhile
             self._last = never, self._looked_up
 

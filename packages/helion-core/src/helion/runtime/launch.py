@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,9 +43,30 @@ def host_callable(generated: Generated, device: torch.device) -> Callable[..., A
     elif device.type == "meta":
         install(_refused)
     else:
-        install(GpuLauncher(generated, install))
+        launcher = GpuLauncher(generated, install)
+        install(launcher)
+        function.straight = functools.partial(_straight, generated, function, launcher)  # type: ignore[attr-defined]
     function.__kwdefaults__ = names
     return function
+
+
+def _straight(
+    generated: Generated, function: FunctionType, launcher: GpuLauncher, args: Sequence[Any], constants: Set[str]
+) -> Callable[..., Any] | None:
+    """What may be called instead of `function` for arguments just like `args`; see `runtime.straight`."""
+    from .straight import straight_call
+
+    if launcher.latest is None:
+        return None
+    return straight_call(generated, function, launcher.latest, args, constants)
+
+
+def changed_arguments(generated: Generated) -> list[int]:
+    """Positions of the tensors of the caller that the kernel stores to."""
+    from ..tuning.effects import effects
+
+    program = generated.program
+    return [k for k in sorted(effects(program).stores) if program.tensors[k].borrowed]
 
 
 def _telling_autograd(launch: Callable[..., None], generated: Generated) -> Callable[..., None]:
@@ -52,10 +74,7 @@ def _telling_autograd(launch: Callable[..., None], generated: Generated) -> Call
 
     A backward pass that saved one of them before then fails instead of using what it holds now.
     """
-    from ..tuning.effects import effects
-
-    program = generated.program
-    changed = [k for k in sorted(effects(program).stores) if program.tensors[k].borrowed]
+    changed = changed_arguments(generated)
     if not changed:
         return launch
 
@@ -113,6 +132,7 @@ class GpuLauncher:
         self._variants: dict[Any, tuple[Compiled, Callable[..., None] | None]] = {}
         self._maker = Maker(generated.program, generated.descriptors) if generated.descriptors else None
         self._unaligned: GpuLauncher | None = None
+        self.latest: tuple[Shape, Compiled] | None = None  # of what was handed to `install`
         self._lock = Lock()
 
     def __call__(self, kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
@@ -126,12 +146,12 @@ class GpuLauncher:
         wide = tuple([not fits_32_bits(n) if is_int else None for n, is_int in zip(numbers, self._ints, strict=True)])
         index = tensors[0].get_device()
         with on_device(index):
-            compiled, direct = self._variant(
-                Shape(aligned, wide, len(grid), tuple(options)), tensors[0], values, options
-            )
+            shape = Shape(aligned, wide, len(grid), tuple(options))
+            compiled, direct = self._variant(shape, tensors[0], values, options)
             if 0 not in grid:
                 _launch(compiled, grid, values)
         if direct is not None:
+            self.latest = shape, compiled
             self._install(direct)
 
     def _without_descriptors(self) -> GpuLauncher:

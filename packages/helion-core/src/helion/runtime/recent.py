@@ -29,11 +29,12 @@ class Signature:
     `alone`: it is the same for all calls with the key.
     """
 
-    __slots__ = ("_misses", "alone", "choose", "matches")
+    __slots__ = ("_misses", "alone", "choose", "matches", "run")
 
     def __init__(self, choose: Chooser, alone: bool) -> None:
         self.choose, self.alone = choose, alone
         self.matches: Matcher = never
+        self.run: Callable[..., Any] | None = None  # what calls run that match
         self._misses = 0
 
     def missed(self) -> bool:

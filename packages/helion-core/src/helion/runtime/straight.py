@@ -1,0 +1,179 @@
+"""A whole call as one function: allocations of known layouts, the C function beneath Triton's launcher, the results.
+
+Such a function is written for arguments of one layout and one compiled kernel, where the host code does nothing else
+(see `helion.emit.straight`). It is called only where torch's guards have found the arguments to be of that layout, with
+no mode or transform active. Of what else an allocation depends on it makes sure itself, and runs the host code as it is
+where anything differs.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import logging
+from collections.abc import Callable, Sequence, Set
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..emit.straight import UNKNOWN, Allocation, Launch, NotStraight, Step, straight_line
+from ..emit.wrapper import TORCH, UNITS
+from ..integration import versions
+from . import direct
+from .launch import changed_arguments, multiprocessors
+from .signature import fits_32_bits
+
+if TYPE_CHECKING:
+    from ..emit.module import Generated
+
+log = logging.getLogger(__name__)
+Run = Callable[..., Any]
+Variant = tuple[direct.Shape, direct.Compiled]
+_CONSTANTS = (bool, int, float, str, type(None), torch.dtype, torch.device)
+_NO_FUNCTION_MODES = "not (modes() or deterministic())"
+
+
+def straight_call(
+    generated: Generated, host: Run, variant: Variant, args: Sequence[Any], constants: Set[str]
+) -> Run | None:
+    """A function that does what `host` does for arguments just like `args`, or None where there is none.
+
+    `variant` is what the last launch ran, `constants` are the parameters whose numbers count by value.
+    """
+    node, program = generated.host, generated.program
+    names = [a.arg for a in [*node.args.posonlyargs, *node.args.args]]
+    devices = sorted({a.device for a in args if isinstance(a, torch.Tensor)}, key=lambda d: d.type == "cpu")
+    try:
+        if not devices:
+            raise NotStraight("no tensor among the arguments")
+        device = devices[0]
+        with torch._C.DisableTorchFunction():
+            values = _values(names, args, constants)
+            space = _space(generated) | {TORCH: torch, UNITS: multiprocessors}
+            steps = straight_line(node, len(program.tensors), values, space, device)
+        return _Writer(generated, host, variant, device).function(names, steps)
+    except NotStraight as reason:
+        log.debug("%s: the host code runs as it is: %s", program.name, reason)
+        return None
+
+
+def _values(names: Sequence[str], args: Sequence[Any], constants: Set[str]) -> dict[str, Any]:
+    """What equal layouts and constants say of the arguments."""
+    values: dict[str, Any] = {}
+    for name, value in zip(names, args, strict=True):
+        values[name] = UNKNOWN
+        if isinstance(value, torch.Tensor):
+            if value.is_conj() or value.is_neg():
+                raise NotStraight(f"`{name}` is a lazy view")
+            values[name] = value
+        elif isinstance(value, _CONSTANTS) and (type(value) not in (int, float) or name in constants):
+            values[name] = value
+    return values
+
+
+def _space(generated: Generated) -> dict[str, Any]:
+    """What names mean in the user's function, besides its variables."""
+    function = generated.source.function
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return {**function.__globals__, **{name: cell.cell_contents for name, cell in cells}}
+
+
+class _Writer:
+    """Writes the function. Variables of the user are prefixed: the other names are of the launch."""
+
+    def __init__(self, generated: Generated, host: Run, variant: Variant, device: torch.device) -> None:
+        self._generated, self._device = generated, device
+        self._shape, compiled = variant
+        self._how = direct.form(compiled.run)
+        self._cells: dict[str, Any] = {
+            **direct.cells(compiled), "host": host, "launch": functools.partial(_launched, host),
+            "tell": torch.autograd.graph.increment_version, "modes": versions.function_modes,
+            "deterministic": versions.deterministic,
+        }  # fmt: skip
+
+    def function(self, names: Sequence[str], steps: Sequence[tuple[ast.stmt, Step]]) -> Run:
+        node = self._generated.source.node
+        allocates = any(isinstance(step, Allocation) for _, step in steps)
+        terms = [direct.ON_THIS_DEVICE, direct.NO_HOOKS, *([_NO_FUNCTION_MODES] if allocates else [])]
+        arguments = ", ".join(map(_variable, names))
+        text = f"def {node.name}({arguments}):\n    if not ({' and '.join(terms)}):\n        return host({arguments})"
+        inner = _at(node, ast.parse(text).body)[0]
+        assert isinstance(inner, ast.FunctionDef)
+        for origin, step in steps:
+            inner.body += _at(origin, self._written(step))
+        maker = ast.parse(f"def make({', '.join(self._cells)}):\n    return {node.name}")
+        assert isinstance(maker.body[0], ast.FunctionDef)
+        maker.body[0].body.insert(0, inner)
+        space: dict[str, Any] = {}
+        exec(compile(ast.fix_missing_locations(maker), self._generated.source.filename, "exec"), space)
+        return space["make"](**self._cells)  # type: ignore[no-any-return]
+
+    def _written(self, step: Step) -> list[ast.stmt]:
+        if isinstance(step, Allocation):
+            return ast.parse(self._allocation(step)).body
+        if isinstance(step, Launch):
+            return ast.parse("\n".join(self._launch(step))).body
+        return [_Prefixed().visit(step)]
+
+    def _allocation(self, step: Allocation) -> str:
+        allocate = versions.empty_strided(self._device.type)
+        if allocate is None:
+            raise NotStraight("torch has no function that only allocates")
+        dtype = f"dtype_{str(step.dtype).rpartition('.')[2]}"
+        self._cells |= {"allocate": allocate, dtype: step.dtype}
+        return f"{_variable(step.target)} = allocate({step.size}, {step.stride}, {dtype})"
+
+    def _launch(self, step: Launch) -> list[str]:
+        tensors = [_variable(t) for t in step.tensors]
+        numbers = [str(n.value) if isinstance(n, ast.Constant) else f"n{k}" for k, n in enumerate(step.numbers)]
+        changed = [tensors[k] for k in changed_arguments(self._generated)]
+        tell = [f"tell([{', '.join(changed)}])"] if changed else []
+        computed = [
+            f"{name} = {ast.unparse(_Prefixed().visit(number))}"
+            for name, number in zip(numbers, step.numbers, strict=True)
+            if not isinstance(number, ast.Constant)
+        ]
+        if 0 in step.grid:
+            return [*computed, *tell]
+        for number, wide in zip(step.numbers, self._shape.wide, strict=True):
+            known = number.value if isinstance(number, ast.Constant) else None
+            if wide is not None and isinstance(known, int) and fits_32_bits(known) is wide:
+                raise NotStraight(f"the kernel was compiled for another width of {known}")
+        pointers = [f"p{k}" for k in range(len(tensors))]
+        call = direct.call_text(self._how, [str(n) for n in step.grid], [*pointers, *numbers])
+        lines = [f"{p} = {t}.data_ptr()" for p, t in zip(pointers, tensors, strict=True)]
+        otherwise = f"launch({', '.join([str(step.grid), *tensors, *numbers])}, **options)"
+        self._cells["options"] = dict(self._generated.options)
+        fits = direct.fitting(self._shape, pointers, numbers)
+        launched = [f"    {statement}" for statement in (call, *tell)]
+        return [*computed, *lines, f"if {' and '.join(fits)}:", *launched, "else:", f"    {otherwise}"]
+
+
+def _launched(host: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
+    """The launch that `host` would make, by whatever it uses now."""
+    from ..emit.wrapper import KERNEL, LAUNCH
+
+    names = host.__kwdefaults__
+    names[LAUNCH](names[KERNEL], grid, *args, **options)
+
+
+def _variable(name: str) -> str:
+    return f"u_{name}"
+
+
+class _Prefixed(ast.NodeTransformer):
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(_variable(node.id), node.ctx)
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        return ast.Call(node.func, [self.visit(a) for a in node.args], [])  # of a function of Python's
+
+
+def _at(origin: ast.stmt, made: list[ast.stmt]) -> list[ast.stmt]:
+    """`made`, on the line of `origin`: errors show the user's line."""
+    for top in made:
+        for node in ast.walk(top):
+            if isinstance(node, (ast.stmt, ast.expr, ast.arg, ast.keyword)):
+                node.lineno = node.end_lineno = origin.lineno
+                node.col_offset, node.end_col_offset = origin.col_offset, origin.col_offset + 1
+    return made
