@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
@@ -62,3 +64,11 @@ def test_the_same_bits_twice(interpret):
     x, weight, bias = leaf(40, 30), leaf(30), leaf(30)
     first, second = (torch.autograd.grad(layer_norm(x, [30], weight, bias).sum(), [x, weight, bias]) for _ in "ab")
     assert all(map(torch.equal, first, second))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("weight", "bias"), [(True, True), (False, True), (True, False), (False, False)])
+def test_rows_too_long_for_registers(dtype, weight, bias, monkeypatch):
+    monkeypatch.setattr(sys.modules["helion_kernels.layer_norm"], "LONGEST_ROW", 64)
+    parameters = [leaf(2100, dtype=dtype) if given else None for given in (weight, bias)]
+    check(layer_norm, leaf(7, 4200, dtype=dtype).detach()[:, ::2].requires_grad_(), [2100], *parameters)

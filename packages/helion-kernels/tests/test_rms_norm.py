@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
@@ -71,3 +73,18 @@ def test_the_same_bits_twice(interpret):
     x, weight = leaf(40, 30), leaf(30)
     first, second = (torch.autograd.grad(rms_norm(x, [30], weight).sum(), [x, weight]) for _ in range(2))
     assert all(map(torch.equal, first, second))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("weight", [False, True])
+def test_rows_too_long_for_registers(dtype, residual, weight, monkeypatch):
+    monkeypatch.setattr(sys.modules["helion_kernels.rms_norm"], "LONGEST_ROW", 64)
+    parameter = leaf(2100, dtype=dtype) if weight else None
+    check(
+        rms_norm,
+        leaf(7, 2100, dtype=dtype),
+        [2100],
+        parameter,
+        residual=leaf(7, 2100, dtype=dtype) if residual else None,
+    )

@@ -17,7 +17,18 @@ import torch
 import helion.language as hl
 
 from .frame import Call, kernel, operator, usable
-from .frame.rows import as_rows, begin_of, normalizes, row_length, row_loop, sum_of_shares, units
+from .frame.rows import (
+    LONGEST_ROW,
+    as_rows,
+    begin_of,
+    normalizes,
+    part_loop,
+    row_length,
+    row_loop,
+    shares_of_parts,
+    sum_of_shares,
+    units,
+)
 from .frame.samples import Shape, randn
 
 SMALL: Shape = (7, 48)
@@ -82,6 +93,51 @@ def layer_norm_rows_backward(
     return dx, sums
 
 
+@kernel("layer_norm", static_shapes=False)
+def layer_norm_means(
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, mean: torch.Tensor, rstd: torch.Tensor
+) -> torch.Tensor:
+    """mean(g) and mean(g * n) of every row: what the parts of a long row need of the whole."""
+    m, n = x.size(0), hl.specialize(x.size(1))
+    means = torch.empty([2, m], dtype=torch.float32, device=x.device)
+    for tile in hl.tile(m):
+        normal = (x[tile, :].to(torch.float32) - mean[tile, None]) * rstd[tile, None]
+        g = grad[tile, :].to(torch.float32)
+        weighted = g if weight is None else g * weight[:].to(torch.float32)
+        means[0, tile] = torch.sum(weighted, dim=-1) / n
+        means[1, tile] = torch.sum(weighted * normal, dim=-1) / n
+    return means
+
+
+@kernel("layer_norm", prefer=part_loop, static_shapes=False)
+def layer_norm_parts_backward(
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, mean: torch.Tensor, rstd: torch.Tensor,
+    means: torch.Tensor, with_bias: bool, shares: int,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """As `layer_norm_rows_backward`, for a part of the columns at a time. `means`: of `layer_norm_means`."""
+    m, n = x.size(0), hl.specialize(x.size(1))
+    dx = torch.empty([m, n], dtype=x.dtype, device=x.device)
+    kinds = (weight is not None) + with_bias
+    sums = torch.empty([kinds, shares, n], dtype=torch.float32, device=x.device)
+    for share, part in hl.tile([shares, n], block_size=[1, None]):
+        at = share.begin
+        weight_sum = hl.zeros([part], dtype=torch.float32)
+        bias_sum = hl.zeros([part], dtype=torch.float32)
+        factor = None if weight is None else weight[part].to(torch.float32)
+        for tile in hl.tile(begin_of(at, m, shares), begin_of(at + 1, m, shares)):
+            g = grad[tile, part].to(torch.float32)
+            normal = (x[tile, part].to(torch.float32) - mean[tile, None]) * rstd[tile, None]
+            weighted = g if factor is None else g * factor
+            dx[tile, part] = rstd[tile, None] * (weighted - means[0, tile][:, None] - normal * means[1, tile][:, None])
+            weight_sum += torch.sum(g * normal, dim=0)
+            bias_sum += torch.sum(g, dim=0)
+        if weight is not None:
+            sums[0, at, part] = weight_sum
+        if with_bias:
+            sums[kinds - 1, at, part] = bias_sum
+    return dx, sums
+
+
 layer_norm_sums = sum_of_shares("layer_norm")
 
 
@@ -130,9 +186,14 @@ def _backward(
     if x.numel() == 0:
         dx, *zeros = _fake_backward(grad, x, weight, bias, mean, rstd, n)
         return dx, *(z.zero_() for z in zeros)
-    dx, shares = layer_norm_rows_backward(
-        as_rows(grad, n), as_rows(x, n), _flat(weight, n), mean, rstd, bias is not None, units(x.numel() // n, x.device)
-    )
+    rows = x.numel() // n
+    given = as_rows(grad, n), as_rows(x, n), _flat(weight, n), mean, rstd
+    if n > LONGEST_ROW:
+        means = layer_norm_means(*given)
+        count = shares_of_parts(rows, n, x.device)
+        dx, shares = layer_norm_parts_backward(*given, means, bias is not None, count)
+    else:
+        dx, shares = layer_norm_rows_backward(*given, bias is not None, units(rows, x.device))
     return dx.view(x.size()), *_summed(shares, weight, bias)
 
 

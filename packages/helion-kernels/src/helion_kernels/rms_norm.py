@@ -16,7 +16,18 @@ import torch
 import helion.language as hl
 
 from .frame import Call, kernel, operator, usable
-from .frame.rows import as_rows, begin_of, normalizes, row_length, row_loop, sum_of_shares, units
+from .frame.rows import (
+    LONGEST_ROW,
+    as_rows,
+    begin_of,
+    normalizes,
+    part_loop,
+    row_length,
+    row_loop,
+    shares_of_parts,
+    sum_of_shares,
+    units,
+)
 from .frame.samples import Shape, randn
 
 SMALL: Shape = (7, 48)
@@ -74,6 +85,46 @@ def rms_norm_rows_backward(
     return dx, sums
 
 
+@kernel("rms_norm", static_shapes=False)
+def rms_norm_means(
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, inverse: torch.Tensor
+) -> torch.Tensor:
+    """mean(g * x * r) of every row: what the parts of a long row need of the whole."""
+    m, n = x.size(0), hl.specialize(x.size(1))
+    means = torch.empty([m], dtype=torch.float32, device=x.device)
+    for tile in hl.tile(m):
+        normal, g = x[tile, :].to(torch.float32) * inverse[tile, None], grad[tile, :].to(torch.float32)
+        weighted = g if weight is None else g * weight[:].to(torch.float32)
+        means[tile] = torch.sum(weighted * normal, dim=-1) / n
+    return means
+
+
+@kernel("rms_norm", prefer=part_loop, static_shapes=False)
+def rms_norm_parts_backward(
+    grad: torch.Tensor, grad_total: torch.Tensor | None, x: torch.Tensor, weight: torch.Tensor | None,
+    inverse: torch.Tensor, means: torch.Tensor, shares: int,
+) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
+    """As `rms_norm_rows_backward`, for a part of the columns at a time. `means`: of `rms_norm_means`."""
+    m, n = x.size(0), hl.specialize(x.size(1))
+    dx = torch.empty([m, n], dtype=x.dtype, device=x.device)
+    sums = None if weight is None else torch.empty([1, shares, n], dtype=torch.float32, device=x.device)
+    for share, part in hl.tile([shares, n], block_size=[1, None]):
+        at = share.begin
+        total = hl.zeros([part], dtype=torch.float32)
+        factor = None if weight is None else weight[part].to(torch.float32)
+        for tile in hl.tile(begin_of(at, m, shares), begin_of(at + 1, m, shares)):
+            normal, g = x[tile, part].to(torch.float32) * inverse[tile, None], grad[tile, part].to(torch.float32)
+            weighted = g if factor is None else g * factor
+            change = inverse[tile, None] * (weighted - normal * means[tile, None])
+            if grad_total is not None:
+                change = change + grad_total[tile, part].to(torch.float32)
+            dx[tile, part] = change
+            total += torch.sum(g * normal, dim=0)
+        if sums is not None:
+            sums[0, at, part] = total
+    return dx, sums
+
+
 rms_norm_sums = sum_of_shares("rms_norm")
 
 
@@ -125,9 +176,12 @@ def _backward(
         return dx, dweight.zero_()
     flat = None if weight is None else weight.reshape(n)
     rows = None if grad_total is None else as_rows(grad_total, n)
-    dx, shares = rms_norm_rows_backward(
-        as_rows(grad, n), rows, as_rows(x, n), flat, inverse, units(x.numel() // n, x.device)
-    )
+    given = as_rows(grad, n), as_rows(x, n), flat, inverse
+    if n > LONGEST_ROW:
+        count = shares_of_parts(x.numel() // n, n, x.device)
+        dx, shares = rms_norm_parts_backward(given[0], rows, *given[1:], rms_norm_means(*given), count)
+    else:
+        dx, shares = rms_norm_rows_backward(given[0], rows, *given[1:], units(x.numel() // n, x.device))
     dweight = x.new_empty(0) if weight is None else rms_norm_sums(shares, weight.dtype, None)[0].view(weight.size())
     return dx.view(x.size()), dweight
 

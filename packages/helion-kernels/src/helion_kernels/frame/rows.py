@@ -17,6 +17,8 @@ INTERPRETER_UNITS = 3  # few, since programs run one after the other; odd, so th
 LANES = 4096  # of a step of a program that goes through many rows: several short rows, or one
 LANES_OF_A_WARP = 512  # 16 elements a thread: two sums and two operands of that many take 100 to 127 registers
 WARPS_OF_A_UNIT = 16
+LONGEST_ROW = 16384  # more would spill beyond what caches hold: such rows are read twice, and summed in parts
+COLUMNS = 2048  # of a part
 AHEAD = 64 << 10  # bytes that a program loads ahead, two steps at most; what spills wants the rest as a cache
 MOST_AHEAD = 128 << 10  # where one step is more than that
 
@@ -36,6 +38,17 @@ def row_length(normalized_shape: Sequence[int]) -> int:
 def units(rows: int, device: torch.device) -> int:
     """The multiprocessors of `device` that have work where one row is the least."""
     return min(rows, _units(device.index) if device.type == "cuda" else INTERPRETER_UNITS)
+
+
+def shares_of_parts(rows: int, n: int, device: torch.device) -> int:
+    """How many shares of the rows there are where programs take a part of the columns each."""
+    programs = WARPS_OF_A_UNIT * LANES_OF_A_WARP // COLUMNS * units(rows, device)
+    return min(rows, -(-programs // -(-n // COLUMNS)))
+
+
+def part_loop(*_: Any) -> dict[str, Any]:
+    """The config of programs that each go through a share of the rows, and a part of the columns."""
+    return {"block_sizes": [COLUMNS, 1], "num_warps": COLUMNS // LANES_OF_A_WARP, "range_num_stages": [3]}
 
 
 def begin_of(share: Any, rows: Any, shares: Any) -> Any:
