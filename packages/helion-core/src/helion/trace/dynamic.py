@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 import torch
-from torch._dynamo.source import ConstantSource
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ..ir import HostScalar
+from .fakes import Named
 from .indexing import borrowed
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _size(tracer: Tracer, source: str, dim: int, size: int, which: Sizes) -> Any
 
 def _symbol(tracer: Tracer, source: str, actual: int, hint: int) -> Any:
     env = tracer.env
-    symbol = env.size_symbol(hint, ConstantSource(source), is_size=".size(" in source)
+    symbol = env.size_symbol(hint, Named(source), is_size=".size(" in source)
     scalar = HostScalar(_identifier(source), source, symbol, is_float=False, is_size=True)
     tracer.host_scalars[symbol] = scalar
     tracer.symbols[symbol] = scalar

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_iter, tree_map_only
 
 from .. import exc, location
 from . import indexing
+from .fakes import not_compiled
 from .operators import dispatch, functions
 from .values import Tile, TileTensor
 
@@ -118,3 +119,6 @@ class DispatchMode(TorchDispatchMode):
             for view in result if isinstance(result, (list, tuple)) else (result,):
                 args[0].share_with(view)
         return result
+
+
+not_compiled(DispatchMode.__torch_dispatch__)

@@ -8,14 +8,14 @@ from typing import Any
 
 import sympy
 import torch
-from torch._dynamo.source import ConstantSource
-from torch._guards import Source
+from torch._guards import SLoc, Source
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 from torch.utils._sympy.numbers import int_oo
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from .. import exc, location
 from ..ir import Size
+from .fakes import Named, making_symbols
 
 # Distinct primes make accidental equalities false; the power of two makes questions of divisibility true.
 _PRIMES = (
@@ -30,7 +30,8 @@ class KernelShapeEnv(ShapeEnv):
 
     def __init__(self, **options: Any) -> None:
         # what host code would have to read from data is refused where it is asked for
-        super().__init__(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False, **options)
+        with making_symbols():
+            super().__init__(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False, **options)
         self.device_symbols: set[sympy.Symbol] = set()
         self.size_symbols: set[sympy.Symbol] = set()  # sizes and strides of tensors in dynamic kernels
         self._at_least_two: dict[sympy.Symbol, sympy.Expr] = {}
@@ -41,7 +42,7 @@ class KernelShapeEnv(ShapeEnv):
     def block_symbol(self, index: int) -> sympy.Symbol:
         """A symbol for the block size number `index`."""
         hint = _PRIMES[index % len(_PRIMES)] * _HINT_FACTOR * (1 + index // len(_PRIMES))
-        source = ConstantSource(f"block_{index}")
+        source = Named(f"block_{index}")
         symbol = self.create_symbol(hint, source, dynamic_dim=DimDynamic.DYNAMIC, constraint_dim=None)
         self.device_symbols.add(symbol)
         return symbol
@@ -110,6 +111,10 @@ class KernelShapeEnv(ShapeEnv):
             yield
         finally:
             self._lenient -= 1
+
+    def _get_stack_summary(self, is_debug: bool = False, framework_loc: str | None = None) -> tuple[SLoc, str]:
+        # where in torch a guard came from; finding it out would import torch._dynamo and torch.export, and takes long
+        return SLoc(framework_loc, None), ""
 
     def evaluate_expr(self, orig_expr: sympy.Basic, *args: Any, **kwargs: Any) -> Any:
         if not self.is_device(orig_expr):

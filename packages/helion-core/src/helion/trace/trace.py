@@ -12,8 +12,6 @@ from typing import Any
 
 import sympy
 import torch
-from torch._dynamo.source import ConstantSource
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic
 from torch.utils._pytree import tree_map_only
 
@@ -24,6 +22,7 @@ from ..ir import Baked, HostScalar, Program
 from ..settings import Settings
 from . import failures
 from .dynamic import Sizes, checker, dynamic_like, tensors_of
+from .fakes import Named, fake_mode
 from .indexing import fake_like
 from .places import Places
 from .settle import settle
@@ -156,7 +155,7 @@ def _dynamic(tracer: Tracer, source: str, value: Any, sizes: Sizes) -> Any:
 
 def _number(tracer: Tracer, name: str, value: int | float) -> Any:
     """A number argument as a symbol: one compiled kernel serves all its values."""
-    env, source = tracer.env, ConstantSource(name)
+    env, source = tracer.env, Named(name)
     if isinstance(value, float):
         symbol = env.create_unspecified_symbol(value, source, DimDynamic.DYNAMIC)
         result: Any = env.create_symfloatnode(symbol, hint=value, source=source)
@@ -175,7 +174,7 @@ def _number(tracer: Tracer, name: str, value: int | float) -> Any:
 
 def hollow(args: Sequence[Any]) -> list[Any]:
     """`args` with tensors that have no storage: what another trace needs, without keeping memory alive."""
-    mode = FakeTensorMode()
+    mode = fake_mode()
 
     def stand_in(tensor: torch.Tensor) -> torch.Tensor:
         with mode:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._sympy.functions import CeilDiv, FloorDiv, Max, Min
 
 from .. import exc, ir, location
@@ -20,6 +20,7 @@ from ..lower.fuse import fuse_accumulators
 from ..settings import Settings
 from . import branches, callees, failures, jagged, loops, shapes
 from .dynamic import HostMode
+from .fakes import fake_mode
 from .hosted import hosted
 from .names import HostNames
 from .places import Places
@@ -72,7 +73,7 @@ class Tracer:
         self.chosen, self.tunables = dict(tunables or {}), {}  # values of tunables, and their fragments
         self.name, self.settings, self.defined = name, settings, defined
         self.env = KernelShapeEnv()
-        self.fake_mode = FakeTensorMode(shape_env=self.env, allow_non_fake_inputs=True)
+        self.fake_mode = fake_mode(shape_env=self.env, allow_non_fake_inputs=True)
         self.blocks: list[BlockSize] = []
         self.symbols: dict[sympy.Symbol, Any] = {}
         self.actual: dict[sympy.Symbol, Any] = {}  # what host symbols are in this call

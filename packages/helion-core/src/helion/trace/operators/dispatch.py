@@ -1,11 +1,8 @@
-"""How an aten operator on device values is taken: our own handler, Inductor's elementwise body, or a decomposition."""
+"""How an aten operator on device values is taken: our own handler, an elementwise body, or a decomposition."""
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from ... import exc, location
 from ...lower.pointwise import Unsupported, is_elementwise
@@ -22,6 +19,7 @@ from . import (  # noqa: F401 - they register their handlers
     scans,
     views,
 )
+from .decompositions import TAKEN_APART, decomposition
 from .registry import HANDLERS
 
 if TYPE_CHECKING:
@@ -32,14 +30,6 @@ _DATA_DEPENDENT = {"nonzero", "masked_select", "unique", "_unique2", "unique_con
 _PYTHON_VALUE = {"_local_scalar_dense": "number", "item": "number", "equal": "bool", "is_nonzero": "bool"}
 
 
-@functools.cache
-def _decompositions() -> dict[Any, Any]:
-    from torch._decomp import core_aten_decompositions
-    from torch._inductor.decomposition import select_decomp_table
-
-    return {**core_aten_decompositions(), **select_decomp_table()}
-
-
 def run(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
     """The result of `func` on device values. Raises an error of the catalogue where it is not supported."""
     handler = HANDLERS.get(func)
@@ -48,12 +38,12 @@ def run(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
     reason = ""
     if inplace.is_inplace(func):
         return inplace.apply(tracer, func, args, kwargs)
-    if is_elementwise(func):
+    name = func.overloadpacket.__name__
+    if name not in TAKEN_APART and is_elementwise(func):
         try:
             return pointwise.apply(tracer, func, args, kwargs)
         except Unsupported as unsupported:
             reason = str(unsupported)
-    name = func.overloadpacket.__name__
     if name in _DATA_DEPENDENT:
         raise exc.DataDependentShape(op=name, location=location.here())
     if name in _PYTHON_VALUE:
@@ -77,11 +67,11 @@ def run(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _decompose(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
-    decomposition = _decompositions().get(func) or torch._decomp.decomposition_table.get(func)
+    found = decomposition(func)
     with tracer.env.lenient():
         try:
-            if decomposition is not None:
-                result = decomposition(*args, **kwargs)
+            if found is not None:
+                result = found(*args, **kwargs)
                 if result is not NotImplemented:
                     return result
             return func.decompose(*args, **kwargs)
