@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.autograd import forward_ad
 
 import helion
 import helion.language as hl
@@ -141,6 +143,33 @@ def test_modes_and_gradients():
         torch.testing.assert_close(kernel(X), X * 2 + 1)
     torch.testing.assert_close(kernel(X.clone().requires_grad_()), X * 2 + 1)
     torch.testing.assert_close(kernel(torch.nn.Parameter(X)), X * 2 + 1)
+    torch.testing.assert_close(kernel(X), X * 2 + 1)
+
+
+def test_tensors_inside_others_are_seen_by_transforms():
+    @helion.kernel(use_default_config=True)
+    def doubled(xs):
+        out = torch.empty_like(xs[0])
+        for tile in hl.tile(out.size(0)):
+            out[tile] = xs[0][tile] * 2
+        return out
+
+    built = settled(doubled, [X])
+    torch.testing.assert_close(doubled([X]), X * 2)
+    assert not built
+    torch.testing.assert_close(torch.func.vmap(lambda x: doubled([x]))(torch.ones(3, 8)), torch.full((3, 8), 2.0))
+    with pytest.raises(exc.TransformNotSupported):
+        torch.func.grad(lambda x: doubled([x]).sum())(X)
+    with FakeTensorMode() as mode:
+        fake = mode.from_tensor(X)
+    assert isinstance(doubled([fake]), FakeTensor)
+
+
+def test_forward_mode_differentiation_is_seen():
+    kernel = make()
+    settled(kernel, X)
+    with forward_ad.dual_level(), pytest.raises(exc.TransformNotSupported):
+        kernel(forward_ad.make_dual(X, torch.ones(8)))
     torch.testing.assert_close(kernel(X), X * 2 + 1)
 
 

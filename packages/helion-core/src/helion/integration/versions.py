@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 from torch.compiler import is_dynamo_compiling
 from torch.utils._python_dispatch import _disable_current_modes
 
-__all__ = ["active_modes", "is_dynamo_compiling"]
+__all__ = ["active_modes", "forward_ad", "is_dynamo_compiling"]
 
 after_version_counting = torch._C._after_ADInplaceOrView_keyset
 active_transform = _functorch.peek_interpreter_stack

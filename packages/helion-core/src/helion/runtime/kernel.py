@@ -19,7 +19,7 @@ from ..frontend import engine
 from ..frontend.source import FunctionSource, function_source, parameter_place
 from ..integration.dispatch import dispatched, looked_on
 from ..integration.handles import handle
-from ..integration.versions import active_modes
+from ..integration.versions import active_modes, forward_ad
 from ..settings import Settings
 from .arguments import check_arguments, check_tensors, refusal
 from .captures import Captures
@@ -215,7 +215,9 @@ class Kernel:
         if kwargs or len(args) != self._arity:
             args = self.normalize_args(*args, **kwargs)
         matches, run = self._last
-        return run(*args) if matches(*args) and not active_modes() else self._looked_up(*args)
+        if matches(*args) and not active_modes() and forward_ad._current_level < 0:
+            return run(*args)
+        return self._looked_up(*args)
 
     def _looked_up(self, *args: Any) -> Any:
         """A call that differs from the one before. A mode or transform of torch's makes it differ, too."""

@@ -12,10 +12,13 @@ from typing import Any
 
 import torch
 
+from ..integration.dispatch import looked_on
+
 Matcher = Callable[..., bool]
 Chooser = Callable[[Sequence[Any]], tuple[Callable[..., Any], bool]]
 _PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
 _SINGLETONS = (bool, type(None), torch.dtype)
+_CONSTANTS = (int, float, str, torch.device)
 
 
 def never(*_: Any) -> bool:
@@ -72,10 +75,14 @@ def _kind(value: Any, part: Any) -> str:
         return "tensor"
     if part is int or part is float:
         return "type"
-    return "is" if isinstance(value, _SINGLETONS) else "nested"
+    if isinstance(value, _SINGLETONS):
+        return "is"
+    return "nested" if isinstance(value, _CONSTANTS) else "holder"
 
 
 _TESTS = {"type": "type(a{k}) is v{k}", "is": "a{k} is v{k}", "nested": "nested(a{k}) == v{k}"}
+# the guards do not see tensors inside of others, so that torch may look at them without their knowing
+_TESTS["holder"] = _TESTS["nested"] + " and not looked_on([a{k}])"
 
 
 @functools.cache
@@ -90,13 +97,13 @@ def _factory(kinds: tuple[str, ...], repeated: tuple[tuple[int, int], ...], othe
     later = dict(repeated)
     tensors = [arguments[k] for k, kind in enumerate(kinds) if kind == "tensor" and k not in later]
     tests = [f"check({', '.join(tensors)})", *tests] if tensors else tests
-    tests += [_TESTS[kind].format(k=k) for k, kind in enumerate(kinds) if kind == "nested"]
+    tests += [_TESTS[kind].format(k=k) for k, kind in enumerate(kinds) if kind in ("nested", "holder")]
     tests += [f"f{k}({', '.join(arguments)}) == r{k}" for k in range(others)]
     cells = [f"v{k} = values[{k}]" for k, kind in enumerate(kinds) if kind != "tensor"]
     cells += [f"f{k} = others[{k}]; r{k} = rest[{k}]" for k in range(others)]
     lines = ["def make(check, nested, values, others, rest):", *(f"    {cell}" for cell in cells)]
     lines += [f"    def matches({', '.join(arguments)}):", f"        return {' and '.join(tests) or 'True'}"]
-    space: dict[str, Any] = {}
+    space: dict[str, Any] = {"looked_on": looked_on}
     exec("\n".join([*lines, "    return matches"]), space)
     return space["make"]  # type: ignore[no-any-return]
 

@@ -47,6 +47,8 @@ def straight_call(
         if not devices:
             raise NotStraight("no tensor among the arguments")
         device = devices[0]
+        if variant[1].index != (-1 if device.index is None else device.index):
+            raise NotStraight("the last launch was on another device")
         with torch._C.DisableTorchFunction():
             values = _values(names, args, constants)
             space = _space(generated) | {TORCH: torch, UNITS: multiprocessors}
