@@ -165,6 +165,27 @@ def test_tensors_inside_others_are_seen_by_transforms():
     assert isinstance(doubled([fake]), FakeTensor)
 
 
+def test_a_lazily_negated_view_is_what_it_shows():
+    @helion.kernel(use_default_config=True)
+    def moved(x, y):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile] * 2
+            y[tile] = y[tile] + x[tile]
+        return out
+
+    z = torch.view_as_complex(torch.randn(8, 2)).conj()
+    x = z.imag
+    assert x.is_neg()
+    plain, y = x.clone(), torch.zeros(8)
+    for first in (x, plain, plain, plain, x):
+        before = y.clone()
+        torch.testing.assert_close(moved(first, y), plain * 2)
+        torch.testing.assert_close(y, before + plain)
+    with pytest.raises(RuntimeError):  # torch's own operators take no such view to write to
+        moved(plain, x)
+
+
 def test_forward_mode_differentiation_is_seen():
     kernel = make()
     settled(kernel, X)

@@ -2,6 +2,7 @@
 
 import math
 import traceback
+from dataclasses import replace
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -31,9 +32,9 @@ def calls(world, monkeypatch):
             return function(*args)
 
         host.__kwdefaults__ = function.__kwdefaults__
-        make.keywords.clear()
+        host.launcher = launcher = make.args[2]  # type: ignore[attr-defined]
         host.straight = lambda args, constants: straight.straight_call(  # type: ignore[attr-defined]
-            generated, host, make.args[2].latest, args, constants
+            generated, host, launcher.latest, args, constants
         )
         return host
 
@@ -115,9 +116,16 @@ def strided(x):
     return [same, out]
 
 
+def sized(x, n):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile] * n
+    return out
+
+
 def constant(x, blocks: Annotated[int, hl.constexpr], name):
     n = 4 if name == "four" else len(x.shape)
-    out = x.new_empty([blocks * n, *[]] if False else [blocks * n])
+    out = x.new_empty([blocks * n] if blocks else [1])
     for tile in hl.tile(min(out.size(0), x.size(0))):
         out[tile] = x[tile] + n
     return out
@@ -143,6 +151,7 @@ CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "optional, float": (optional, (X, None, True, 2.5)),
     "in place": (in_place, (torch.randn(30), 3)),
     "strided": (strided, (X,)),
+    "constants": (constant, (X, 5, "four")),
 }
 
 
@@ -326,6 +335,38 @@ def test_an_allocator_of_another_form_is_not_used(monkeypatch):
         assert find("cpu") is None
     monkeypatch.delattr(guards, "_empty_strided_cpu")
     assert find("cpu") is None
+
+
+def test_a_variant_for_something_else_is_not_used(world, calls):
+    kernel = helion.kernel(sized, use_default_config=True)
+    for _ in range(3):
+        kernel(X, 3)
+    bound = kernel.bind((X, 3))
+    generated, host = bound.generate(), bound.chosen
+    shape, variant = host.launcher.latest
+    assert straight.straight_call(generated, host, (shape, variant), (X, 3), set()) is not None
+    for other in (
+        (replace(shape, wide=tuple(w if w is None else not w for w in shape.wide)), variant),
+        (shape, replace(variant, index=7)),
+    ):
+        assert straight.straight_call(generated, host, other, (X, 3), {"n"}) is None
+
+
+def test_modes_do_not_decide_what_is_allocated(world, calls):
+    class Transposing(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            made = func(*args, **(kwargs or {}))
+            return made.new_empty((9, 9)).t() if func is torch.empty_like else made
+
+    x = torch.randn(5, 7)
+    kernel = helion.kernel(doubled, use_default_config=True)
+    kernel(x)
+    with Transposing():
+        for _ in range(3):
+            assert kernel(x).shape == (9, 9)
+    calls.clear()
+    result = kernel(x)
+    assert (result.shape, result.stride()) == ((5, 7), (7, 1)) and not calls
 
 
 # --- what may change between calls

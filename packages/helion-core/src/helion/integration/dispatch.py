@@ -23,14 +23,16 @@ _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def looked_on(args: Sequence[Any]) -> bool:
-    """Whether a call with `args` must go through the dispatcher: torch looks on, or a tensor has no memory."""
+    """Whether a call with `args` must go through the dispatcher: torch looks on, or a tensor's memory is not what it
+    holds: it has none, or the negative of it.
+    """
     return versions.looked_on() or any(map(_special, args))
 
 
 def _special(value: Any) -> bool:
     kind = type(value)
     if kind in _PLAIN:
-        return value.is_meta or versions.wrapped(value)
+        return value.is_meta or value.is_neg() or versions.wrapped(value)
     if isinstance(value, torch.Tensor):
         return value.is_meta or versions.dispatches(kind)
     if kind in (list, tuple):

@@ -88,13 +88,14 @@ class Kernel:
                 )  # fmt: skip
 
     def _constant_parameters(self) -> set[str]:
-        """Parameters annotated `hl.constexpr`, also where annotations are strings."""
+        """Parameters annotated `hl.constexpr` or `Annotated[..., hl.constexpr]`, also where annotations are strings."""
         from ..language.constants import constexpr
 
         found = set()
         for parameter in self._signature.parameters.values():
             annotation = parameter.annotation
-            if annotation is constexpr or (isinstance(annotation, str) and "constexpr" in annotation):
+            marks = [annotation, *getattr(annotation, "__metadata__", ())]
+            if any(mark is constexpr for mark in marks) or (isinstance(annotation, str) and "constexpr" in annotation):
                 found.add(parameter.name)
         return found
 
