@@ -63,13 +63,8 @@ def _values(names: Sequence[str], args: Sequence[Any], constants: Set[str]) -> d
     """What equal layouts and constants say of the arguments."""
     values: dict[str, Any] = {}
     for name, value in zip(names, args, strict=True):
-        values[name] = UNKNOWN
-        if isinstance(value, torch.Tensor):
-            if value.is_conj() or value.is_neg():
-                raise NotStraight(f"`{name}` is a lazy view")
-            values[name] = value
-        elif isinstance(value, _CONSTANTS) and (type(value) not in (int, float) or name in constants):
-            values[name] = value
+        constant = isinstance(value, _CONSTANTS) and (type(value) not in (int, float) or name in constants)
+        values[name] = value if constant or isinstance(value, torch.Tensor) else UNKNOWN
     return values
 
 
