@@ -7,7 +7,7 @@ import torch
 
 from helion.ir import Slot
 from helion.lower import inductor, ordinary
-from helion.lower.recorder import Unsupported
+from helion.lower.recorder import Template, Unsupported
 from helion.trace.operators.pointwise import result_dtype
 
 X, Y, Z = Slot(0), Slot(1), Slot(2)
@@ -46,9 +46,12 @@ def operands_of(target, dtypes):
 
 def through_inductor(target, inputs, args, options, dtype):
     try:
-        return inductor.template(target, inputs, args, options, dtype)
+        found = inductor.template(target, inputs, args, options, dtype)
     except Unsupported as error:
         return error
+    if target is torch.ops.aten.reciprocal.default:  # the 1 is an integer in torch 2.11
+        return Template(found.lines, found.result.replace("1 /", "1.0 /"))
+    return found
 
 
 def compare(target, dtypes):

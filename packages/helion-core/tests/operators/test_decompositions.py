@@ -36,7 +36,7 @@ def through_inductor():
             continue
         torchs = decomposition_table.get(func)
         found = inductors.get(func) or core.get(func) or torchs
-        if any(word in func._schema.name for word in WHOLE_TENSORS):
+        if any(word in func._schema.name for word in WHOLE_TENSORS) or "imname" in func._overloadname:
             continue
         if func not in HANDLERS and func not in WRITTEN_HERE | SAME:
             yield func, None if found is not torchs and func.has_kernel_for_dispatch_key(COMPOSITE) else found

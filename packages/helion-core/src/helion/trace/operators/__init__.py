@@ -1,1 +1,1 @@
-"""One file per family of torch operators; `dispatch` picks the handler, Inductor's body or a decomposition."""
+"""One file per family of torch operators; `dispatch` picks the handler, an elementwise body or a decomposition."""
