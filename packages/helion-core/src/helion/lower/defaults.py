@@ -166,12 +166,12 @@ ATTENTION_TILES: dict[str, tuple[AttentionTile, ...]] = {
 # The backward passes: three or four products a step, and two accumulators.
 ATTENTION_BACKWARD_TILES: dict[str, tuple[AttentionTile, ...]] = {
     "sm_90": (
-        AttentionTile(128, 128, 64, 8, 2, DESCRIPTOR, "two accumulators of 128x128 take 128 registers of 8 warps; with "
-                                                      "4 warps they spill"),
+        AttentionTile(128, 64, 64, 4, 2, DESCRIPTOR, "two programs a multiprocessor: one multiplies while the other "
+                                                     "takes powers; on an H100 12 to 55 % faster than 128x64, 8 warps"),
         AttentionTile(256, 64, 32, 8, 2, DESCRIPTOR, "registers"),
     ),
     "sm_100": (
-        AttentionTile(128, 128, 64, 8, 2, DESCRIPTOR, "as on sm_90"),
+        AttentionTile(128, 128, 64, 8, 2, DESCRIPTOR, "two accumulators of 128x128 take 128 registers of 8 warps"),
         AttentionTile(256, 64, 32, 8, 2, DESCRIPTOR, "registers"),
     ),
     "sm_80": (
@@ -333,6 +333,7 @@ def _attention_plans(traits: Traits, name: str) -> Iterator[Plan]:
     variants = [
         first,
         replace(first, indexing=POINTER),
+        replace(first, rows=64, inner=128, num_warps=4, num_stages=1),  # not pipelined: room for more programs
         replace(first, rows=128, inner=64, num_warps=8, num_stages=3),
         replace(first, rows=128, inner=128, num_warps=8, num_stages=2),
         replace(first, rows=64, inner=64, num_warps=4, num_stages=3),
