@@ -65,12 +65,19 @@ def fake_mode(**options: Any) -> FakeTensorMode:
     """A FakeTensorMode made with `options`."""
     with _lock:
         if _DYNAMO not in sys.modules and _SETTINGS not in sys.modules:
-            # no entry of sys.modules: those who look there for the package shall not find it
-            torch.__dict__.setdefault("_dynamo", _StandIn(_DYNAMO, config=_settings_of_dynamo()))
-            tables = torch._decomp.global_decomposition_table.values()
-            references = [f for space in (vars(torch._refs), *tables) for f in space.values()]
-            not_compiled(FakeTensorMode.__torch_dispatch__, *references)
+            _do_without_dynamo()
     return FakeTensorMode(**options)
+
+
+def _do_without_dynamo() -> None:
+    settings = _settings_of_dynamo()
+    if settings is None:
+        return
+    # no entry of sys.modules: those who look there for the package shall not find it
+    torch.__dict__.setdefault("_dynamo", _StandIn(_DYNAMO, config=settings))
+    tables = torch._decomp.global_decomposition_table.values()
+    references = [f for space in (vars(torch._refs), *tables) for f in space.values()]
+    not_compiled(FakeTensorMode.__torch_dispatch__, *references)
 
 
 def not_compiled(*functions: Any) -> None:
@@ -114,12 +121,15 @@ class _Disabled:
         return disabled(*args, **kwargs)
 
 
-def _settings_of_dynamo() -> ModuleType:
-    """torch._dynamo.config, imported without its package; which takes it as it is when it is imported."""
+def _settings_of_dynamo() -> ModuleType | None:
+    """torch._dynamo.config, imported without its package, which takes it as it is when it is imported; None where a
+    release of torch has it elsewhere.
+    """
     package = importlib.util.find_spec(_DYNAMO)
-    assert package is not None and package.origin is not None
-    spec = importlib.util.spec_from_file_location(_SETTINGS, Path(package.origin).with_name("config.py"))
-    assert spec is not None and spec.loader is not None
+    path = Path(package.origin).with_name("config.py") if package is not None and package.origin else None
+    spec = importlib.util.spec_from_file_location(_SETTINGS, path) if path is not None and path.is_file() else None
+    if spec is None or spec.loader is None:
+        return None
     settings = sys.modules[_SETTINGS] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(settings)
