@@ -21,7 +21,7 @@ from .compile import CompileFacts, compile_error, compile_kernel, facts
 from .locks import Lock
 from .signature import signature
 from .table import Table, size_bucket
-from .targets import Target, device_target
+from .targets import Target, device_target, parse_target
 
 if TYPE_CHECKING:
     from ..emit.module import Generated
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .kernel import Kernel
 
 log = logging.getLogger(__name__)
+
+_MUCH_SPILLED = 256  # bytes per thread
 
 
 @dataclass(frozen=True)
@@ -119,16 +121,28 @@ class BoundKernel:
     def _compiling_default(self, target: Target | None) -> Config:
         spec = self.spec_for(target)
         config: Config | None = spec.default()
-        while config is not None and target is not None and not self._compiles(config, target):
+        while config is not None and target is not None:
+            spilled = self._spills(config, target)
+            if spilled is not None:
+                return self._shallow(config, target, spilled) if spilled > _MUCH_SPILLED else config
             config = spec.smaller(config)
         return config or spec.default()
 
-    def _compiles(self, config: Config, target: Target) -> bool:
-        """Whether `config` compiles for `target` and stays within its shared memory; Triton keeps what it compiled."""
+    def _shallow(self, config: Config, target: Target, spilled: int) -> Config:
+        """`config` without pipelining, whose buffers take registers for addresses, if that spills far less."""
+        shallow = config.replace(num_stages=1)
+        found = self._spills(shallow, target)
+        return shallow if found is not None and 2 * found < spilled else config
+
+    def _spills(self, config: Config, target: Target) -> int | None:
+        """Bytes per thread that `config` spills on `target`; None if it does not compile or asks for too much shared
+        memory. Triton keeps what it compiled.
+        """
         try:
-            return int(self._compile(self.generate(config, target), target).metadata.shared) <= target.shared_memory
+            found = self.compile_for(target, config)
         except CompilationFailed:
-            return False
+            return None
+        return found.spills if found.shared_memory <= target.shared_memory else None
 
     @property
     def config(self) -> Config | None:
@@ -204,8 +218,10 @@ class BoundKernel:
 
         return export(self, path, targets, config)
 
-    def compile_for(self, target: Target, config: Any = None) -> CompileFacts:
-        """Compiles for `target` without needing that GPU. Raises `CompilationFailed`."""
+    def compile_for(self, target: Target | str, config: Any = None) -> CompileFacts:
+        """Compiles for `target`, such as "sm_90", without needing that GPU. Raises `CompilationFailed`."""
+        if isinstance(target, str):
+            target = parse_target(target)
         return facts(self._compile(self.generate(config, target), target), target)
 
     def _compile(self, generated: Generated, target: Target) -> Any:
