@@ -1,6 +1,6 @@
 """First calls on a GPU with cold caches: seconds to the result, the speed of what was found, and of its peers.
 
-Usage: `python tools/tune_report.py [--only matmul,softmax] [--seeds 3] [--effort full] [--write results.jsonl]`
+Usage: `python tools/tune_report.py [--only matmul,softmax] [--seeds 3] [--effort full] [--write FILE] [--logs DIR]`
 
 Each case and seed runs in a process of its own with empty caches, so the first call pays for everything but importing
 torch. Peers (cuBLAS, cuDNN, torch, a copy) are timed in the same process after that, in turns with the config found
@@ -15,6 +15,7 @@ import csv
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -277,8 +278,8 @@ def _descends(pid: int, root: int, parents: dict[int, int]) -> bool:
 # --- all runs
 
 
-def run_isolated(name: str, effort: str, seed: int) -> dict[str, Any] | None:
-    """`run_case` in a fresh process with empty caches; None if it fails."""
+def run_isolated(name: str, effort: str, seed: int, logs: Path | None) -> dict[str, Any] | None:
+    """`run_case` in a fresh process with empty caches; None if it fails. `logs`: folder for the searches' CSV files."""
     with tempfile.TemporaryDirectory(prefix="tune-report-") as folder:
         environment = {
             **os.environ,
@@ -289,6 +290,9 @@ def run_isolated(name: str, effort: str, seed: int) -> dict[str, Any] | None:
         out = Path(folder) / "result.json"
         command = [sys.executable, __file__, "--child", name, "--effort", effort, "--first-seed", str(seed)]
         code = subprocess.run([*command, "--write", str(out)], env=environment, check=False).returncode
+        if logs is not None and (log := Path(folder) / "log.csv").exists():
+            logs.mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, logs / f"{name}-{seed}.csv")
         return json.loads(out.read_text()) if code == 0 and out.exists() else None
 
 
@@ -309,17 +313,17 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--effort", default="full", choices=("quick", "full"))
     parser.add_argument("--write", type=Path, help="file that JSON lines are appended to")
+    parser.add_argument("--logs", type=Path, help="folder for a CSV file of each search: every candidate with its time")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        with tempfile.TemporaryDirectory() as folder:
-            result = run_case(options.child, options.effort, options.first_seed, Path(folder))
+        result = run_case(options.child, options.effort, options.first_seed, options.write.parent)
         options.write.write_text(json.dumps(result))
         return
     failed = False
     for name in options.only.split(","):
         for seed in range(options.first_seed, options.first_seed + options.seeds):
-            result = run_isolated(name, options.effort, seed)
+            result = run_isolated(name, options.effort, seed, options.logs)
             failed |= result is None
             print(line(result) if result else f"{name}: seed {seed} failed", flush=True)
             if result and options.write:
