@@ -15,7 +15,7 @@ import helion.language as hl
 
 from ..frame import kernel
 from ..frame.products import product_kernel
-from .band import longest_first, only, runs, seen
+from .band import extent, longest_first, only, runs, seen
 from .forward import LOG2E, biased
 
 
@@ -53,27 +53,29 @@ def attention_dq(
     may_be_empty = bias is not None or left >= 0
     beyond = right < 0 or m + right > n
     base2 = scale * LOG2E
-    for tile_h, tile_m in hl.tile([batch * heads, m], block_size=[1, None]):
+    for tile_h, tile_m in hl.tile([batch * heads, extent(m, right)], block_size=[1, None]):
         b, h = tile_h.begin // heads, tile_h.begin % heads
         g = h // share
-        where, rows, first, last = longest_first(tile_m, m, right)
-        query, out_grad = q[b, h, where, :], grad[b, h, where, :]
-        log, shift = finite_logs(logs[b, h, where], may_be_empty), delta[b, h, where]
+        rows, first, last = longest_first(tile_m, m, right)
+        query, out_grad = q[b, h, rows, :], grad[b, h, rows, :]
+        log, shift = finite_logs(logs[b, h, rows], may_be_empty), delta[b, h, rows]
         acc = hl.zeros([tile_m, d], dtype=torch.float32)
         for begin, end, cut in runs(first, last, left, right, n, block):
             for tile_n in hl.tile(begin, end, block_size=block):
                 key = k[b, g, tile_n, :]
                 scores = hl.dot(query, key.T)
-                scores = scores * base2 if bias is None else biased(scores, bias[b, h, where, tile_n], base2)
+                scores = scores * base2 if bias is None else biased(scores, bias[b, h, rows, tile_n], base2)
                 if cut:
                     columns = tile_n.index[None, :]
-                    scores = only(seen(rows[:, None], columns, left, right), scores, columns < n if beyond else None)
+                    scores = only(
+                        seen(rows.index[:, None], columns, left, right), scores, columns < n if beyond else None
+                    )
                 p = torch.exp2(scores - log[:, None])
                 ds = p * (hl.dot(out_grad, v[b, g, tile_n, :].T) - shift[:, None])
                 if ds_out is not None:
-                    ds_out[b, h, where, tile_n] = ds
+                    ds_out[b, h, rows, tile_n] = ds
                 acc = torch.addmm(acc, ds.to(q.dtype), key)
-        dq[b, h, where, :] = (acc * scale).to(q.dtype)
+        dq[b, h, rows, :] = (acc * scale).to(q.dtype)
     return dq, ds_out
 
 

@@ -13,7 +13,7 @@ import torch
 import helion.language as hl
 
 from ..frame.products import product_kernel
-from .band import longest_first, only, runs, seen
+from .band import extent, longest_first, only, runs, seen
 
 LOG2E = math.log2(math.e)
 LN2 = math.log(2)
@@ -77,21 +77,23 @@ def attention_forward(
     beyond = right < 0 or m + right > n  # whether some query sees the end of the keys
     base2 = scale * LOG2E
     factor = base2 if bias is None else 1.0
-    for tile_h, tile_m in hl.tile([batch * heads, m], block_size=[1, None]):
+    for tile_h, tile_m in hl.tile([batch * heads, extent(m, right)], block_size=[1, None]):
         b, h = tile_h.begin // heads, tile_h.begin % heads
         g = h // share
-        where, rows, first, last = longest_first(tile_m, m, right)
-        query = q[b, h, where, :]
+        rows, first, last = longest_first(tile_m, m, right)
+        query = q[b, h, rows, :]
         state = start(tile_m, e)
         for begin, end, cut in runs(first, last, left, right, n, block):
             for tile_n in hl.tile(begin, end, block_size=block):
                 scores = hl.dot(query, k[b, g, tile_n, :].T)
                 if bias is not None:
-                    scores = biased(scores, bias[b, h, where, tile_n], base2)
+                    scores = biased(scores, bias[b, h, rows, tile_n], base2)
                 if cut:
                     columns = tile_n.index[None, :]
-                    scores = only(seen(rows[:, None], columns, left, right), scores, columns < n if beyond else None)
+                    scores = only(
+                        seen(rows.index[:, None], columns, left, right), scores, columns < n if beyond else None
+                    )
                 state = step(state, scores, factor, v[b, g, tile_n, :], may_be_empty, lazy)
-        result, logs[b, h, where] = finish(state, may_be_empty)
-        out[b, h, where, :] = result.to(q.dtype)
+        result, logs[b, h, rows] = finish(state, may_be_empty)
+        out[b, h, rows, :] = result.to(q.dtype)
     return out, logs

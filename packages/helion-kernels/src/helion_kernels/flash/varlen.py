@@ -12,7 +12,7 @@ import helion.language as hl
 
 from ..frame.products import product_kernel
 from .backward import finite_logs
-from .band import longest_first, only, runs, seen
+from .band import only, runs, seen
 from .forward import LOG2E, finish, start, step
 
 
@@ -35,11 +35,10 @@ def varlen_forward(
         m, n = int(begins_q[s + 1]) - first_q, int(begins_k[s + 1]) - first_k
         if tile_m.begin < m:
             inside = tile_m.index < m
-            where, numbers, first, last = longest_first(tile_m, m, right)
-            query = hl.load(q, [where + first_q, h, slice(None)], extra_mask=inside[:, None])
-            rows = numbers[:, None] + (n - m)
+            query = hl.load(q, [tile_m + first_q, h, slice(None)], extra_mask=inside[:, None])
+            rows = tile_m.index[:, None] + (n - m)
             state = start(tile_m, e)
-            for begin, end, cut in runs(first + n - m, last + n - m, left, right, n, block):
+            for begin, end, cut in runs(tile_m.begin + n - m, tile_m.end - 1 + n - m, left, right, n, block):
                 for tile_n in hl.tile(begin, end, block_size=block):
                     kept = tile_n.index < n
                     key = hl.load(k, [tile_n + first_k, g, slice(None)], extra_mask=kept[:, None] if cut else None)
@@ -49,8 +48,8 @@ def varlen_forward(
                         scores = only(seen(rows, tile_n.index[None, :], left, right), scores, kept[None, :])
                     state = step(state, scores, base2, value, True)
             result, log = finish(state, True)
-            hl.store(logs, [h, where + first_q], log, extra_mask=inside)
-            hl.store(out, [where + first_q, h, slice(None)], result.to(q.dtype), extra_mask=inside[:, None])
+            hl.store(logs, [h, tile_m + first_q], log, extra_mask=inside)
+            hl.store(out, [tile_m + first_q, h, slice(None)], result.to(q.dtype), extra_mask=inside[:, None])
     return out, logs
 
 
@@ -72,14 +71,13 @@ def varlen_dq(
         m, n = int(begins_q[s + 1]) - first_q, int(begins_k[s + 1]) - first_k
         if tile_m.begin < m:
             inside = tile_m.index < m
-            where, numbers, first, last = longest_first(tile_m, m, right)
-            query = hl.load(q, [where + first_q, h, slice(None)], extra_mask=inside[:, None])
-            out_grad = hl.load(grad, [where + first_q, h, slice(None)], extra_mask=inside[:, None])
-            log = finite_logs(hl.load(logs, [h, where + first_q], extra_mask=inside), True)
-            shift = hl.load(delta, [h, where + first_q], extra_mask=inside)
-            rows = numbers[:, None] + (n - m)
+            query = hl.load(q, [tile_m + first_q, h, slice(None)], extra_mask=inside[:, None])
+            out_grad = hl.load(grad, [tile_m + first_q, h, slice(None)], extra_mask=inside[:, None])
+            log = finite_logs(hl.load(logs, [h, tile_m + first_q], extra_mask=inside), True)
+            shift = hl.load(delta, [h, tile_m + first_q], extra_mask=inside)
+            rows = tile_m.index[:, None] + (n - m)
             acc = hl.zeros([tile_m, d], dtype=torch.float32)
-            for begin, end, cut in runs(first + n - m, last + n - m, left, right, n, block):
+            for begin, end, cut in runs(tile_m.begin + n - m, tile_m.end - 1 + n - m, left, right, n, block):
                 for tile_n in hl.tile(begin, end, block_size=block):
                     kept = tile_n.index < n
                     key = hl.load(k, [tile_n + first_k, g, slice(None)], extra_mask=kept[:, None] if cut else None)
@@ -89,7 +87,7 @@ def varlen_dq(
                         scores = only(seen(rows, tile_n.index[None, :], left, right), scores, kept[None, :])
                     ds = torch.exp2(scores - log[:, None]) * (hl.dot(out_grad, value.T) - shift[:, None])
                     acc = torch.addmm(acc, ds.to(q.dtype), key)
-            hl.store(dq, [where + first_q, h, slice(None)], (acc * scale).to(q.dtype), extra_mask=inside[:, None])
+            hl.store(dq, [tile_m + first_q, h, slice(None)], (acc * scale).to(q.dtype), extra_mask=inside[:, None])
     return dq
 
 
