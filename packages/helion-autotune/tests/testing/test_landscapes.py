@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,6 +77,18 @@ def test_a_recorded_landscape_is_stored_as_json(tmp_path) -> None:
     path.write_text('{"schema": 99}')
     with pytest.raises(ValueError, match="schema 1"):
         load_landscape(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "best"), [("matmul", 700, 0.178), ("attention", 1000, 1.8456), ("softmax", 350, 0.0926)]
+)
+def test_searches_recorded_on_an_h100(name, least, best) -> None:
+    """What tuning measured there: 4096^3 bf16, 4x32x4096x128, rows of 8192. The guided search finds it again."""
+    landscape = load_landscape(Path(__file__).parent / "recorded" / f"{name}.h100.json.gz")
+    assert len(landscape.trials) >= least
+    assert landscape.optimum == pytest.approx(best, rel=1e-3)
+    found = tune(landscape.space, InlineEvaluator(landscape.cost), "guided", budget=Budget(configs=200), write=None)
+    assert landscape.cost(found.point) <= 1.05 * landscape.optimum
 
 
 def test_a_journal_replays_as_a_landscape(tmp_path) -> None:

@@ -64,6 +64,7 @@ def four_products(q: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, torch
     return first, second
 
 
-def test_two_accumulators_take_eight_warps():
+def test_two_accumulators_leave_room_for_two_programs():
+    """As measured on an H100: `ATTENTION_BACKWARD_TILES`."""
     plan, sizes = first_plan(four_products, halves(4096, 128), halves(4096, 128))
-    assert plan.num_warps == 8 and sizes == {"BLOCK_N": 128, "BLOCK_M": 64}
+    assert plan.num_warps == 4 and sizes == {"BLOCK_N": 64, "BLOCK_M": 64}

@@ -147,22 +147,8 @@ def by_measuring(seconds: float | None) -> Search:
 def found_by(tuner: Any, default: Config) -> Found | None:
     """What a `helion.tuning.choose.Tuner` finds; None where neither it nor the default could be measured."""
     config = tuner.best()
-    times = [_time_in(tuner, c) for c in (config, default)]
+    times = [tuner.measured(c) for c in (config, default)]
     milliseconds, default_milliseconds = times if None not in times else tuner.times_of([config, default])
     if milliseconds is None:
         return None
     return Found(config, milliseconds, default_milliseconds if default_milliseconds is not None else float("inf"))
-
-
-def _time_in(tuner: Any, config: Config) -> float | None:
-    """Milliseconds of `config` in the search that `tuner` just made, its play-off first; None where there was none."""
-    from helion.lower.space import to_point
-    from helion_autotune.points import point_key
-
-    if tuner.result is None:
-        return None
-    spec = tuner.bound.spec_for(tuner.target)
-    wanted = point_key(to_point(spec, config))
-    played = {point_key(point): ms for point, ms in tuner.result.play_off}
-    tried = {trial.key: trial.milliseconds for trial in tuner.result.trials if trial.ok}
-    return played.get(wanted) or tried.get(wanted)

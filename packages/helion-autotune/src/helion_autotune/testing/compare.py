@@ -20,6 +20,7 @@ from helion_autotune.evaluate.inline import InlineEvaluator
 from helion_autotune.observer import Observer
 from helion_autotune.session import Session
 from helion_autotune.testing.landscapes import standard_landscapes
+from helion_autotune.testing.recorded import load_landscape
 from helion_autotune.tuning import make_strategy
 
 if TYPE_CHECKING:
@@ -110,11 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("strategies", nargs="*", default=list(OURS), help="names; all of ours if none are given")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--shapes", type=int, default=3, help="problems of each kind")
+    parser.add_argument("--recorded", nargs="*", default=[], metavar="FILE", help="recorded problems instead")
     parser.add_argument("--evaluations", type=int, default=400)
     options = parser.parse_args(arguments)
-    runs = compare_strategies(
-        options.strategies, standard_landscapes(options.shapes), options.seeds, options.evaluations
-    )
+    problems = [load_landscape(path) for path in options.recorded] or standard_landscapes(options.shapes)
+    runs = compare_strategies(options.strategies, problems, options.seeds, options.evaluations)
     _print(runs, options.evaluations)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,11 @@ class RecordedLandscape(Landscape):
         return float(np.exp(weights @ self._log[close] / weights.sum()))
 
     @property
+    def trials(self) -> list[Trial]:
+        """What was recorded."""
+        return list(self._kept)
+
+    @property
     def optimum(self) -> float:  # type: ignore[override]
         """The best recorded time."""
         return min(t.cost for t in self._kept)
@@ -78,8 +84,9 @@ def from_journal(path: str | os.PathLike[str], space: SearchSpace, name: str | N
 
 
 def load_landscape(path: str | os.PathLike[str]) -> RecordedLandscape:
-    """Read a landscape from a JSON file; raises ValueError if it is none."""
-    data = json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a landscape from a JSON file, compressed if it ends in `.gz`; raises ValueError if it is none."""
+    content = Path(path).read_bytes()
+    data = json.loads(gzip.decompress(content) if Path(path).suffix == ".gz" else content)
     if data.get("schema") != SCHEMA:
         raise ValueError(f"{path}: not a recorded landscape of schema {SCHEMA}")
     trials = [Trial(point, status, milliseconds) for point, status, milliseconds in data["trials"]]
