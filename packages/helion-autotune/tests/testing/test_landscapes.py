@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from pathlib import Path
@@ -74,6 +75,13 @@ def test_a_recorded_landscape_is_stored_as_json(tmp_path) -> None:
     for x in range(10):
         for y in (0, 4, 9):
             assert again.cost({"x": x, "y": y}) == recorded().cost({"x": x, "y": y})
+    packed = tmp_path / "landscape.json.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert load_landscape(packed).optimum == again.optimum
+    for broken in (packed.read_bytes()[:-20], path.read_bytes()):
+        packed.write_bytes(broken)
+        with pytest.raises(ValueError, match="cut off"):
+            load_landscape(packed)
     path.write_text('{"schema": 99}')
     with pytest.raises(ValueError, match="schema 1"):
         load_landscape(path)

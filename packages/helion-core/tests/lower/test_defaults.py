@@ -1,11 +1,14 @@
 """What the rules of default configs see and choose."""
 
+import pytest
 import torch
 
 import helion
 import helion.language as hl
 from helion.lower.defaults import plans
 from helion.runtime.targets import parse_target
+
+TARGET = parse_target("sm_90")
 
 
 def first_plan(kernel, *args, target="sm_90"):
@@ -68,3 +71,20 @@ def test_two_accumulators_leave_room_for_two_programs():
     """As measured on an H100: `ATTENTION_BACKWARD_TILES`."""
     plan, sizes = first_plan(four_products, halves(4096, 128), halves(4096, 128))
     assert plan.num_warps == 4 and sizes == {"BLOCK_N": 64, "BLOCK_M": 64}
+
+
+@pytest.mark.parametrize(
+    ("pipelined", "shallow", "stages"), [(1000, 100, 1), (1000, 900, 2), (200, 0, 2), (1000, None, 2)]
+)
+def test_what_spills_far_less_without_pipelining_is_not_pipelined(monkeypatch, pipelined, shallow, stages):
+    bound = helion.kernel(four_products.fn).bind((halves(4096, 128), halves(4096, 128)))
+    first = bound.spec_for(TARGET).default()
+    assert first.num_stages == 2
+    spills = {first: pipelined, first.replace(num_stages=1): shallow}
+    monkeypatch.setattr(type(bound), "_spills", lambda self, config, target: spills[config])
+    assert bound.default_config(TARGET) == first.replace(num_stages=stages)
+
+
+def test_targets_have_names():
+    bound = helion.kernel(four_products.fn).bind((halves(512, 128), halves(512, 128)))
+    assert bound.compile_for("sm_90") == bound.compile_for(parse_target("sm_90"))

@@ -30,7 +30,6 @@ SHAPES: tuple[Shape, ...] = (
     (1, 32, 8, 16384, 128),
     (16, 32, 8, 1024, 128),
 )
-CHECKED: tuple[Shape, ...] = ((2, 8, 2, 1024, 128), (1, 4, 4, 4096, 64), (2, 4, 2, 777, 80))  # scores in float64 fit
 MOST_LANES = 256  # of a head
 
 

@@ -86,7 +86,10 @@ def from_journal(path: str | os.PathLike[str], space: SearchSpace, name: str | N
 def load_landscape(path: str | os.PathLike[str]) -> RecordedLandscape:
     """Read a landscape from a JSON file, compressed if it ends in `.gz`; raises ValueError if it is none."""
     content = Path(path).read_bytes()
-    data = json.loads(gzip.decompress(content) if Path(path).suffix == ".gz" else content)
+    try:
+        data = json.loads(gzip.decompress(content) if Path(path).suffix == ".gz" else content)
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise ValueError(f"{path}: not compressed, or cut off ({error})") from error
     if data.get("schema") != SCHEMA:
         raise ValueError(f"{path}: not a recorded landscape of schema {SCHEMA}")
     trials = [Trial(point, status, milliseconds) for point, status, milliseconds in data["trials"]]

@@ -138,11 +138,15 @@ class BoundKernel:
         """Bytes per thread that `config` spills on `target`; None if it does not compile or asks for too much shared
         memory. Triton keeps what it compiled.
         """
+        from ..lower.structure import device_loops
+
         try:
-            found = self.compile_for(target, config)
+            compiled = self._compile(self.generate(config, target), target)
         except CompilationFailed:
             return None
-        return found.spills if found.shared_memory <= target.shared_memory else None
+        if int(compiled.metadata.shared) > target.shared_memory:
+            return None
+        return facts(compiled, target).spills if device_loops(self.program) else 0  # no loop: nothing is pipelined
 
     @property
     def config(self) -> Config | None:
