@@ -1,4 +1,4 @@
-"""What the compiler makes of the attention kernels for an H100: waits that cost a third of the speed show there only."""
+"""What the compiler makes of the attention kernels for an H100: waits that cost a third of the speed show there."""
 
 from __future__ import annotations
 
