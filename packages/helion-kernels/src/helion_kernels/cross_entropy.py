@@ -20,6 +20,7 @@ import torch
 import helion.language as hl
 
 from .frame import Call, kernel, operator, usable
+from .frame.rows import as_rows, shaped
 from .frame.samples import Shape, randn
 
 SMALL: Shape = (7, 50)
@@ -374,7 +375,7 @@ def linear_cross_entropy(
         return _by_torch(logits, labels.flatten(), None, ignore_index, reduction, label_smoothing, z_loss)
     rows = chunk_rows if chunk_rows is not None else max(1, CHUNK_ELEMENTS // max(1, matrix.size(0)))
     wanted = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, matrix, bias))
-    flat, label = x.reshape(-1, x.size(-1)), labels.reshape(-1)
+    flat, label = as_rows(x, x.size(-1)), shaped(labels, (labels.numel(),))
     settings = ignore_index, label_smoothing, z_loss
     return fused_op(flat, matrix, bias, label, *settings, reduction == "mean", rows, wanted)[0]
 

@@ -15,6 +15,7 @@ import torch
 import helion.language as hl
 
 from .frame import Call, kernel, operator, usable
+from .frame.rows import shaped
 from .frame.samples import Shape, randn
 
 SMALL: Shape = (7, 48)
@@ -42,7 +43,7 @@ def dropout_flat(x: torch.Tensor, seed: torch.Tensor, p: float, scale: float) ->
 def _forward(x: torch.Tensor, seed: torch.Tensor, p: float) -> torch.Tensor:
     if x.numel() == 0:
         return _fake(x, seed, p)
-    return dropout_flat(x.reshape(-1), seed, p, 1.0 / (1.0 - p)).view(x.size())
+    return shaped(dropout_flat(shaped(x, (x.numel(),)), seed, p, 1.0 / (1.0 - p)), x.size())
 
 
 def _fake(x: torch.Tensor, seed: torch.Tensor, p: float) -> torch.Tensor:
@@ -77,7 +78,7 @@ def dropout(
         seed = torch.randint(2**62, (1,), dtype=torch.int64, device=x.device)
     elif seed.dtype is not torch.int64 or seed.numel() != 1 or seed.device != x.device:
         raise ValueError(f"dropout: `seed` must be one int64 on {x.device}, not {seed.dtype} {list(seed.shape)}")
-    return dropout_op(x, seed.reshape(1), p)
+    return dropout_op(x, shaped(seed, (1,)), p)
 
 
 def calls(shape: Shape, dtype: torch.dtype, device: torch.device) -> Iterator[Call]:

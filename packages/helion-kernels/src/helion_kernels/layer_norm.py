@@ -19,12 +19,14 @@ import helion.language as hl
 from .frame import Call, kernel, operator, usable
 from .frame.rows import (
     LONGEST_ROW,
+    as_row,
     as_rows,
     begin_of,
     normalizes,
     part_loop,
     row_length,
     row_loop,
+    shaped,
     shares_of_parts,
     sum_of_shares,
     units,
@@ -144,17 +146,13 @@ layer_norm_sums = sum_of_shares("layer_norm")
 # --- operators
 
 
-def _flat(parameter: torch.Tensor | None, n: int) -> torch.Tensor | None:
-    return None if parameter is None else parameter.reshape(n)
-
-
 def _forward(
     x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, n: int, eps: float
 ) -> tuple[torch.Tensor, ...]:
     if x.numel() == 0:
         return _fake(x, weight, bias, n, eps)
-    out, mean, rstd = layer_norm_rows(as_rows(x, n), _flat(weight, n), _flat(bias, n), eps)
-    return out.view(x.size()), mean, rstd
+    out, mean, rstd = layer_norm_rows(as_rows(x, n), as_row(weight, n), as_row(bias, n), eps)
+    return shaped(out, x.size()), mean, rstd
 
 
 def _fake(
@@ -187,14 +185,14 @@ def _backward(
         dx, *zeros = _fake_backward(grad, x, weight, bias, mean, rstd, n)
         return dx, *(z.zero_() for z in zeros)
     rows = x.numel() // n
-    given = as_rows(grad, n), as_rows(x, n), _flat(weight, n), mean, rstd
+    given = as_rows(grad, n), as_rows(x, n), as_row(weight, n), mean, rstd
     if n > LONGEST_ROW:
         means = layer_norm_means(*given)
         count = shares_of_parts(rows, n, x.device)
         dx, shares = layer_norm_parts_backward(*given, means, bias is not None, count)
     else:
         dx, shares = layer_norm_rows_backward(*given, bias is not None, units(rows, x.device))
-    return dx.view(x.size()), *_summed(shares, weight, bias)
+    return shaped(dx, x.size()), *_summed(shares, weight, bias)
 
 
 def _summed(shares: torch.Tensor, *parameters: torch.Tensor | None) -> Iterator[torch.Tensor]:
@@ -202,7 +200,7 @@ def _summed(shares: torch.Tensor, *parameters: torch.Tensor | None) -> Iterator[
     dtypes = [p.dtype for p in parameters if p is not None]
     sums = iter(layer_norm_sums(shares, *dtypes, *[None] * (2 - len(dtypes))) if dtypes else ())
     for p in parameters:
-        yield shares.new_empty(0) if p is None else next(sums).view(p.size())
+        yield shares.new_empty(0) if p is None else shaped(next(sums), p.size())
 
 
 def _fake_backward(

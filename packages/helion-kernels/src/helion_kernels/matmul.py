@@ -202,7 +202,8 @@ def _once(t: torch.Tensor) -> torch.Tensor:
 
 
 def _batch(x: torch.Tensor, y: torch.Tensor) -> torch.Size:
-    return torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    left, right = x.shape[:-2], y.shape[:-2]
+    return left if left == right or not right else torch.broadcast_shapes(left, right)
 
 
 # --- operators

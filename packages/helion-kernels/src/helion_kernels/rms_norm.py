@@ -18,12 +18,14 @@ import helion.language as hl
 from .frame import Call, kernel, operator, usable
 from .frame.rows import (
     LONGEST_ROW,
+    as_row,
     as_rows,
     begin_of,
     normalizes,
     part_loop,
     row_length,
     row_loop,
+    shaped,
     shares_of_parts,
     sum_of_shares,
     units,
@@ -137,8 +139,8 @@ def _forward(
     if x.numel() == 0:
         return _fake(x, residual, weight, n, eps)
     rows = None if residual is None else as_rows(residual, n)
-    out, total, inverse = rms_norm_rows(as_rows(x, n), rows, None if weight is None else weight.reshape(n), eps)
-    return out.view(x.size()), x.new_empty(0) if total is None else total.view(x.size()), inverse
+    out, total, inverse = rms_norm_rows(as_rows(x, n), rows, as_row(weight, n), eps)
+    return shaped(out, x.size()), x.new_empty(0) if total is None else shaped(total, x.size()), inverse
 
 
 def _fake(
@@ -174,7 +176,7 @@ def _backward(
     if x.numel() == 0:
         dx, dweight = _fake_backward(grad, grad_total, x, weight, inverse, n)
         return dx, dweight.zero_()
-    flat = None if weight is None else weight.reshape(n)
+    flat = as_row(weight, n)
     rows = None if grad_total is None else as_rows(grad_total, n)
     given = as_rows(grad, n), as_rows(x, n), flat, inverse
     if n > LONGEST_ROW:
@@ -182,8 +184,8 @@ def _backward(
         dx, shares = rms_norm_parts_backward(given[0], rows, *given[1:], rms_norm_means(*given), count)
     else:
         dx, shares = rms_norm_rows_backward(given[0], rows, *given[1:], units(x.numel() // n, x.device))
-    dweight = x.new_empty(0) if weight is None else rms_norm_sums(shares, weight.dtype, None)[0].view(weight.size())
-    return dx.view(x.size()), dweight
+    dweight = x.new_empty(0) if weight is None else shaped(rms_norm_sums(shares, weight.dtype, None)[0], weight.size())
+    return shaped(dx, x.size()), dweight
 
 
 def _fake_backward(

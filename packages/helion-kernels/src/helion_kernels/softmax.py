@@ -16,6 +16,7 @@ import torch
 import helion.language as hl
 
 from .frame import Call, kernel, operator, usable
+from .frame.rows import as_rows, shaped
 from .frame.samples import Shape, randn
 from .frame.support import DTYPES
 
@@ -88,8 +89,8 @@ def _forward(x: torch.Tensor, dim: int, dtype: torch.dtype, log: bool) -> torch.
     if x.numel() == 0:
         return _fake(x, dim, dtype, log)
     if dim == x.dim() - 1:
-        return softmax_rows(x.reshape(-1, x.size(-1)), dtype, log).view(x.size())
-    return softmax_columns(_three(x, dim), dtype, log).view(x.size())
+        return shaped(softmax_rows(as_rows(x, x.size(-1)), dtype, log), x.size())
+    return shaped(softmax_columns(_three(x, dim), dtype, log), x.size())
 
 
 def _fake(x: torch.Tensor, dim: int, dtype: torch.dtype, log: bool) -> torch.Tensor:
@@ -101,8 +102,8 @@ def _backward(grad: torch.Tensor, out: torch.Tensor, dim: int, dtype: torch.dtyp
         return _fake(out, dim, dtype, log)
     if dim == out.dim() - 1:
         n = out.size(-1)
-        return softmax_rows_backward(grad.reshape(-1, n), out.view(-1, n), dtype, log).view(out.size())
-    return softmax_columns_backward(_three(grad, dim), _three(out, dim), dtype, log).view(out.size())
+        return shaped(softmax_rows_backward(as_rows(grad, n), as_rows(out, n), dtype, log), out.size())
+    return shaped(softmax_columns_backward(_three(grad, dim), _three(out, dim), dtype, log), out.size())
 
 
 def _fake_backward(grad: torch.Tensor, out: torch.Tensor, dim: int, dtype: torch.dtype, log: bool) -> torch.Tensor:

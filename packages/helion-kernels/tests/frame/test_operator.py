@@ -66,3 +66,48 @@ def test_opcheck():
     for requires_grad in (False, True):
         x = torch.randn(3, requires_grad=requires_grad)
         torch.library.opcheck(torch.ops.helion_kernels.test_cubed.default, (x, 2.0))
+
+
+def test_profilers_see_the_operator():
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        cubed(torch.randn(3), 2.0)
+    assert "helion_kernels::test_cubed" in {event.key for event in profile.key_averages()}
+
+
+def test_calls_that_nobody_watches_skip_the_dispatcher(monkeypatch):
+    """What makes a call cheap; a watched one would be counted."""
+    calls = []
+    monkeypatch.setattr(torch._ops.OpOverload, "__call__", lambda self, *args: calls.append(self))
+    x = torch.randn(3, requires_grad=True)
+    (dx,) = torch.autograd.grad(cubed(x, 2.0)[0].sum(), x)
+    torch.testing.assert_close(dx, 3 * x.detach() ** 2)
+    assert not calls
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_results_may_be_changed_in_place(requires_grad):
+    x = torch.randn(3, requires_grad=requires_grad)
+    one, two = cubed(x, 2.0)
+    torch.testing.assert_close(one.add_(1.0), x.detach() ** 3 + 1, check_stride=True)
+    assert two.mul_(3.0).requires_grad is requires_grad
+
+
+def test_the_negative_of_what_memory_holds():
+    x = torch.randn(3, dtype=torch.complex64).conj().imag
+    assert x.is_neg()
+    torch.testing.assert_close(cubed(x, 2.0)[1], x.resolve_neg() * 2)
+
+
+def test_hooks_of_saved_tensors():
+    x, packed = torch.randn(3, requires_grad=True), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: packed.append(t) or t, lambda t: t):
+        cubed(x, 2.0)
+    assert len(packed) == 1
+
+
+def test_transforms_are_refused_and_modes_are_right():
+    x = torch.randn(5, 3)
+    with pytest.raises(RuntimeError, match="functorch transforms"):
+        torch.func.grad(lambda x: cubed(x, 2.0)[0].sum())(x)
+    with torch.device("cpu"):  # a mode that sees functions
+        torch.testing.assert_close(cubed(x, 2.0)[0], x**3)

@@ -1,4 +1,9 @@
-"""`operator`: one call makes a `torch.library` operator with a fake implementation and a backward pass."""
+"""`operator`: one call makes a `torch.library` operator with a fake implementation and a backward pass.
+
+torch's dispatcher and the autograd layer that torch.library writes in Python cost several times what a call of a kernel
+does. Where nobody looks on (no compilation, no mode or transform, no subclass of tensors, no profiler), calls go
+straight to the implementation, in an autograd function of their own where gradients are wanted.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,14 @@ from typing import Any
 
 import torch
 
+from helion.integration import versions
+
 _LIBRARY = torch.library.Library("helion_kernels", "DEF")
 
 Setup = Callable[[Any, tuple[Any, ...], Any], None]
+_below_autograd = torch._C._AutoDispatchBelowAutograd
+_profiled = torch._C._autograd._profiler_enabled
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def operator(
@@ -22,29 +32,53 @@ def operator(
     must not return its inputs or views of them. `fake` gives empty results of the same sizes, dtypes and strides.
     `setup(ctx, inputs, output)` and `backward(ctx, *grads)`: as `torch.library.register_autograd` takes them; the
     gradient of a result that nothing used is None. Without them the operator cannot be differentiated, and says so.
-
-    The function skips the autograd layer, most of the cost of a call, where no argument needs gradients.
     """
     name = schema[: schema.index("(")]
     qualified = f"helion_kernels::{name}"
+    setup, backward = _sparing(setup), backward or _refused(name)
     _LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
     _LIBRARY.impl(name, implementation, "CompositeExplicitAutograd")
     torch.library.register_fake(qualified, fake, lib=_LIBRARY)
-    torch.library.register_autograd(qualified, backward or _refused(name), setup_context=_sparing(setup), lib=_LIBRARY)
+    torch.library.register_autograd(qualified, backward, setup_context=setup, lib=_LIBRARY)
     overload = getattr(torch.ops.helion_kernels, name).default
+    differentiable = _differentiable(name, implementation, setup, backward)
 
     def call(*args: Any) -> Any:
-        if torch.compiler.is_compiling() or (torch.is_grad_enabled() and _any_requires_grad(args)):
+        if torch.compiler.is_compiling() or _looked_on():
             return overload(*args)
-        with torch._C._AutoDispatchBelowAutograd():
-            return overload(*args)
+        wanted = False
+        for arg in args:
+            if isinstance(arg, torch.Tensor):
+                if type(arg) not in _PLAIN or arg.is_meta or arg.is_neg() or versions.wrapped(arg):
+                    return overload(*args)
+                wanted = wanted or arg.requires_grad
+        if wanted and torch.is_grad_enabled():
+            return differentiable(*args)
+        with _below_autograd():
+            return implementation(*args)
 
     call.__name__ = call.__qualname__ = name
     return call
 
 
-def _any_requires_grad(args: tuple[Any, ...]) -> bool:
-    return any(a.requires_grad for a in args if isinstance(a, torch.Tensor))
+def _looked_on() -> bool:
+    """Whether torch, or a profiler, wants to see operators."""
+    return versions.looked_on() or versions.function_modes() > 0 or _profiled()
+
+
+def _differentiable(
+    name: str, implementation: Callable[..., Any], setup: Setup, backward: Callable[..., Any]
+) -> Callable[..., Any]:
+    """`implementation` with its gradients, as a function of autograd's."""
+
+    def forward(ctx: Any, *args: Any) -> Any:
+        with _below_autograd():
+            output = implementation(*args)
+        setup(ctx, args, output)
+        return output
+
+    methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    return type(name, (torch.autograd.Function,), methods).apply  # type: ignore[attr-defined,no-any-return]
 
 
 def _sparing(setup: Setup | None) -> Setup:

@@ -24,8 +24,17 @@ MOST_AHEAD = 128 << 10  # where one step is more than that
 
 
 def as_rows(x: torch.Tensor, n: int) -> torch.Tensor:
-    """`x` as [rows, n]; a view where the strides allow one."""
-    return x.reshape(-1, n)
+    """`x` [..., n] as [rows, n]; a view where the strides allow one."""
+    return x if x.dim() == 2 else x.reshape(-1, n)  # a view costs the host as much as half a launch
+
+
+def as_row(parameter: torch.Tensor | None, n: int) -> torch.Tensor | None:
+    return None if parameter is None else shaped(parameter, (n,))
+
+
+def shaped(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """`x` with other dimensions; a view where the strides allow one."""
+    return x if x.size() == size else x.reshape(size)
 
 
 def row_length(normalized_shape: Sequence[int]) -> int:
