@@ -46,7 +46,7 @@ class Planted(Ours):
     routine = False
 
     def choose(self, called):
-        found = super().choose(called) or called.bound.default_config()
+        found = super().choose(called)
         return found.replace(**CHANGE) if called.op == OP else found
 """
 

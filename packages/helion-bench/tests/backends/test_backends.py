@@ -98,6 +98,23 @@ def test_each_of_ours_keeps_its_own_config_of_a_kernel_that_they_share(monkeypat
     assert kernel_default.block_sizes != (4,), "the test needs a config that is not the default"
 
 
+@pytest.mark.parametrize(("name", "as_it_comes"), [("helion", True), ("helion-default", False)])
+def test_ours_has_the_config_that_a_user_gets_which_kernels_may_prefer_to_the_planners(name, as_it_comes):
+    from helion_kernels.frame import choice
+
+    (case,) = catalogue.cases(["layer_norm"], shapes=["7x100"], passes=["bwd"])
+    problem = Problem.make(case, catalogue.operation("layer_norm"), "cpu")
+    backend = backends.backend(name)
+    with CpuDevice().active(), backend.active():
+        bind(problem, backend.implement(case, problem.operation)).call()
+        preferring = [called for called in ours_module.CALLED if called.bound.kernel in choice.PREFERENCES]
+        assert {called.bound.kernel.name for called in preferring} == {"layer_norm_rows_backward", "summed_shares"}
+        for called in preferring:
+            preferred = choice.default(called.bound, called.args)
+            assert (called.bound.config == preferred) is as_it_comes
+    ours_module.end()
+
+
 def test_what_our_library_leaves_to_torch_is_an_error_not_a_time():
     from helion_kernels import FallbackWarning
 

@@ -1,4 +1,4 @@
-"""Kernels of helion-kernels: with the configs it ships, with the defaults of helion's planner, and freshly tuned.
+"""Kernels of helion-kernels: with the configs its users get, with the defaults of helion's planner, and freshly tuned.
 
 The three call the same kernels, which remember one config each. So every kernel that a case calls is recorded, and a
 backend that becomes active puts its own choices in place.
@@ -62,7 +62,7 @@ class Ours(Backend):
     """What a user of helion-kernels gets."""
 
     name = "helion"
-    description = "helion-kernels with the configs it ships"
+    description = "helion-kernels as it comes: configs of its tables, else those its kernels prefer"
     role = Role.OURS
     cpu = True
 
@@ -113,11 +113,12 @@ class Ours(Backend):
         matrix = ", ".join(f"{k} {n}" for k, n in found.matrix_instructions.items())
         return CompileFacts(target, name, found.registers, found.spills, found.shared_memory, found.code_size, matrix)
 
-    def choose(self, called: Called) -> Config | None:
-        """The config of this backend; None is the default of the planner."""
+    def choose(self, called: Called) -> Config:
+        """The config of this backend."""
         from helion_kernels.frame import choice
 
-        return choice.from_tables(called.op, called.bound, called.args)
+        found = choice.from_tables(called.op, called.bound, called.args)
+        return choice.default(called.bound, called.args) if found is None else found
 
     def _first_call(self, op: str, bound: BoundKernel, args: Sequence[Any]) -> Config:
         called = Called(op, bound, args)
@@ -127,8 +128,7 @@ class Ours(Backend):
     def _config(self, called: Called) -> Config:
         found = called.configs.get(self.name)
         if found is None:
-            found = self.choose(called) or called.bound.default_config()
-            called.configs[self.name] = found
+            found = called.configs[self.name] = self.choose(called)
         return found
 
     @contextlib.contextmanager
@@ -149,8 +149,8 @@ class OursDefault(Ours):
     description = "helion-kernels with the default configs of helion's planner"
     routine = False
 
-    def choose(self, called: Called) -> Config | None:
-        return None
+    def choose(self, called: Called) -> Config:
+        return called.bound.default_config()
 
 
 class OursTuned(Ours):
@@ -161,7 +161,7 @@ class OursTuned(Ours):
     routine = False
     searches = True
 
-    def choose(self, called: Called) -> Config | None:
+    def choose(self, called: Called) -> Config:
         return called.bound.autotune(called.args, force=True)
 
 
