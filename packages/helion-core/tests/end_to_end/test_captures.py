@@ -375,3 +375,32 @@ def test_functions_that_the_kernel_defines_may_hold_its_tiles():
     for size in (8, 20):
         x = torch.randn(size, 33)
         close(shifted_twice(x), 7 * x)
+
+
+def test_a_repeated_key_follows_what_changes():
+    """Keys are repeated from identities where these decide; what may change within is looked at each time."""
+    from helion.runtime.captures import Captures
+
+    def helper():
+        return 1
+
+    number, inner, table = 3, helper, [1, 2]
+
+    def kernel():
+        return number, inner, table
+
+    captures = Captures()
+    captures.add([kernel])
+    key = captures.key()
+    assert captures.key() == key == captures.key()
+    table.append(3)
+    longer = captures.key()
+    assert longer != key and captures.key() == longer
+    number = True  # equal to no int before it, and of another type than 1
+    assert captures.key() != longer
+    number = 3
+    assert captures.key() == longer
+    helper.__code__ = (lambda: 2).__code__
+    assert captures.key() != longer
+    del inner
+    assert captures.key() != longer

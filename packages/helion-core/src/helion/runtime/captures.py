@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
@@ -18,34 +18,102 @@ from torch._subclasses.fake_tensor import FakeTensor
 from ..location import is_user_file
 
 _PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device)
+_PLAIN_TYPES = frozenset(_PLAIN)  # not of classes derived from these: their instances have attributes
 _FOREIGN = {"torch", "triton", "helion", "numpy", "sympy", *sys.stdlib_module_names} - {"__main__"}
 _DEEPEST = 4  # attributes of attributes of ...
 
 
 class Captures:
-    """Readers of the captured values; `key()` is what the specialisation key holds of them.
+    """Places of the captured values; `key()` is what the specialisation key holds of them.
 
     `names`: those that the code names at all; of an object's attributes only these are looked at.
     """
 
     def __init__(self) -> None:
-        self._readers: dict[Hashable, Callable[[], Any]] = {}
+        self._places: dict[Hashable, Place] = {}
+        self._again: Callable[[], tuple[Any, ...] | None] = _nothing
         self.names: set[str] = set()
 
     def __bool__(self) -> bool:
-        return bool(self._readers)
+        return bool(self._places)
 
     def key(self) -> tuple[Any, ...]:
-        return tuple([described(read(), self.names) for read in self._readers.values()])
+        found = self._again()
+        return self._described() if found is None else found
+
+    def _described(self) -> tuple[Any, ...]:
+        places = list(self._places.values())
+        values = [place.read() for place in places]
+        parts = [described(value, self.names) for value in values]
+        self._again = _repeated(places, values, parts, self.names)
+        return tuple(parts)
 
     def add(self, functions: Iterable[FunctionType]) -> bool:
         """Notes what `functions` read; returns whether anything is new."""
-        before = len(self._readers), len(self.names)
+        before = len(self._places), len(self.names)
         for function in functions:
             self.names.update(_names(function.__code__))
-            for where, read in _readers(function):
-                self._readers.setdefault(where, read)
-        return (len(self._readers), len(self.names)) != before
+            for where, place in _places(function):
+                self._places.setdefault(where, place)
+        new = (len(self._places), len(self.names)) != before
+        if new:
+            self._again = _nothing
+        return new
+
+
+class Place(NamedTuple):
+    """Where a value is found: a name in globals, or a cell of a closure."""
+
+    space: Mapping[str, Any] | None
+    name: str
+    cell: Any = None
+
+    def read(self) -> Any:
+        return _content(self.cell) if self.space is None else self.space.get(self.name)
+
+
+def _nothing() -> None:
+    """The key is not known yet."""
+
+
+def _repeated(
+    places: Sequence[Place], values: Sequence[Any], parts: Sequence[Hashable], names: Set[str]
+) -> Callable[[], tuple[Any, ...] | None]:
+    """The key again, or None where something else stands in a place whose value alone, not what it holds, counts.
+
+    What may change within is described again. This is asked at every call: a few comparisons of identity.
+    """
+    kinds = tuple([_kind(place, value) for place, value in zip(places, values, strict=True)])
+    codes = [getattr(value, "__code__", None) for value in values]
+    return _factory(kinds)(places, values, parts, codes, names, described)  # type: ignore[no-any-return]
+
+
+def _kind(place: Place, value: Any) -> tuple[bool, str]:
+    fixed = "value" if type(value) in _PLAIN_TYPES else "function" if type(value) is FunctionType else "contents"
+    return place.space is None, fixed
+
+
+_TESTS = {"value": "{read} is v{k}", "function": "{read} is v{k} and v{k}.__code__ is c{k}"}
+
+
+@functools.lru_cache(maxsize=1024)
+def _factory(kinds: tuple[tuple[bool, str], ...]) -> Callable[..., Any]:
+    """Makes functions that repeat a key with parts of these kinds: (in a cell, what of the value counts)."""
+    lines = ["def make(places, values, parts, codes, names, described):", "    whole = tuple(parts)"]
+    tests, given = [], []
+    for k, (in_cell, fixed) in enumerate(kinds):
+        lines.append(f"    v{k}, c{k}, p{k} = values[{k}], codes[{k}], parts[{k}]")
+        lines.append(
+            f"    r{k} = places[{k}].read" if in_cell else f"    r{k}, n{k} = places[{k}].space.get, places[{k}].name"
+        )
+        read = f"r{k}()" if in_cell else f"r{k}(n{k})"
+        if fixed in _TESTS:
+            tests.append(_TESTS[fixed].format(read=read, k=k))
+        given.append(f"p{k}" if fixed in _TESTS else f"described({read}, names)")
+    key = f"({', '.join(given)},)" if any(fixed not in _TESTS for _, fixed in kinds) else "whole"
+    space: dict[str, Any] = {}
+    exec("\n".join([*lines, f"    return lambda: {key} if {' and '.join(tests) or 'True'} else None"]), space)
+    return space["make"]  # type: ignore[no-any-return]
 
 
 def described(value: Any, names: Set[str], depth: int = 0) -> Hashable:
@@ -113,14 +181,14 @@ def _stands_in(value: torch.Tensor) -> bool:
     return isinstance(value, FakeTensor) or type(value).__module__.split(".")[0] == __name__.split(".")[0]
 
 
-def _readers(function: FunctionType) -> Iterator[tuple[Hashable, Callable[[], Any]]]:
+def _places(function: FunctionType) -> Iterator[tuple[Hashable, Place]]:
     space = function.__globals__
     for name in _names(function.__code__):
         if name in space and _is_captured(space[name]):
-            yield (id(space), name), lambda n=name, s=space: s.get(n)
+            yield (id(space), name), Place(space, name)
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         if _is_captured(_content(cell)):
-            yield (id(cell), name), lambda c=cell: _content(c)
+            yield (id(cell), name), Place(None, name, cell)
 
 
 def _content(cell: Any) -> Any:
