@@ -402,5 +402,5 @@ def test_a_repeated_key_follows_what_changes():
     assert captures.key() == longer
     helper.__code__ = (lambda: 2).__code__
     assert captures.key() != longer
-    del inner
+    inner = None
     assert captures.key() != longer

@@ -59,7 +59,7 @@ def _half_as_much(*_: Any) -> dict[str, Any]:
 def gated_rows(gate: torch.Tensor, up: torch.Tensor, out: torch.Tensor, kind: str) -> None:
     """Writes f(gate) * up to `out`; all are [m, n]."""
     m, n = out.size(0), hl.specialize(out.size(1))
-    hl.specialize([t.stride(0) for t in (gate, up)])  # of halves: twice their width, known to be aligned
+    hl.specialize([gate.stride(0), up.stride(0)])  # of halves: twice their width, known to be aligned
     for tile in hl.tile([m, n]):
         out[tile] = _activation(gate[tile].to(torch.float32), kind) * up[tile].to(torch.float32)
 
@@ -70,7 +70,7 @@ def gated_rows_backward(
 ) -> None:
     """Writes dgate and dup; all are [m, n]."""
     m, n = grad.size(0), hl.specialize(grad.size(1))
-    hl.specialize([t.stride(0) for t in (gate, up, dgate, dup)])
+    hl.specialize([gate.stride(0), up.stride(0), dgate.stride(0), dup.stride(0)])
     for tile in hl.tile([m, n]):
         g, a = grad[tile].to(torch.float32), gate[tile].to(torch.float32)
         dgate[tile] = g * up[tile].to(torch.float32) * _slope(a, kind)
@@ -86,7 +86,7 @@ def _matrices(*tensors: torch.Tensor) -> list[torch.Tensor]:
     n = tensors[0].size(-1)
     power = min(n & -n, ROW)
     width = power if power >= LEAST_ROW and all(t.is_contiguous() for t in tensors) else n
-    return [t.reshape(-1, width) for t in tensors]
+    return [t if t.dim() == 2 and width == n else t.reshape(-1, width) for t in tensors]
 
 
 # --- operators: gate and up apart, or side by side in one tensor
