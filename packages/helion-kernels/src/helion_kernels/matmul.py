@@ -14,10 +14,12 @@ from typing import Annotated, Any
 import torch
 
 import helion.language as hl
+from helion.runtime.launch import multiprocessors
 
 from .frame import Call, kernel, operator, usable
 from .frame.activations import activated, by_torch, checked, derivative
 from .frame.products import product_kernel
+from .frame.rows import as_rows, begin_of, part_loop, shaped, shares_of_parts, sum_of_shares
 from .frame.samples import Shape, randn
 from .frame.support import decline
 
@@ -123,27 +125,29 @@ def matmul_sum(
     return out, kept
 
 
-@kernel("matmul")
+@kernel("matmul", prefer=part_loop)
 def matmul_epilogue_backward(
-    grad: torch.Tensor, kept: torch.Tensor | None, activation: str, sums: bool, parts: Annotated[int, hl.constexpr]
+    grad: torch.Tensor, kept: torch.Tensor | None, activation: str, sums: bool, shares: Annotated[int, hl.constexpr]
 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """Gradients [m, n] at the argument of the activation, and where `sums`, their sums over `parts` runs of rows."""
+    """Gradients [m, n] at the argument of the activation, and where `sums`, their sums [1, shares, n]."""
     m, n = grad.size()
     inner = torch.empty([m, n], dtype=grad.dtype, device=grad.device) if kept is not None else None
-    totals = torch.empty([parts, n], dtype=torch.float32, device=grad.device) if sums else None
-    length = (m + parts - 1) // parts
-    for tile_p, tile_n in hl.tile([parts, n], block_size=[1, None]):
-        begin = tile_p.begin * length
+    totals = torch.empty([1, shares, n], dtype=torch.float32, device=grad.device) if sums else None
+    for share, tile_n in hl.tile([shares, n], block_size=[1, None]):
+        at = share.begin
         total = hl.zeros([tile_n], dtype=torch.float32)
-        for tile_m in hl.tile(begin, min(begin + length, m)):
+        for tile_m in hl.tile(begin_of(at, m, shares), begin_of(at + 1, m, shares)):
             g = grad[tile_m, tile_n].to(torch.float32)
             if kept is not None and inner is not None:
                 g = g * derivative(kept[tile_m, tile_n].to(torch.float32), activation)
                 inner[tile_m, tile_n] = g.to(grad.dtype)
             total = total + g.sum(0)
         if totals is not None:
-            totals[tile_p.begin, tile_n] = total
+            totals[0, at, tile_n] = total
     return inner, totals
+
+
+matmul_bias_sums = sum_of_shares("matmul")
 
 
 # --- which kernel
@@ -160,14 +164,10 @@ def split(m: int, n: int, k: int, units: int) -> int:
     return max(1, min(units // tiles, k // 512, 16))
 
 
-def _units(device: torch.device) -> int:
-    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
-
-
 def _as_rows(x: torch.Tensor) -> torch.Tensor | None:
     """x [..., m, k] as [rows, k] without a copy, where its strides allow that."""
     try:
-        return x.view(-1, x.size(-1))
+        return x if x.dim() == 2 else x.view(-1, x.size(-1))
     except RuntimeError:
         return None
 
@@ -227,7 +227,7 @@ def _two(
     x: torch.Tensor, y: torch.Tensor, bias: torch.Tensor | None, residual: torch.Tensor | None, activation: str,
     keep: bool,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
-    parts = split(x.size(0), y.size(1), x.size(1), _units(x.device))
+    parts = split(x.size(0), y.size(1), x.size(1), multiprocessors(x))
     if parts == 1:
         return matmul_tiles(x, y, bias, residual, activation, keep)
     return matmul_sum(matmul_parts(x, y, parts), bias, residual, activation, keep, x.dtype)
@@ -242,21 +242,21 @@ def _fake(
 
 
 def _epilogue_backward(
-    grad: torch.Tensor, kept: torch.Tensor | None, activation: str, sums: bool
+    grad: torch.Tensor, kept: torch.Tensor | None, activation: str, sums: torch.dtype | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     n = grad.size(-1)
-    rows = grad.reshape(-1, n)
-    parts = max(1, min(rows.size(0) // 64, 64))
-    inner, totals = matmul_epilogue_backward(rows, None if kept is None else kept.view(-1, n), activation, sums, parts)
-    empty = grad.new_empty(0)
-    return empty if inner is None else inner.view(grad.size()), totals.sum(0) if sums else empty.to(torch.float32)
+    rows, before = as_rows(grad, n), None if kept is None else as_rows(kept, n)
+    shares = shares_of_parts(rows.size(0), n, grad.device)
+    inner, totals = matmul_epilogue_backward(rows, before, activation, sums is not None, shares)
+    dbias = grad.new_empty(0) if totals is None else matmul_bias_sums(totals, sums, None)[0]
+    return grad.new_empty(0) if inner is None else shaped(inner, grad.size()), dbias
 
 
 def _fake_epilogue_backward(
-    grad: torch.Tensor, kept: torch.Tensor | None, activation: str, sums: bool
+    grad: torch.Tensor, kept: torch.Tensor | None, activation: str, sums: torch.dtype | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     inner = grad.new_empty(grad.size() if kept is not None else 0)
-    return inner, grad.new_empty(grad.size(-1) if sums else 0, dtype=torch.float32)
+    return inner, grad.new_empty(0) if sums is None else grad.new_empty(grad.size(-1), dtype=sums)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -272,13 +272,12 @@ def _gradients(ctx: Any, grad: torch.Tensor | None, _: Any) -> tuple[torch.Tenso
         return (None,) * 6
     x, y, kept = ctx.saved_tensors
     need_x, need_y, need_bias, *_rest = ctx.needs_input_grad
-    inner, totals = grad, None
+    inner, dbias = grad, None
     if kept is not None or need_bias:
-        inner, sums = epilogue_backward_op(grad, kept, ctx.activation, need_bias)
-        inner, totals = grad if kept is None else inner, sums if need_bias else None
+        changed, sums = epilogue_backward_op(grad, kept, ctx.activation, ctx.bias_dtype if need_bias else None)
+        inner, dbias = grad if kept is None else changed, sums if need_bias else None
     dx = product(inner, y.transpose(-1, -2)).sum_to_size(x.size()) if need_x else None
     dy = _right_gradient(x, y, inner) if need_y else None
-    dbias = None if totals is None else totals.to(ctx.bias_dtype)
     return dx, dy, dbias, grad if ctx.residual else None, None, None
 
 
@@ -298,7 +297,7 @@ matmul_op = operator(
     _forward, _fake, _gradients, _save,
 )  # fmt: skip
 epilogue_backward_op = operator(
-    "matmul_epilogue_backward(Tensor grad, Tensor? kept, str activation, bool sums) -> (Tensor, Tensor)",
+    "matmul_epilogue_backward(Tensor grad, Tensor? kept, str activation, ScalarType? sums) -> (Tensor, Tensor)",
     _epilogue_backward, _fake_epilogue_backward,
 )  # fmt: skip
 
