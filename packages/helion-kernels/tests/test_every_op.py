@@ -210,6 +210,19 @@ print(sorted({m.split('.')[0] for m in set(sys.modules) - before} - set(sys.stdl
     assert out == "['helion_kernels']\n"
 
 
+def test_kernels_are_bound_without_torch_compile():
+    """Inductor is what helion asks about operators that it does not spell itself: seconds of a first call to import."""
+    code = """
+import sys, torch, helion_kernels
+from helion_kernels.frame.samples import module_of
+from helion_kernels.testing import specialised
+for op in dict.fromkeys(helion_kernels.OPS.values()):
+    specialised(op, module_of(op).SHAPES[0], torch.bfloat16)
+    assert not {"torch._dynamo", "torch._inductor"} & set(sys.modules), op
+"""
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+
 def test_one_graph_serves_many_sizes(interpret):
     """Under torch.compile with dynamic sizes."""
     weight = torch.randn(24)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from . import choice
 from .kernel import kernel
 
 
@@ -15,11 +16,14 @@ def tf32_allowed() -> bool:
     return torch.backends.cuda.matmul.fp32_precision == "tf32"
 
 
-def product_kernel(op: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """As `kernel(op)`, for kernels with products of the first argument."""
+def product_kernel(
+    op: str, *, prefer: choice.Preference | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """As `kernel(op)`, for kernels with products of the first argument. `prefer`: where tensor cores multiply."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        fast, exact = (kernel(op, dot_precision=precision)(function) for precision in ("tf32", "ieee"))
+        fast = kernel(op, prefer=prefer, dot_precision="tf32")(function)
+        exact = kernel(op, dot_precision="ieee")(function)
 
         def run(*args: Any) -> Any:
             if args[0].dtype is torch.float32 and not tf32_allowed():
