@@ -23,5 +23,5 @@ def test_two_runs_of_one_commit_do_not_differ(tmp_path: Path, capsys: pytest.Cap
     assert new.complete
     assert sum(timed(cell) for cell in new.cells if cell.backend == "helion") == len(new.cases)
     assert compare(old, new).count(Verdict.SLOWER) == 0
-    assert "vs best" in capsys.readouterr().out
-    assert "<svg" in html.read_text()
+    assert "helion against its peers (geometric means)" in capsys.readouterr().out
+    assert "<svg" in html.read_text() and "vs best" in html.read_text()

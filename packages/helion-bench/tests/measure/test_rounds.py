@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from helion_bench.measure.rounds import LEAST, WARM_UP_US, interleave, order
-from helion_bench.measure.sampler import LARGEST, SMALLEST, Subject, batch, batch_size, calibrate, pause_us
+from helion_bench.measure.sampler import (
+    HOST_US,
+    LARGEST,
+    SMALLEST,
+    Subject,
+    batch,
+    batch_size,
+    calibrate,
+    pause_us,
+)
 from helion_bench.measure.throttle import State
 
 _spec = importlib.util.spec_from_file_location("_fake_device", Path(__file__).with_name("fake.py"))
@@ -33,7 +42,8 @@ def test_every_round_has_everybody_once_and_nobody_is_always_first(count):
 
 def test_samples_come_by_round_and_the_first_of_a_batch_is_not_counted():
     ticks = iter(range(10**6))
-    slow_first = Subject("a", [lambda: 100.0 if next(ticks) % batch_size(100.0) == 0 else 50.0], device_us=100.0)
+    slow_first = Subject("a", [lambda: 100.0 if next(ticks) % batch_size(100.0, 5.0) == 0 else 50.0])
+    slow_first.device_us, slow_first.host_us = 100.0, 5.0
     (samples,) = run([slow_first])
     assert len(samples.rounds) == 10
     assert all(times and set(times) == {50.0} for times in samples.rounds)
@@ -125,24 +135,79 @@ def test_calls_work_on_the_copies_of_the_inputs_in_turn():
 def test_the_pause_covers_the_queueing_or_grows_until_it_does():
     device = fake.FakeDevice(host=200.0)
     subject = constant("a", 10.0)  # it was calibrated when the host was quicker
-    assert batch(device, subject, 4) == [10.0] * 4
-    pauses = [pause for _, pause in device.log]
-    assert pauses[0] == pause_us(4, 5.0) and pauses[-1] >= 800.0 and subject.starved == 0
+    found = batch(device, subject, 5)
+    assert found.times == [10.0] * 4 and not found.host_bound
+    assert [pause for _, pause in device.log] == [pause_us(5, 5.0), pause_us(5, 200.0 * 1.5)]
+    batch(device, subject, 5)
+    assert len(device.log) == 3, "what was learned is kept"
 
 
-def test_a_host_that_is_too_slow_for_any_pause_is_told_of():
-    subject = constant("a", 10.0)
-    assert batch(fake.FakeDevice(host=1e6), subject, 4) == [10.0 + 1e6] * 4
-    assert subject.starved == 1
+@pytest.mark.parametrize("host", [330.0, 1100.0, 6000.0])
+def test_a_slow_host_is_no_part_of_the_times_of_short_calls(host):
+    """The backward pass of a norm: 86 µs on the GPU, several times as long on the host."""
+    subject = Subject("a", [lambda: 86.0])
+    device = fake.FakeDevice(host)
+    calibrate(device, subject)
+    assert subject.device_us == 86.0 and subject.host_us == host and not subject.synchronizes
+    (samples,) = run([subject], device=device)
+    assert all(set(times) == {86.0} for times in samples.rounds) and not samples.host_bound
+    assert all(count * host <= max(HOST_US, SMALLEST * host) for count, _ in device.log), "no batch keeps the host long"
+
+
+def test_calls_that_wait_for_the_gpu_are_told_of_and_not_waited_for():
+    """Whatever the pause: the host begins the next call once this one is done."""
+    device = fake.FakeDevice(host=40.0, depth=1)
+    subject = Subject("a", [lambda: 10.0])
+    waiting = device.timed
+    device.timed = lambda calls, pause: waiting(calls, 0.0)  # the pause, too, is waited for
+    calibrate(device, subject)
+    assert subject.synchronizes
+    (samples,) = run([subject], device=device)
+    assert samples.host_bound and all(set(times) == {50.0} for times in samples.rounds)
+    assert len(samples.rounds[0]) == batch_size(50.0, 40.0) - 1
+
+
+def test_a_queue_that_is_full_keeps_the_host_waiting_but_not_the_gpu():
+    device = fake.FakeDevice(host=30.0, depth=3)
+    subject = Subject("a", [lambda: 100.0])
+    calibrate(device, subject)
+    (samples,) = run([subject], device=device)
+    assert not samples.host_bound and all(set(times) == {100.0} for times in samples.rounds)
+
+
+def test_a_call_in_which_the_host_stumbles_is_left_out():
+    device = fake.FakeDevice(host=lambda queued: 50_000.0 if queued % 7 == 6 else 5.0)
+    found = batch(device, Subject("a", [lambda: 10.0]), 7)
+    assert found.times and set(found.times) == {10.0} and not found.host_bound
+
+
+@pytest.mark.parametrize(("bad", "bound"), [(3, False), (8, True)])
+def test_rounds_in_which_the_host_was_late_are_left_out_unless_they_are_most(bad, bound):
+    subject = constant("a", 1000.0)
+    device = fake.FakeDevice()
+    begun = []
+
+    def state():
+        begun.append(None)
+        device.host = lambda queued: 1e6 if len(begun) <= bad else 5.0  # which no pause is long enough for
+        return State()
+
+    (samples,) = interleave(device, [subject], 12, 1e9, state, clock=lambda: device.now * 1e-6)
+    assert samples.host_bound is bound and samples.dropped == 0 and len(samples.rounds) == 12
+    assert [bool(times) for times in samples.rounds] == [bound or k >= bad for k in range(12)]
 
 
 def test_a_graph_of_many_calls_gives_the_time_of_one():
     device = fake.FakeDevice()
     graph = Subject("a", [device.captured([lambda: 7.0] * 16)], per_call=16)
     calibrate(device, graph)
-    assert graph.device_us == pytest.approx(7.0) and batch(device, graph, 3) == pytest.approx([7.0] * 3)
+    assert graph.device_us == pytest.approx(7.0) and batch(device, graph, 4).times == pytest.approx([7.0] * 3)
 
 
-@pytest.mark.parametrize(("us", "count"), [(1.0, LARGEST), (1000.0, 7), (1e6, SMALLEST), (0.0, LARGEST)])
-def test_a_batch_fills_its_time_within_bounds(us, count):
-    assert batch_size(us) == count
+@pytest.mark.parametrize(
+    ("us", "host", "count"),
+    [(1.0, 1.0, LARGEST), (1000.0, 1.0, 7), (1e6, 1.0, SMALLEST), (0.0, 0.0, LARGEST), (86.0, 1000.0, 20),
+     (86.0, 1e5, SMALLEST)],
+)  # fmt: skip
+def test_a_batch_fills_its_time_within_bounds(us, host, count):
+    assert batch_size(us, host) == count

@@ -13,7 +13,7 @@ from helion_bench.reports.csv_file import COLUMNS, csv_text
 from helion_bench.reports.markdown import comparison_markdown, markdown
 from helion_bench.reports.metrics import METRICS
 from helion_bench.reports.table import EMPTY
-from helion_bench.reports.tables import headlines, summary_table
+from helion_bench.reports.tables import headlines, op_tables, summary_table
 from helion_bench.reports.terminal import plain, render_comparison, render_run
 from helion_bench.results.compare import compare
 from helion_bench.results.model import Cell, Run, Status
@@ -93,6 +93,11 @@ def test_passes_and_peers_are_told_apart_in_the_summary():
     forward = [s.against["eager"].value for s in speedups(run, "helion") if s.case in cases[:2]]
     assert rows["matmul", "fwd"]["vs eager"].text == f"{math.prod(forward) ** 0.5:.2f}×"
     assert "liger" not in " ".join(table.headers)
+    assert [rows[key]["cases"].text for key in rows] == ["2", "1", "2", "4", "1", "5"]
+    best = [s.best for s in speedups(run, "helion")]
+    assert sorted(rows["all", "both"]["best peers"].text.split(", ")) == sorted(
+        f"{name} {best.count(name)}" for name in set(best)
+    )
 
 
 def test_clocks_are_those_of_the_rounds_and_seconds_are_added_up():
@@ -106,6 +111,27 @@ def test_clocks_are_those_of_the_rounds_and_seconds_are_added_up():
     lines = headlines(idle.with_cells(cells))
     assert "measured at 1410 to 1755 MHz of up to 1980 MHz, 700 W" in lines[0]
     assert "took 60 s; seconds of all processes by step: rounds 1" in lines
+
+
+def test_times_in_which_the_gpu_waited_for_the_host_are_marked_wherever_they_are_shown():
+    run = synthetic_run(3, [matmul_case(4096), matmul_case(8192)])
+    assert "*" not in plain(render_run(run))
+    bound = {(matmul_case(4096), "eager"), (matmul_case(8192), "helion")}
+    run = run.with_cells(
+        [dataclasses.replace(c, latency=dataclasses.replace(c.latency, host_bound=True)) for c in run.cells
+         if c.key in bound]
+    )  # fmt: skip
+    (table,) = op_tables(run)
+    first, second = (dict(zip(table.headers, (cell.text for cell in row), strict=True)) for row in table.rows)
+    assert {name for name, text in first.items() if text.endswith("*")} == {"vs eager"}
+    assert {name for name, text in second.items() if text.endswith("*")} == {
+        "helion µs", "vs best", "vs eager", "vs compile", "vs vendor", "vs helion-default",
+    }  # fmt: skip
+    last = summary_table(run).rows[-1]
+    assert sum(cell.text.endswith("*") for cell in last) == 4
+    line = "* host-bound, the GPU waited for the host within these calls: matmul of eager (1), matmul of helion (1)"
+    assert line in headlines(run) and line.replace("*", r"\*") in markdown(run)
+    assert [row["host_bound"] for row in csv.DictReader(io.StringIO(csv_text(run)))].count("True") == 2
 
 
 def test_a_run_of_nothing_is_still_a_report():

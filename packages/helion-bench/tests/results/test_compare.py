@@ -96,3 +96,17 @@ def test_what_neither_run_tried_is_no_change(before: Run):
     assert change.reason == "ok before, skipped (no bwd) now"
     assert change.vanished
     assert not change.broken
+
+
+def test_times_in_which_the_gpu_waited_for_the_host_decide_nothing_and_tell_of_no_drift(before: Run):
+    def bound(backend: str) -> Run:
+        cells = [c for c in before.cells if c.backend == backend and c.latency]
+        return before.with_cells(
+            [dataclasses.replace(c, latency=dataclasses.replace(c.latency, host_bound=True)) for c in cells]
+        )
+
+    ours = compare(before, bound("helion"))
+    assert {change.verdict for change in by_name(ours.changes).values()} == {Verdict.UNCLEAR}
+    assert "host-bound in the new run" in next(iter(by_name(ours.changes).values())).reason
+    peers = sum(c.backend == "eager" and c.latency is not None for c in before.cells)
+    assert compare(before, bound("eager")).drift.controls == compare(before, before).drift.controls - peers > 0

@@ -1,6 +1,7 @@
 """On a GPU: what a run measures can be believed."""
 
 import statistics
+import time
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_two_subjects_that_do_the_same_take_the_same_time():
         with monitor(device.uuid) as state:
             found = interleave(device, subjects, 12, 5.0, state)
         a, b = (statistics.median(x for group in samples.rounds for x in group) for samples in found)
-    assert all(s.starved == 0 for s in subjects)
+    assert not any(s.synchronizes for s in subjects) and not any(samples.host_bound for samples in found)
     assert abs(a / b - 1) < 0.03
 
 
@@ -76,6 +77,64 @@ def test_a_graph_and_events_agree():
         calibrate(device, events)
         calibrate(device, graph)
     assert graph.device_us < 1.1 * events.device_us and events.device_us < graph.device_us + 6.0
+
+
+def _busy(microseconds, call):
+    """A call before which the host is busy for that long."""
+
+    def slow():
+        end = time.perf_counter() + microseconds * 1e-6
+        while time.perf_counter() < end:
+            pass
+        return call()
+
+    return slow
+
+
+def test_time_of_the_host_is_no_part_of_that_of_the_gpu():
+    import torch
+
+    device = CudaDevice()
+    with device.active():
+        x = [torch.randn(4096, 4096, device="cuda", dtype=torch.bfloat16) for _ in range(8)]
+        quick = Subject("quick", [lambda t=t: t.mul(2) for t in x])
+        slow = Subject("slow", [_busy(400.0, call) for call in quick.calls])
+        for subject in (quick, slow):
+            calibrate(device, subject)
+        with monitor(device.uuid) as state:
+            found = interleave(device, [quick, slow], 12, 5.0, state)
+    a, b = (statistics.median(x for group in samples.rounds for x in group) for samples in found)
+    assert not any(samples.host_bound for samples in found) and abs(a / b - 1) < 0.05
+    assert 400.0 < slow.host_us < 480.0 and quick.host_us < 60.0
+
+
+def test_calls_that_wait_for_the_gpu_are_host_bound():
+    import torch
+
+    device = CudaDevice()
+    with device.active():
+        x = torch.randn(1 << 20, device="cuda")
+        subject = Subject("waits", [lambda: x.sum().item()])
+        calibrate(device, subject)
+        with monitor(device.uuid) as state:
+            (samples,) = interleave(device, [subject], 8, 2.0, state)
+    assert subject.synchronizes and samples.host_bound and all(samples.rounds)
+
+
+def test_a_backward_pass_takes_as_long_in_a_graph():
+    import torch
+
+    device = CudaDevice()
+    with device.active():
+        x = torch.randn(8192, 4096, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+        weight, bias = (torch.randn(4096, device="cuda", dtype=torch.bfloat16, requires_grad=True) for _ in range(2))
+        y = torch.nn.functional.layer_norm(x, (4096,), weight, bias)
+        gradient = torch.randn_like(y)
+        calls = [lambda: torch.autograd.grad(y, [x, weight, bias], gradient, retain_graph=True)]
+        events, graph = Subject("events", calls), Subject("graph", [device.captured(calls * 8)], per_call=8)
+        for subject in (events, graph):
+            calibrate(device, subject)
+    assert abs(graph.device_us / events.device_us - 1) < 0.1
 
 
 def test_memory_is_that_of_the_result():

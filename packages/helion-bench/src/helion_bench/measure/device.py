@@ -15,10 +15,15 @@ Call = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Timed:
-    """Times of calls in microseconds. `behind`: whether the host was done queueing before the first of them began."""
+    """Times of calls in microseconds, and the time that the host took to queue one of them, on average.
+
+    `waited`: for each call, whether the GPU came to it before the host had queued all of it. Then the GPU may have
+    waited for the host within it, and its time is not the GPU's alone.
+    """
 
     times: tuple[float, ...]
-    behind: bool
+    waited: tuple[bool, ...]
+    host_us: float
 
 
 class Device(Protocol):
@@ -51,7 +56,7 @@ class Device(Protocol):
         ...
 
     def host_us(self, calls: Sequence[Call]) -> float:
-        """Time that the host needs for one call, the device being idle before it."""
+        """Time that the host needs for one call in steady state: the median of many, behind a short queue at most."""
         ...
 
     def peak_bytes(self, call: Call) -> int:

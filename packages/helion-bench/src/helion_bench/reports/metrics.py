@@ -30,11 +30,18 @@ def show_status(cell: Cell) -> Text:
     return EMPTY if quiet else Text(cell.status.value, Tone.BAD)
 
 
+def marked(text: str, host_bound: bool) -> str:
+    """With a star where a time is not the GPU's alone; `tables.headlines` explains it."""
+    return f"{text}*" if host_bound else text
+
+
 def _latency(cell: Cell, run: Run) -> Text:
     interval = derived.latency_us(cell)
     if cell.status is not Status.OK:
         return show_status(cell)
-    return EMPTY if interval is None else Text(figures.microseconds(interval.value), Tone.STRONG)
+    if interval is None:
+        return EMPTY
+    return Text(marked(figures.microseconds(interval.value), derived.host_bound(cell)), Tone.STRONG)
 
 
 def _optional(value: float | None, show: Callable[[float], str]) -> Text:
@@ -78,7 +85,7 @@ METRICS = {
         Metric(
             "host_overhead",
             "host µs",
-            "time of one call on the host",
+            "time of one call on the host, in steady state",
             lambda cell, run: _optional(cell.host_overhead_us, figures.number),
         ),
         Metric(
@@ -103,5 +110,5 @@ def show_speedup(speedup: Speedup | None, peer: str, cell: Cell | None) -> Text:
     if speedup is not None and peer in speedup.against:
         interval = speedup.against[peer]
         tone = Tone.GOOD if interval.low > 1 else Tone.BAD if interval.high < 1 else Tone.PLAIN
-        return Text(figures.factor(interval.value), tone)
+        return Text(marked(figures.factor(interval.value), peer in speedup.host_bound), tone)
     return EMPTY if cell is None or cell.status is Status.OK else show_status(cell)

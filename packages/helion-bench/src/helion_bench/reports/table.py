@@ -27,7 +27,7 @@ class Text:
 EMPTY = Text("–", Tone.DIM)
 
 
-_PROSE = frozenset({"reason", "state", "here", "what", "shapes"})
+_PROSE = frozenset({"reason", "state", "here", "what", "shapes", "best peers"})
 _WORDS = _PROSE | {"backend", "best peer"}
 
 

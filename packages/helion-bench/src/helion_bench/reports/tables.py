@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from helion_bench.reports import figures
-from helion_bench.reports.metrics import DEFAULT, METRICS, show_accuracy, show_speedup, show_status
+from helion_bench.reports.metrics import DEFAULT, METRICS, marked, show_accuracy, show_speedup, show_status
 from helion_bench.reports.table import EMPTY, Table, Text, Tone
-from helion_bench.results.derived import timed
+from helion_bench.results.derived import host_bound, timed
 from helion_bench.results.model import CaseKey, Cell, CompileFacts, Role, Run, Status
 from helion_bench.results.speedup import Speedup, failures, speedup_of, speedups, summarise
 from helion_bench.statistics.interval import Interval
@@ -64,7 +64,8 @@ def _against(found: Speedup | None, ours: Cell | None, cell: Cell | None, name: 
     if cell is None or ours is None or not (timed(cell) and timed(ours)) or (found and name in found.against):
         return show_speedup(found, name, cell)
     assert cell.latency is not None and ours.latency is not None
-    other = Speedup(cell.case, ours.backend, {name: speedup_of(ours.latency, cell.latency)}, name)
+    bound = frozenset({name} if host_bound(ours) or host_bound(cell) else ())
+    other = Speedup(cell.case, ours.backend, {name: speedup_of(ours.latency, cell.latency)}, name, bound)
     return show_speedup(other, name, cell)
 
 
@@ -123,7 +124,10 @@ def others_of(run: Run) -> tuple[str, ...]:
 
 
 def summary_table(run: Run) -> Table | None:
-    """By operation and pass, and over all: geometric means of speed-ups over the best peer and over each, outcomes."""
+    """By operation and pass, and over all: geometric means of speed-ups over the best peer and over each, outcomes.
+
+    `best peers`: which of them was the best in how many cases.
+    """
     found = speedups(run, headline_of(run))
     if not found:
         return None
@@ -137,7 +141,8 @@ def summary_table(run: Run) -> Table | None:
         rows += [_summary_row("all", pass_, [s for s in found if s.case.pass_ == pass_], peers) for pass_ in passes]
     if len(rows) > 1 and len(passes) > 1:
         rows.append(_summary_row("all", "both", found, peers))
-    headers = ["op", "pass", "vs best peer", "95 %", "wins", "ties", "losses", *(f"vs {name}" for name in peers)]
+    headers = ["op", "pass", "cases", "vs best peer", "95 %", "wins", "ties", "losses"]
+    headers += [*(f"vs {name}" for name in peers), "best peers"]
     return Table.of(f"{headline_of(run)} against its peers (geometric means)", headers, rows, labels=2)
 
 
@@ -147,13 +152,20 @@ def _summary_row(op: str, pass_: str, cases: Sequence[Speedup], peers: Sequence[
     mean = found.mean
     spread = Text(f"{mean.low:.2f}–{mean.high:.2f}", Tone.DIM) if mean.known else EMPTY
     counts = [Text(str(count)) for count in (found.wins, found.ties, found.losses)]
-    against = [_mean(found.against[name]) if name in found.against else EMPTY for name in peers]
-    return [Text(op, Tone.STRONG), Text(pass_), _mean(mean), spread, *counts, *against]
+    against = [
+        _mean(found.against[name], name in found.host_bound) if name in found.against else EMPTY for name in peers
+    ]
+    best = Counter(speedup.best for speedup in cases).most_common()
+    names = ", ".join(f"{name} {count}" if len(best) > 1 else name for name, count in best)
+    over_best = _mean(mean, found.best_host_bound)
+    return [
+        Text(op, Tone.STRONG), Text(pass_), Text(str(found.count)), over_best, spread, *counts, *against, Text(names),
+    ]  # fmt: skip
 
 
-def _mean(mean: Interval) -> Text:
+def _mean(mean: Interval, host_bound: bool) -> Text:
     tone = Tone.GOOD if mean.low > 1 else Tone.BAD if mean.high < 1 else Tone.PLAIN
-    return Text(figures.factor(mean.value), tone)
+    return Text(marked(figures.factor(mean.value), host_bound), tone)
 
 
 def problem_table(run: Run) -> Table | None:
@@ -184,7 +196,14 @@ def headlines(run: Run) -> list[str]:
     if not run.complete:
         lines.append(f"{'out of time' if run.out_of_time else 'interrupted'}: not every case was measured")
     lines += [f"{backend.name} is not here: {backend.why_not}" for backend in run.backends if backend.why_not]
-    return lines + list(run.notes) + _skipped(run) + _spent(run)
+    return lines + list(run.notes) + _host_bound(run) + _skipped(run) + _spent(run)
+
+
+def _host_bound(run: Run) -> list[str]:
+    """Which times are not the GPU's alone."""
+    counts = Counter((cell.case.op, cell.backend) for cell in run.cells if timed(cell) and host_bound(cell))
+    named = ", ".join(f"{op} of {backend} ({count})" for (op, backend), count in counts.items())
+    return [f"* host-bound, the GPU waited for the host within these calls: {named}"] if named else []
 
 
 def _skipped(run: Run) -> list[str]:

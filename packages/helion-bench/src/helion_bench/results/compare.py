@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from helion_bench.results.derived import median_us, round_medians, timed
+from helion_bench.results.derived import host_bound, median_us, round_medians, timed
 from helion_bench.results.model import CaseKey, Cell, CompileFacts, Role, Run, Status
 from helion_bench.statistics.drift import Drift, estimate_drift
 from helion_bench.statistics.interval import Interval
@@ -60,7 +60,7 @@ def compare(old: Run, new: Run, minimum_effect: float = MINIMUM_EFFECT) -> Compa
     either = [key for key in dict.fromkeys([*after, *before]) if key[1] in ours]
     keys = [key for key in either if _tried(before.get(key)) or _tried(after.get(key))]
     same_gpu = old.machine.gpu == new.machine.gpu
-    testable = [k for k in keys if same_gpu and timed(before.get(k)) and timed(after.get(k))]
+    testable = [k for k in keys if same_gpu and _comparable(before.get(k)) and _comparable(after.get(k))]
     pairs = [Pair(_rounds(before[k]), _rounds(after[k]), drift.factor(k[0].op)) for k in testable]
     judged = dict(zip(testable, judge(pairs, drift.spread, minimum_effect), strict=True))
     changes = tuple(_change(key, before.get(key), after.get(key), judged.get(key), same_gpu) for key in keys)
@@ -73,8 +73,13 @@ def _controls(old: Run, new: Run) -> Iterator[tuple[str, float]]:
     unchanged = {b.name for b in new.backends if b.role is Role.PEER and versions.get(b.name) == b.version}
     before, after = old.by_key, new.by_key
     for key, cell in after.items():
-        if key[1] in unchanged and timed(cell) and timed(before.get(key)):
+        if key[1] in unchanged and _comparable(cell) and _comparable(before.get(key)):
             yield key[0].op, ratio_of(_rounds(before[key]), _rounds(cell)).value
+
+
+def _comparable(cell: Cell | None) -> bool:
+    """Whether its times are right, and the GPU's."""
+    return timed(cell) and not host_bound(cell)
 
 
 def _rounds(cell: Cell) -> list[float]:
@@ -115,6 +120,8 @@ def _untimed(old: Cell | None, new: Cell | None, same_gpu: bool) -> tuple[Verdic
         return Verdict.MISSING, f"no times in the {'old' if old.latency is None else 'new'} run"
     if not same_gpu:
         return Verdict.UNCLEAR, "measured on different GPUs"
+    if host_bound(old) or host_bound(new):
+        return Verdict.UNCLEAR, f"host-bound in the {'old' if host_bound(old) else 'new'} run: the GPU waited for the host"
     return Verdict.MISSING, "every sample was dropped"
 
 

@@ -18,6 +18,11 @@ def timed(cell: Cell | None) -> bool:
     return cell is not None and cell.status is Status.OK and cell.latency is not None and bool(cell.latency.samples)
 
 
+def host_bound(cell: Cell | None) -> bool:
+    """Whether the cell's times are those of calls in which the GPU waited for the host."""
+    return cell is not None and cell.latency is not None and cell.latency.host_bound
+
+
 def median_us(cell: Cell) -> float | None:
     """The median time of one call in microseconds, also of a wrong result."""
     interval = latency_us(cell)

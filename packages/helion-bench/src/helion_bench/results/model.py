@@ -84,13 +84,15 @@ class Latency:
     """Samples of the time of one call in microseconds, grouped by round.
 
     `method` says how they were taken ("events", "cuda-graph", "wall"). `throttled_dropped` counts the samples left
-    out because the GPU was throttling. `sm_mhz` is the usual clock of the multiprocessors meanwhile.
+    out because the GPU was throttling. `sm_mhz` is the usual clock of the multiprocessors meanwhile. `host_bound`: the
+    GPU waited for the host, so that this is the time of a call rather than that of its kernels.
     """
 
     rounds: tuple[tuple[float, ...], ...]
     method: str
     throttled_dropped: int = 0
     sm_mhz: float | None = None
+    host_bound: bool = False
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(x) and x > 0 for group in self.rounds for x in group):
@@ -98,13 +100,14 @@ class Latency:
 
     @classmethod
     def of(
-        cls, rounds: Iterable[Sequence[float]], method: str, throttled_dropped: int = 0, sm_mhz: float | None = None
-    ) -> Latency:
+        cls, rounds: Iterable[Sequence[float]], method: str, throttled_dropped: int = 0, sm_mhz: float | None = None,
+        *, host_bound: bool = False,
+    ) -> Latency:  # fmt: skip
         """Rounded to `SIGNIFICANT_DIGITS` and thinned evenly to at most `MAX_SAMPLES` (at least one a round)."""
         groups = [list(group) for group in rounds]
         share = max(1, MAX_SAMPLES // max(1, len(groups)))
         kept = tuple(tuple(significant(x) for x in _thinned(group, share)) for group in groups)
-        return cls(kept, method, throttled_dropped, sm_mhz)
+        return cls(kept, method, throttled_dropped, sm_mhz, host_bound)
 
     @property
     def samples(self) -> tuple[float, ...]:
@@ -156,9 +159,9 @@ class Cell:
     """One case on one backend. Everything but a status other than "ok" may be absent: not every metric is asked for.
 
     `bytes_moved` and `flops` are the least that the computation needs, the same for every backend of a case.
-    `host_overhead_us` is the time of one call on the host with the GPU idle. `peak_memory_bytes` is above the inputs.
-    `compile_seconds` is the first call less a later one. `config` is what the backend chose, as text. `spent` are the
-    seconds that measuring took, by step; those of the case as a whole stand with one of its cells.
+    `host_overhead_us` is the time of one call on the host, the median of many behind a short queue. `peak_memory_bytes`
+    is above the inputs. `compile_seconds` is the first call less a later one. `config` is what the backend chose, as
+    text. `spent` are the seconds that measuring took, by step; those of the case as a whole stand with one cell of it.
     """
 
     case: CaseKey

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from helion_bench.results.derived import median_us, round_medians, timed
+from helion_bench.results.derived import host_bound, median_us, round_medians, timed
 from helion_bench.results.model import CaseKey, Cell, Latency, Role, Run, Status
 from helion_bench.statistics.interval import Interval, geometric_mean, median_interval
 from helion_bench.statistics.ranks import ratio_of
@@ -20,13 +20,15 @@ TIE = 0.02
 class Speedup:
     """One case of one backend of ours: `against` holds time of the peer / our time, by peer; `best` names the fastest.
 
-    Only cells whose results are right take part, on both sides.
+    Only cells whose results are right take part, on both sides. `host_bound` names the peers compared to which one of
+    the two times is not the GPU's alone.
     """
 
     case: CaseKey
     backend: str
     against: dict[str, Interval]
     best: str
+    host_bound: frozenset[str] = frozenset()
 
     @property
     def best_peer(self) -> Interval:
@@ -45,14 +47,18 @@ class Speedup:
 class Summary:
     """Speed-ups over the best peer of many cases: geometric mean with its interval, and outcomes counted.
 
-    `against` holds the geometric mean over each peer, of the cases that it computed right.
+    `against` holds the geometric mean over each peer, of the cases that it computed right. `host_bound` names the peers
+    over which a comparison in the mean is.
     """
 
+    count: int
     mean: Interval
     wins: int
     ties: int
     losses: int
     against: dict[str, Interval]
+    host_bound: frozenset[str] = frozenset()
+    best_host_bound: bool = False
 
 
 def speedup_of(ours: Latency, peer: Latency) -> Interval:
@@ -77,7 +83,8 @@ def speedups(run: Run, backend: str) -> list[Speedup]:
         if ours is None or not timed(ours) or not rivals:
             continue
         against = {cell.backend: _between(ours, cell) for cell in rivals}
-        found.append(Speedup(case, backend, against, best=min(rivals, key=_time).backend))
+        bound = frozenset(cell.backend for cell in rivals if host_bound(cell) or host_bound(ours))
+        found.append(Speedup(case, backend, against, min(rivals, key=_time).backend, bound))
     return found
 
 
@@ -102,7 +109,11 @@ def summarise(found: Sequence[Speedup]) -> Summary | None:
         name: geometric_mean([speedup.against[name].value for speedup in found if name in speedup.against])
         for name in peers
     }
-    return Summary(mean, outcomes.count("win"), outcomes.count("tie"), outcomes.count("loss"), against)
+    return Summary(
+        len(found), mean, outcomes.count("win"), outcomes.count("tie"), outcomes.count("loss"), against,
+        host_bound=frozenset().union(*(speedup.host_bound for speedup in found)),
+        best_host_bound=any(speedup.best in speedup.host_bound for speedup in found),
+    )  # fmt: skip
 
 
 def failures(run: Run, roles: Iterable[Role] = (Role.OURS,)) -> list[Cell]:

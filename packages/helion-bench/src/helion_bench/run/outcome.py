@@ -41,9 +41,7 @@ def cell(case: CaseKey, backend: str, outcome: Mapping[str, Any]) -> Cell:
         backend=backend,
         status=Status(outcome["status"]),
         reason=outcome.get("reason", ""),
-        latency=Latency.of(latency["rounds"], latency["method"], latency["dropped"], latency.get("sm_mhz"))
-        if latency
-        else None,
+        latency=_latency(latency) if latency else None,
         accuracy=Accuracy(**accuracy) if accuracy else None,
         bytes_moved=bytes_moved,
         flops=flops,
@@ -54,6 +52,11 @@ def cell(case: CaseKey, backend: str, outcome: Mapping[str, Any]) -> Cell:
         facts=tuple(CompileFacts(**facts) for facts in outcome.get("facts", ())),
         spent=tuple((step, seconds) for step, seconds in outcome.get("spent", ())),
     )
+
+
+def _latency(found: Mapping[str, Any]) -> Latency:
+    dropped, clock, host_bound = found["dropped"], found.get("sm_mhz"), found.get("host_bound", False)
+    return Latency.of(found["rounds"], found["method"], dropped, clock, host_bound=host_bound)
 
 
 def to_json(case: CaseKey) -> Any:

@@ -32,7 +32,8 @@ from .progress import Progress, limited
 
 SEARCH_SECONDS = 600.0  # for the first call of a backend that measures candidates
 _GRAPH_US = 150.0  # calls shorter than this are measured in CUDA graphs: launches would show
-_GRAPH_CALLS = 16  # in one graph, at least
+_REPLAY_US = 2400.0  # device time of one graph, about
+_GRAPH_CALLS = (2, 16)  # in one graph, unless there are more copies of the inputs
 _COPIES = 128  # of the inputs, at most
 _STICKY = ("illegal", "misaligned", "unspecified launch failure", "device-side assert", "launch timed out")
 _NO_ROOM = ("out of memory", "alloc_failed")  # as torch, cuBLAS and cuDNN say it
@@ -241,28 +242,38 @@ def _calibrated(race: Race, contender: Contender, problems: list[Problem]) -> bo
 
 
 def _graphed(race: Race, contenders: list[Contender]) -> bool:
-    """Whether all are short and could be captured, so that all are measured in CUDA graphs; else none is."""
+    """Whether they ought to be measured in CUDA graphs and all could be captured, so that all are; else none is."""
     subjects = [c.subject for c in contenders if c.subject is not None]
-    if not race.request["graphs"] or race.problem.operation.reads_on_host or not subjects:
-        return False
-    if min(s.device_us for s in subjects) > _GRAPH_US:
+    if not race.request["graphs"] or race.problem.operation.reads_on_host or not _want_graphs(subjects):
         return False
     graphs = []
     for subject in subjects:
         race.progress.mark(subject.name, "capture")
-        count = len(subject.calls) * math.ceil(_GRAPH_CALLS / len(subject.calls))
         try:
-            with subject.active():
-                replay = race.device.captured(subject.next(count))
-                graph = Subject(subject.name, [replay], per_call=count, active=subject.active)
-                calibrate(race.device, graph)
+            graphs.append(_captured(race.device, subject))
         except Exception as error:
             _failure(race, subject.name, error)  # the process may be lost; if it is not, events will do
             return False
-        graphs.append(graph)
     for contender, graph in zip(contenders, graphs, strict=True):
         contender.subject = graph
     return True
+
+
+def _want_graphs(subjects: Sequence[Subject]) -> bool:
+    """Where a call is so short that launches show, or keeps the host longer than the GPU."""
+    return any(s.device_us <= _GRAPH_US or s.host_us > s.device_us for s in subjects)
+
+
+def _captured(device: Device, subject: Subject) -> Subject:
+    """The calls of a subject as one graph, in which each copy of the inputs has its turn as often as any other."""
+    low, high = _GRAPH_CALLS
+    wanted = min(high, max(low, math.ceil(_REPLAY_US / max(subject.device_us, 1.0))))
+    count = len(subject.calls) * math.ceil(wanted / len(subject.calls))
+    with subject.active():
+        replay = device.captured(subject.next(count))
+        graph = Subject(subject.name, [replay], per_call=count, active=subject.active)
+        calibrate(device, graph)
+    return graph
 
 
 def _record(race: Race, contender: Contender, samples: Samples, method: str) -> None:
@@ -271,6 +282,7 @@ def _record(race: Race, contender: Contender, samples: Samples, method: str) -> 
         return
     latency = {
         "rounds": samples.rounds, "method": method, "dropped": samples.dropped, "sm_mhz": samples.sm_mhz,
+        "host_bound": samples.host_bound,
     }  # fmt: skip
     contender.outcome["latency"] = latency
 

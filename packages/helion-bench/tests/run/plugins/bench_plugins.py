@@ -187,7 +187,8 @@ class FakeDevice:
         return True
 
     def timed(self, calls, pause_us):
-        return Timed(tuple(10.0 * (call() is not self) for call in calls), behind=True)
+        times = tuple(10.0 * (call() is not self) for call in calls)
+        return Timed(times, (False,) * len(times), host_us=3.0)
 
     def captured(self, calls):
         type(self).capturing = True
