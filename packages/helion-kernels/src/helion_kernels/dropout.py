@@ -22,11 +22,12 @@ SMALL: Shape = (7, 48)
 SHAPES: tuple[Shape, ...] = ((8192, 1024), (8192, 4096), (8192, 8192), (4096, 16384), (64, 4096))
 
 
-@kernel("dropout")
+@kernel("dropout", prefer=lambda *_: {"block_sizes": [256], "num_warps": 2})
 def dropout_flat(x: torch.Tensor, seed: torch.Tensor, p: float, scale: float) -> torch.Tensor:
     """Of x [n]; seed: one int64 on the same device.
 
-    One run of Philox gives four numbers, one for each quarter of x, all of them read in order.
+    One run of Philox gives four numbers, one for each quarter of x, all of them read in order. With four elements of
+    each a thread, which are 32 registers, as many threads as a multiprocessor holds hide what each of them waits for.
     """
     n = x.size(0)
     quarter = (n + 31) // 32 * 8 if n >= 32 else (n + 3) // 4  # whole vectors of 16 bytes

@@ -19,6 +19,7 @@ import helion.language as hl
 from .frame import Call, kernel, operator, usable
 from .frame.rows import (
     LONGEST_ROW,
+    RESIDENT_ROW,
     as_row,
     as_rows,
     begin_of,
@@ -61,6 +62,20 @@ def layer_norm_rows(
     return out, mean, rstd
 
 
+def _terms(
+    grad: Any, x: Any, weight: Any, factor: Any, mean: Any, rstd: Any, tile: Any, policy: str | None
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """dy, n and g of rows; `factor`: the weight, where it is there already. `policy`: see `hl.load`."""
+    g = hl.load(grad, [tile, slice(None)], eviction_policy=policy).to(torch.float32)
+    normal = hl.load(x, [tile, slice(None)], eviction_policy=policy).to(torch.float32)
+    normal = (normal - mean[tile, None]) * rstd[tile, None]
+    if weight is None:
+        return g, normal, g
+    if factor is None:
+        factor = hl.load(weight, [slice(None)], eviction_policy=policy).to(torch.float32)
+    return g, normal, g * factor
+
+
 @kernel("layer_norm", prefer=lambda grad, x, *_: row_loop(x), static_shapes=False)
 def layer_norm_rows_backward(
     grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, mean: torch.Tensor, rstd: torch.Tensor,
@@ -73,17 +88,18 @@ def layer_norm_rows_backward(
     kinds = (weight is not None) + with_bias
     sums = torch.empty([kinds, programs, n], dtype=torch.float32, device=x.device)
     block = hl.register_block_size(1, 64)
+    again = n > RESIDENT_ROW
     for at in hl.grid(programs):
         weight_sum = hl.zeros([block, n], dtype=torch.float32)
         bias_sum = hl.zeros([block, n], dtype=torch.float32)
-        factor = None if weight is None else weight[:].to(torch.float32)
+        factor = None if weight is None or again else weight[:].to(torch.float32)
         for tile in hl.tile(begin_of(at, m, programs), begin_of(at + 1, m, programs), block_size=block):
-            g = grad[tile, :].to(torch.float32)
-            scale = rstd[tile, None]
-            normal = (x[tile, :].to(torch.float32) - mean[tile, None]) * scale
-            weighted = g if factor is None else g * factor
+            g, normal, weighted = _terms(grad, x, weight, factor, mean, rstd, tile, "evict_last" if again else None)
             inner = torch.mean(weighted * normal, dim=-1, keepdim=True)
-            dx[tile, :] = scale * (weighted - torch.mean(weighted, dim=-1, keepdim=True) - normal * inner)
+            average = torch.mean(weighted, dim=-1, keepdim=True)
+            if again:
+                g, normal, weighted = _terms(grad, x, weight, factor, mean, rstd, tile, "evict_first")
+            dx[tile, :] = rstd[tile, None] * (weighted - average - normal * inner)
             if weight is not None:
                 weight_sum += g * normal
             if with_bias:

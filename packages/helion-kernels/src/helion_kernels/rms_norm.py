@@ -18,6 +18,7 @@ import helion.language as hl
 from .frame import Call, kernel, operator, usable
 from .frame.rows import (
     LONGEST_ROW,
+    RESIDENT_ROW,
     as_row,
     as_rows,
     begin_of,
@@ -57,6 +58,19 @@ def rms_norm_rows(
     return out, total, inverse
 
 
+def _terms(
+    grad: Any, x: Any, weight: Any, factor: Any, inverse: Any, tile: Any, policy: str | None
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """dy, x * r and g of rows; `factor`: the weight, where it is there already. `policy`: see `hl.load`."""
+    g = hl.load(grad, [tile, slice(None)], eviction_policy=policy).to(torch.float32)
+    normal = hl.load(x, [tile, slice(None)], eviction_policy=policy).to(torch.float32) * inverse[tile, None]
+    if weight is None:
+        return g, normal, g
+    if factor is None:
+        factor = hl.load(weight, [slice(None)], eviction_policy=policy).to(torch.float32)
+    return g, normal, g * factor
+
+
 @kernel("rms_norm", prefer=lambda grad, grad_total, x, *_: row_loop(x), static_shapes=False)
 def rms_norm_rows_backward(
     grad: torch.Tensor, grad_total: torch.Tensor | None, x: torch.Tensor, weight: torch.Tensor | None,
@@ -68,15 +82,16 @@ def rms_norm_rows_backward(
     dx = torch.empty([m, n], dtype=x.dtype, device=x.device)
     sums = None if weight is None else torch.empty([1, programs, n], dtype=torch.float32, device=x.device)
     block = hl.register_block_size(1, 64)
+    again = n > RESIDENT_ROW
     for at in hl.grid(programs):
         total = hl.zeros([block, n], dtype=torch.float32)
-        factor = None if weight is None else weight[:].to(torch.float32)
+        factor = None if weight is None or again else weight[:].to(torch.float32)
         for tile in hl.tile(begin_of(at, m, programs), begin_of(at + 1, m, programs), block_size=block):
-            row, g = x[tile, :].to(torch.float32), grad[tile, :].to(torch.float32)
-            r = inverse[tile, None]
-            normal = row * r
-            weighted = g if factor is None else g * factor
-            change = r * (weighted - normal * torch.mean(weighted * normal, dim=-1, keepdim=True))
+            g, normal, weighted = _terms(grad, x, weight, factor, inverse, tile, "evict_last" if again else None)
+            inner = torch.mean(weighted * normal, dim=-1, keepdim=True)
+            if again:
+                g, normal, weighted = _terms(grad, x, weight, factor, inverse, tile, "evict_first")
+            change = inverse[tile, None] * (weighted - normal * inner)
             if grad_total is not None:
                 change = change + grad_total[tile, :].to(torch.float32)
             dx[tile, :] = change

@@ -19,8 +19,8 @@ LANES_OF_A_WARP = 512  # 16 elements a thread: two sums and two operands of that
 WARPS_OF_A_UNIT = 16
 LONGEST_ROW = 16384  # more would spill beyond what caches hold: such rows are read twice, and summed in parts
 COLUMNS = 2048  # of a part
-AHEAD = 64 << 10  # bytes that a program loads ahead, two steps at most; what spills wants the rest as a cache
-MOST_AHEAD = 128 << 10  # where one step is more than that
+RESIDENT_ROW = 8192  # longer ones do not fit registers beside their sums: they are read again after their means
+AHEAD = 64 << 10  # bytes on their way to a multiprocessor
 
 
 def as_rows(x: torch.Tensor, n: int) -> torch.Tensor:
@@ -68,18 +68,18 @@ def begin_of(share: Any, rows: Any, shares: Any) -> Any:
 def row_loop(x: torch.Tensor) -> dict[str, Any]:
     """The config of programs that each go through a share of the rows of `x` and of another matrix and add up columns.
 
-    There are as many programs as a GPU runs at once, so that their sums stay few, and loads run ahead of the
-    reductions of a row (`range_num_stages`): they do not wait for each other, even where a program has a
-    multiprocessor for itself.
+    There are as many programs as a GPU runs at once, so that their sums stay few, and loads run two or three steps
+    ahead of the reductions of a row (`range_num_stages`; a single step is slower than none): they do not wait for each
+    other, even where a program has a multiprocessor for itself. Rows that are read again leave the memory to the cache.
     """
     row = 1 << (x.size(1) - 1).bit_length()
-    lanes = max(LANES, row)
-    step = 2 * lanes * x.element_size()
-    ahead = min(2, AHEAD // step) or int(step <= MOST_AHEAD)
-    warps = min(32, lanes // LANES_OF_A_WARP)
+    tile = max(1, LANES // row)
+    warps = min(WARPS_OF_A_UNIT, tile * row // LANES_OF_A_WARP)
+    programs = WARPS_OF_A_UNIT // warps
+    ahead = AHEAD // (programs * 2 * tile * x.size(1) * x.element_size())
+    stages = 1 + min(max(ahead, 2), 3) if row <= RESIDENT_ROW else 0
     return {
-        "block_sizes": [max(1, LANES // row)], "num_warps": warps, "range_num_stages": [ahead + 1 if ahead else 0],
-        "programs_per_unit": max(1, WARPS_OF_A_UNIT // warps),
+        "block_sizes": [tile], "num_warps": warps, "range_num_stages": [stages], "programs_per_unit": programs,
     }  # fmt: skip
 
 
