@@ -167,25 +167,28 @@ def _takes(
         return False
     if is_causal and mask is not None:
         return False
-    for refused, reason in (
-        (dropout_p != 0, "dropout"),
-        (scale is not None and not scale > 0, "a scale that is not positive"),
-        (max(q.size(-1), v.size(-1)) > MOST_LANES, f"heads of more than {MOST_LANES} elements"),
-    ):
-        if refused:
-            decline("attention", reason)
-            return False
-    return True
+    if dropout_p != 0:
+        reason = "dropout"
+    elif scale is not None and not scale > 0:
+        reason = "a scale that is not positive"
+    elif max(q.size(-1), v.size(-1)) > MOST_LANES:
+        reason = f"heads of more than {MOST_LANES} elements"
+    else:
+        return True
+    decline("attention", reason)
+    return False
 
 
 def _fits(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, enable_gqa: bool) -> bool:
     """Whether the shapes are those of the function's description, and nothing is empty."""
     if not (q.dim() == k.dim() == v.dim() and q.dim() in (3, 4) and q.dtype == k.dtype == v.dtype):
         return False
-    heads, groups = q.size(-3), k.size(-3)
-    if 0 in (*q.size(), *k.size(), *v.size()) or q.shape[:-3] != k.shape[:-3] or k.shape[:-1] != v.shape[:-1]:
+    *batch, heads, _, d = q.size()
+    *other_batch, groups, _, other_d = k.size()
+    if batch != other_batch or d != other_d or k.shape[:-1] != v.shape[:-1]:
         return False
-    return q.size(-1) == k.size(-1) and (heads == groups or (enable_gqa and heads % groups == 0))
+    full = q.numel() > 0 and k.numel() > 0 and v.numel() > 0
+    return full and (heads == groups or (enable_gqa and heads % groups == 0))
 
 
 def _mask_fits(mask: torch.Tensor, q: torch.Tensor, k: torch.Tensor) -> bool:
