@@ -121,7 +121,8 @@ def _untimed(old: Cell | None, new: Cell | None, same_gpu: bool) -> tuple[Verdic
     if not same_gpu:
         return Verdict.UNCLEAR, "measured on different GPUs"
     if host_bound(old) or host_bound(new):
-        return Verdict.UNCLEAR, f"host-bound in the {'old' if host_bound(old) else 'new'} run: the GPU waited for the host"
+        which = "old" if host_bound(old) else "new"
+        return Verdict.UNCLEAR, f"host-bound in the {which} run: the GPU waited for the host"
     return Verdict.MISSING, "every sample was dropped"
 
 

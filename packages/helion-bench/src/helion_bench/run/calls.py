@@ -7,7 +7,7 @@ import functools
 import gc
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ class Problem:
     operation: Operation
     inputs: Inputs
     gradient: Gradient
+    device: torch.device | str
 
     @classmethod
     def make(cls, case: CaseKey, operation: Operation, device: torch.device | str) -> Problem:
@@ -40,12 +41,15 @@ class Problem:
             with torch.no_grad():
                 outputs = as_tuple(operation.eager(**inputs))
             gradient = tuple(random.normal(*output.shape, dtype=dtype) for output in outputs)
-        return cls(case, operation, inputs, gradient)
+        return cls(case, operation, inputs, gradient, device)
+
+    def again(self) -> Problem:
+        """The same, made anew."""
+        return Problem.make(self.case, self.operation, self.device)
 
     def copies(self, count: int) -> list[Problem]:
         """This one, and as many more as it takes to have `count`, in memory of their own."""
-        more = [Problem(self.case, self.operation, _cloned(self.inputs), self.gradient) for _ in range(count - 1)]
-        return [self, *more]
+        return [self, *(replace(self, inputs=_cloned(self.inputs)) for _ in range(count - 1))]
 
     def expected(self) -> Results:
         """The truth in float64."""

@@ -20,13 +20,13 @@ from ..backends import catalogue as backends
 from ..backends import ours
 from ..backends.backend import Backend, Implementation
 from ..cases import catalogue
-from ..cases.operation import Results
 from ..measure.device import Device
 from ..measure.monitor import monitor
 from ..measure.rounds import Samples, interleave
 from ..measure.sampler import Subject, calibrate
 from . import outcome
 from .calls import Bound, Problem, allocated, bind, forget, hand_back, release
+from .judge import Judge
 from .outcome import Outcome
 from .progress import Progress, limited
 
@@ -153,12 +153,13 @@ def _check(race: Race, names: Sequence[str]) -> None:
     if not names:
         return
     race.progress.mark("", "reference")
-    expected, untouched = race.problem.expected(), race.problem.checksum()
+    judge = Judge(race.problem, fatal=lambda error: _crowded(race.request, error))
+    untouched = race.problem.checksum()
     for name in names:
         race.progress.mark(name, "first call", SEARCH_SECONDS if backends.backend(name).searches else None)
         before = allocated()
         try:
-            contender = _first(race, backends.backend(name), expected)
+            contender = _first(race, backends.backend(name), judge)
             if race.problem.checksum() != untouched:
                 raise RuntimeError("it changed its inputs")
             race.contenders.append(contender)
@@ -166,7 +167,7 @@ def _check(race: Race, names: Sequence[str]) -> None:
             if _crowded(race.request, error):
                 raise Crowded(str(error)) from None
             race.outcomes[name] = _failure(race, name, error)
-            race.problem = Problem.make(race.problem.case, race.problem.operation, race.device.torch_device)
+            race.problem = race.problem.again()
         if allocated() > before:  # held by cycles, which take long to find
             release()
 
@@ -175,7 +176,7 @@ def _crowded(request: dict[str, Any], error: Exception) -> bool:
     return request["shared"] and any(word in str(error).lower() for word in _NO_ROOM)
 
 
-def _first(race: Race, backend: Backend, expected: Results) -> Contender:
+def _first(race: Race, backend: Backend, judge: Judge) -> Contender:
     """The first calls of a backend: how long they take, whether they are right, how much memory they need."""
     problem = race.problem
     function = backend.implement(problem.case, problem.operation)
@@ -183,10 +184,10 @@ def _first(race: Race, backend: Backend, expected: Results) -> Contender:
         begin = time.perf_counter()
         bound, returned = _once(race, function)
         seconds = time.perf_counter() - begin
-        verdict = problem.operation.verify(problem.inputs, problem.gradient, bound.results(returned), expected)
-        contender = Contender(backend, function, outcome.judged(verdict))
+    contender = Contender(backend, function, outcome.judged(judge(problem, bound.results(returned))))
+    del returned, bound
+    with backend.active():
         contender.outcome["config"] = backend.config()
-        del returned, bound
         if targets := race.request["targets"]:
             contender.outcome["facts"] = [asdict(facts) for facts in backend.facts(targets)]
         if race.asked("compile_time") and backend.compiles:
