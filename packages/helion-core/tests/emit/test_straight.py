@@ -7,19 +7,24 @@ from typing import Any
 import pytest
 import torch
 
-from helion.emit.straight import UNKNOWN, Allocation, Launch, NotStraight, straight_line
+from helion.emit.straight import UNKNOWN, Allocation, Launch, NotStraight, Straight, straight_line
 
 X = torch.randn(6, 4)
 VALUES = {"x": X, "y": torch.randn(4), "n": UNKNOWN, "m": UNKNOWN, "flag": True, "name": "a", "none": None}
+VALUES["pair"] = (-1, (3, 2.5))
 CPU = torch.device("cpu")
 
 
 def evaluated(text: str, device: torch.device = CPU, **space: Any) -> list[Any]:
     """Steps of a host function with this body, which launches `x` and one number."""
+    steps = straight(text, device, **space).steps
+    return [ast.unparse(ast.fix_missing_locations(s)) if isinstance(s, ast.stmt) else s for _, s in steps]
+
+
+def straight(text: str, device: torch.device = CPU, **space: Any) -> Straight:
     host = ast.parse("def host(): pass\n" + textwrap.dedent(text)).body
     function = ast.FunctionDef("host", ast.arguments([], [], None, [], [], None, []), host[1:], [])
-    steps = straight_line(function, 1, VALUES, {"torch": torch, **space}, device)
-    return [ast.unparse(ast.fix_missing_locations(s)) if isinstance(s, ast.stmt) else s for _, s in steps]
+    return straight_line(function, 1, VALUES, {"torch": torch, **space}, device)
 
 
 def number(text: str, **space: Any) -> str:
@@ -47,8 +52,35 @@ def test_only_allocations_launches_and_results_are_left():
     allocation, alias, launch, result = steps
     assert allocation == Allocation("out", (12, 4), (4, 1), torch.bool)
     assert (alias, result) == ("other = out", "return (out, other, [x, None], True, 6)")
-    assert launch.grid == (3, 3) and launch.tensors == ("x",)
+    assert launch.grid == (3, 3) and launch.tensors == ("x",) and launch.layouts == (((6, 4), (4, 1)),)
     assert [ast.unparse(n) for n in launch.numbers] == ["n * 12 + 4"]
+
+
+def test_views_of_what_is_allocated_are_allocated():
+    [step] = evaluated("a = torch.empty([2, 3, 4], dtype=torch.int8, device=x.device).permute(2, 0, 1).transpose(0, 1)")
+    assert step == Allocation("a", (2, 4, 3), (12, 1, 4), torch.int8)
+    [step] = evaluated("a = x.new_empty(3, 4, dtype=torch.int32).t()")
+    assert step == Allocation("a", (4, 3), (1, 4), torch.int32)
+    for text in ("x.t()", "torch.empty_like(x).view(-1)", "torch.empty_like(x)[1:].t()", "torch.empty_like(x).t(*n)"):
+        with pytest.raises(NotStraight):
+            evaluated(f"out = {text}")
+
+
+def test_numbers_of_the_module_are_captured_where_they_are_used():
+    text = """
+        (left, (right, scale)), (rows, _) = pair, x.size()
+        some = ROWS if left > 0 else COLUMNS + rows
+        factor = n * SCALE * scale
+        _launch(_kernel, (some,), x, factor + right)
+    """
+    space = {"ROWS": 5, "COLUMNS": 7, "SCALE": 0.5, "WEIGHT": X}
+    found = straight(text, **space)
+    assert found.captured == {"COLUMNS": 7, "SCALE": 0.5}
+    assign, launch = evaluated(text, **space)
+    assert assign == "factor = n * 0.5 * 2.5" and launch.grid == (13,)
+    for value in (X, None, [3], lambda: 3):
+        with pytest.raises(NotStraight):
+            straight(text, **{**space, "SCALE": value})
 
 
 @pytest.mark.parametrize(

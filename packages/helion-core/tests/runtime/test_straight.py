@@ -1,6 +1,7 @@
 """Whole calls as one function: that they do what the host code does, and leave to it what they cannot do."""
 
 import math
+import sys
 import traceback
 from dataclasses import replace
 from types import ModuleType
@@ -8,38 +9,12 @@ from typing import Annotated, Any
 
 import pytest
 import torch
-from machine import GPU
 from triton import knobs
 
 import helion
 import helion.language as hl
 from helion.integration import versions
-from helion.runtime import launch, straight
-
-
-@pytest.fixture
-def calls(world, monkeypatch):
-    """How often the host code ran as it is; kernels launch on the machine that is not there."""
-    ran: list[str] = []
-    host_callable = launch.host_callable
-
-    def counted(generated, device):
-        function = host_callable(generated, GPU)
-        make = function.straight  # type: ignore[attr-defined]
-
-        def host(*args):
-            ran.append(generated.program.name)
-            return function(*args)
-
-        host.__kwdefaults__ = function.__kwdefaults__
-        host.launcher = launcher = make.args[2]  # type: ignore[attr-defined]
-        host.straight = lambda args, constants: straight.straight_call(  # type: ignore[attr-defined]
-            generated, host, launcher.latest, args, constants
-        )
-        return host
-
-    monkeypatch.setattr(launch, "host_callable", counted)
-    return ran
+from helion.runtime import straight
 
 
 def outcome(world, result, args):
@@ -123,6 +98,22 @@ def sized(x, n):
     return out
 
 
+FACTOR = 3
+
+
+def of_a_band(x, band, scale):
+    """Numbers in tuples, a view of what is allocated, a number of the module."""
+    (left, right), (m, n) = band, x.size()
+    out = torch.empty([n, FACTOR, m], dtype=x.dtype, device=x.device).transpose(0, 2)
+    same = torch.empty([m, n], dtype=x.dtype, device=x.device).t().t()
+    factor = scale * FACTOR
+    given = factor if left < 0 else None
+    for tile in hl.tile(m):
+        out[tile, 0, 0] = x[tile, 0] * factor + right
+        same[tile, 0] = x[tile, 0]
+    return out, same, given
+
+
 def constant(x, blocks: Annotated[int, hl.constexpr], name):
     n = 4 if name == "four" else len(x.shape)
     out = x.new_empty([blocks * n] if blocks else [1])
@@ -152,6 +143,8 @@ CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "in place": (in_place, (torch.randn(30), 3)),
     "strided": (strided, (X,)),
     "constants": (constant, (X, 5, "four")),
+    "tuple": (of_a_band, (torch.randn(6, 5), (-1, 3), 0.5)),
+    "list": (of_a_band, (torch.randn(1, 5), [2, 3], 2)),
 }
 
 
@@ -205,12 +198,13 @@ def test_layouts_of_what_is_like_another_tensor(world, calls, layout):
 # --- what is not
 
 
-LIMIT = 12
+LIMITS = {"rows": 12}
 
 
 def by_a_global(x):
-    out = torch.empty([LIMIT], dtype=x.dtype, device=x.device)
-    for tile in hl.tile(LIMIT):
+    rows = LIMITS["rows"]
+    out = torch.empty([rows], dtype=x.dtype, device=x.device)
+    for tile in hl.tile(rows):
         out[tile] = x[tile]
     return out
 
@@ -302,7 +296,40 @@ def test_other_host_code_runs_as_it_is(world, calls, function, args):
     count = len(calls)
     result = kernel(*args)
     assert len(calls) == count + 1
-    assert result.shape[0] in (40, LIMIT)
+    assert result.shape[0] in (40, 12)
+
+
+def test_a_number_of_a_closure_is_looked_up(world, calls):
+    rows = 12
+
+    def first(x):
+        out = torch.empty([rows], dtype=x.dtype, device=x.device)
+        for tile in hl.tile(rows):
+            out[tile] = x[tile]
+        return out
+
+    kernel = helion.kernel(first, use_default_config=True)
+    settled(kernel, X)
+    count = len(calls)
+    assert kernel(X).shape == (12,) and len(calls) == count + 1
+    rows = 7
+    assert kernel(X).shape == (7,)
+
+
+def test_another_number_of_the_module(world, calls, monkeypatch):
+    args = (torch.randn(6, 5), (-1, 3), 0.5)
+    kernel = helion.kernel(of_a_band, use_default_config=True)
+    settled(kernel, *args)
+    calls.clear()
+    assert kernel(*args)[0].shape == (6, 3, 5) and not calls
+    run = kernel.bind(args).chosen.straight(args, set())
+    monkeypatch.setattr(sys.modules[__name__], "FACTOR", 4)
+    assert run(*args)[0].shape == (6, 4, 5) and len(calls) == 1
+    for _ in range(4):
+        assert kernel(*args)[0].shape == (6, 4, 5)
+    monkeypatch.setattr(sys.modules[__name__], "FACTOR", 3)
+    for _ in range(4):
+        assert kernel(*args)[0].shape == (6, 3, 5)
 
 
 def test_a_module_by_the_name_of_torch_is_not_torch(world, calls, monkeypatch):
