@@ -1,8 +1,8 @@
 """Host code for one set of sizes, evaluated as far as these decide it: what is left are allocations and one launch.
 
-What is evaluated has no effects and reads nothing but layouts of tensors and constants among the arguments. Allocations
-are made once, to see what they make, and must leave their memory as it is. Host code with anything else in it is not
-straight.
+What is evaluated has no effects and reads nothing but layouts of tensors, constants among the arguments and plain
+globals. Allocations are made once, to see what they make, and must leave their memory as it is. Host code with anything
+else in it is not straight.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from .wrapper import LAUNCH, TORCH, UNITS
 UNKNOWN = object()
 """An argument that equal layouts and constants leave open: a number, or anything that is not evaluated."""
 _PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device)
+_CAPTURED = (bool, int, float, str, torch.dtype)
 _ATTRIBUTES = {"shape", "dtype", "device", "ndim", "is_cuda", "itemsize", "is_floating_point", "type", "index"}
 _METHODS = {"size", "stride", "dim", "numel", "nelement", "element_size", "is_contiguous", "is_floating_point"}
 _FUNCTIONS = {"min", "max", "len", "int", "float", "bool", "abs", "tuple", "list", "sum"}
+_VIEWS = {"transpose", "permute", "t"}  # with all elements, so that they may as well be allocated as they are
 _NODES = (
     ast.Constant, ast.Name, ast.Attribute, ast.Call, ast.Tuple, ast.List, ast.Subscript, ast.Slice, ast.BinOp,
     ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
@@ -46,25 +48,38 @@ class Allocation:
 
 @dataclass(frozen=True)
 class Launch:
-    """The launch. What is known of `numbers` is a constant."""
+    """The launch. `layouts`: sizes and strides of the tensors. What is known of `numbers` is a constant."""
 
     grid: tuple[int, ...]
     tensors: tuple[str, ...]
+    layouts: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
     numbers: tuple[ast.expr, ...]
 
 
 Step = Allocation | Launch | ast.stmt
 
 
+@dataclass(frozen=True)
+class Straight:
+    """The statements of host code that must run, each with what it comes to; a statement stands for itself.
+
+    They hold as long as the globals in `captured` are these objects.
+    """
+
+    steps: Sequence[tuple[ast.stmt, Step]]
+    captured: Mapping[str, Any]
+
+
 def straight_line(
     host: ast.FunctionDef, tensors: int, values: Mapping[str, Any], space: Mapping[str, Any], device: torch.device
-) -> list[tuple[ast.stmt, Step]]:  # fmt: skip
-    """The statements of `host` that must run, each with what it comes to; a statement stands for itself.
+) -> Straight:
+    """What is left of `host`.
 
     `values` are the arguments: tensors, constants, `UNKNOWN`; `tensors` is how many tensors the launch takes, `space`
     what the names of the host code mean, `device` where the kernel runs. Raises `NotStraight`.
     """
-    return list(_Evaluation(tensors, values, space, device).block(host.body))
+    evaluation = _Evaluation(tensors, values, space, device)
+    return Straight(list(evaluation.block(host.body)), evaluation.captured)
 
 
 class _Evaluation:
@@ -72,6 +87,7 @@ class _Evaluation:
         self._tensors, self._device, self._space = tensors, device, space
         self._values = dict(values)
         self._returned = False
+        self.captured: dict[str, Any] = {}
 
     def block(self, body: Sequence[ast.stmt]) -> Iterator[tuple[ast.stmt, Step]]:
         for node in body:
@@ -101,7 +117,7 @@ class _Evaluation:
         if isinstance(value, ast.Name) and not self._is_plain(value.id) and isinstance(target, ast.Name):
             self._values[target.id] = self._value(value.id)
             yield node, ast.Assign([target], value)
-        elif isinstance(value, ast.Call) and isinstance(target, ast.Name) and _allocates(value):
+        elif isinstance(value, ast.Call) and isinstance(target, ast.Name) and _allocates(_unviewed(value)):
             made = self._allocated(value)
             self._values[target.id] = made
             yield node, Allocation(target.id, tuple(made.size()), made.stride(), made.dtype)
@@ -132,6 +148,9 @@ class _Evaluation:
         return node
 
     def _allocated(self, call: ast.Call) -> torch.Tensor:
+        if _unviewed(call) is not call:
+            assert isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call)
+            return getattr(self._allocated(call.func.value), call.func.attr)(*map(self._plain, call.args))  # type: ignore[no-any-return]
         _, owner, function = _parts(call)
         given = {keyword.arg for keyword in call.keywords}
         if not given <= {"dtype", "device"}:
@@ -157,12 +176,13 @@ class _Evaluation:
         names = tuple([t.id if isinstance(t, ast.Name) else "" for t in tensors])
         if not all(name and isinstance(self._value(name), torch.Tensor) for name in names):
             raise NotStraight("a tensor that is no variable of the host code")
-        return Launch(tuple(grid), names, tuple(map(self._number, numbers)))
+        layouts = tuple((tuple(self._value(name).size()), self._value(name).stride()) for name in names)
+        return Launch(tuple(grid), names, layouts, tuple(map(self._number, numbers)))
 
     def _number(self, node: ast.expr) -> ast.expr:
         """`node` with what is known put in."""
         match node:
-            case ast.Name(name) if self._value(name) is UNKNOWN:
+            case ast.Name(name) if self._values.get(name) is UNKNOWN:
                 return node
             case ast.BinOp(left, op, right):
                 left, right = self._number(left), self._number(right)
@@ -202,7 +222,7 @@ class _Evaluation:
         return self._values[name]
 
     def _is_plain(self, name: str) -> bool:
-        value = self._value(name)
+        value = self._values.get(name)
         return value is not UNKNOWN and not isinstance(value, torch.Tensor)
 
     def _tensor_or_plain(self, node: ast.expr) -> Any:
@@ -226,7 +246,7 @@ class _Evaluation:
             value = eval(code, {"__builtins__": {}, **names})
         except Exception as error:
             raise NotStraight(f"`{ast.unparse(node)}`: {error}") from error
-        if not _is_plain(value):
+        if not is_plain(value):
             raise NotStraight(f"`{ast.unparse(node)}` is a {type(value).__name__}")
         return value
 
@@ -254,6 +274,9 @@ class _Evaluation:
             return self._module(name)
         known = self._space.get(name, getattr(builtins, name, None))
         if name in (TORCH, UNITS) or (name in _FUNCTIONS and known is getattr(builtins, name)):
+            return known
+        if isinstance(known, _CAPTURED):
+            self.captured[name] = known
             return known
         raise NotStraight(f"`{name}` is looked up at every call")
 
@@ -287,7 +310,16 @@ def _allocates(call: ast.Call) -> bool:
     return function in ("empty", "empty_like", "empty_strided") if owner == "torch" else function == "new_empty"
 
 
-def _is_plain(value: Any) -> bool:
+def _unviewed(call: ast.Call) -> ast.Call:
+    """What views are taken of in `call`, one after the other; `call` itself where it is no view."""
+    match call:
+        case ast.Call(func=ast.Attribute(value=ast.Call() as viewed, attr=name), keywords=[]) if name in _VIEWS:
+            return _unviewed(viewed)
+    return call
+
+
+def is_plain(value: Any) -> bool:
+    """Whether `value` is a constant, or consists of such."""
     if isinstance(value, (tuple, list)):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     return isinstance(value, _PLAIN)

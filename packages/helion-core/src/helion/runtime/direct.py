@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from . import stream
+from .descriptors import Mapped
 
 _HEAD = "call({gx}, {gy}, {gz}, stream(index), function, "
 # a launch through Triton's object, whatever its version
@@ -24,14 +25,26 @@ PACKED = _HEAD + "cooperative, dependent, metadata, None, None, None, None, None
 
 
 @dataclass(frozen=True)
+class Form:
+    """What launches a kernel, the text of a call, and what it takes for descriptors."""
+
+    call: Any
+    text: str
+    maps: tuple[Mapped, ...] = ()
+
+
+@dataclass(frozen=True)
 class Compiled:
-    """A kernel loaded on a device. `describe` makes what Triton's launch hooks are given."""
+    """A kernel loaded on a device. `describe` makes what Triton's launch hooks are given; without a `form` only
+    Triton's own object launches it.
+    """
 
     run: Any
     function: int
     metadata: Any
     index: int
     describe: Callable[..., Any]
+    form: Form | None
 
 
 @dataclass(frozen=True)
@@ -46,11 +59,17 @@ class Shape:
     options: tuple[str, ...]
 
 
-def form(run: Any) -> str:
-    """How the C function beneath the launcher object `run` is called."""
+def form(run: Any) -> Form:
+    """How a kernel without descriptors is launched."""
+    text = beneath(run)
+    return Form(run, PLAIN) if text is PLAIN or isinstance(run.launch, FunctionType) else Form(run.launch, text)
+
+
+def beneath(run: Any) -> str:
+    """How the launcher object `run` calls what lies beneath it; `PLAIN` where that is not known."""
     needs_scratch = any(getattr(run, name, 1) for name in ("global_scratch_size", "profile_scratch_size"))
     known = type(run).__module__ == "triton.backends.nvidia.driver" and callable(getattr(run, "launch", None))
-    if not known or needs_scratch or isinstance(run.launch, FunctionType):  # which takes descriptors apart
+    if not known or needs_scratch:
         return PLAIN
     parameters = _parameters(type(run))
     if hasattr(run, "arg_annotations") and hasattr(run, "kernel_signature") and parameters == _PACKED_PARAMETERS:
@@ -70,18 +89,23 @@ def _parameters(kind: type) -> tuple[str, ...]:
     return tuple(code.co_varnames[: code.co_argcount])
 
 
-def launch_function(shape: Shape, compiled: Compiled, otherwise: Callable[..., None]) -> Callable[..., None]:
+def launch_function(shape: Shape, compiled: Compiled, otherwise: Callable[..., None]) -> Callable[..., None] | None:
     """A launch of `compiled` for arguments of this shape on the current device; `otherwise` takes all others."""
-    return _factory(shape, form(compiled.run))(**cells(compiled), otherwise=otherwise)  # type: ignore[no-any-return]
+    form = compiled.form
+    if form is None:
+        return None
+    make = _factory(shape, form.text, tuple(m.of.tensor for m in form.maps))
+    maps = [m.of_any_layout() for m in form.maps]
+    return make(**cells(compiled, form), otherwise=otherwise, maps=maps)  # type: ignore[no-any-return]
 
 
-def cells(compiled: Compiled) -> dict[str, Any]:
+def cells(compiled: Compiled, form: Form) -> dict[str, Any]:
     """What the names in `call_text`, `on_this_device` and `NO_HOOKS` mean for `compiled`."""
     from triton import knobs
 
     run = compiled.run
     return {
-        "call": run if form(run) is PLAIN else run.launch, "function": compiled.function,
+        "call": form.call, "function": compiled.function,
         "metadata": compiled.metadata, "index": compiled.index, "stream": stream.current,
         "device": stream.current_device, "hooks": knobs.runtime, "enter": knobs.runtime.launch_enter_hook,
         "exit": knobs.runtime.launch_exit_hook, "cooperative": getattr(run, "launch_cooperative_grid", False),
@@ -101,7 +125,8 @@ def call_text(how: str, grid: Sequence[str], values: Sequence[str]) -> str:
 
 
 @functools.cache
-def _factory(shape: Shape, how: str) -> Callable[..., Callable[..., None]]:
+def _factory(shape: Shape, how: str, described: tuple[int, ...]) -> Callable[..., Callable[..., None]]:
+    """Makes launch functions. `described`: positions of the tensors that have descriptors."""
     tensors = [f"t{k}" for k in range(len(shape.aligned))]
     numbers = [f"n{k}" for k in range(len(shape.wide))]
     pointers = [f"p{k}" for k in range(len(tensors))]
@@ -110,15 +135,18 @@ def _factory(shape: Shape, how: str) -> Callable[..., Callable[..., None]]:
     passed = "".join(f", {name}={name}" for name in shape.options)
     grid = ["gx", "gy", "gz"][: shape.axes]
     terms = [*fitting(shape, pointers, numbers), "t0.get_device() == " + ON_THIS_DEVICE, NO_HOOKS]
+    terms += [f"(d{k} := m{k}(p{t}, t{t}.size(), t{t}.stride()))" for k, t in enumerate(described)]
+    values = [*pointers, *numbers, *(f"*d{k}" for k in range(len(described)))]
     lines = [
         "def make(call, function, metadata, index, stream, device, otherwise, hooks, enter, exit,",
-        "         cooperative, dependent, annotations, types):",
+        "         cooperative, dependent, annotations, types, maps):",
+        *(f"    m{k} = maps[{k}]" for k in range(len(described))),
         f"    def launch({arguments}{keywords}):",
         *(f"        {p} = {t}.data_ptr()" for p, t in zip(pointers, tensors, strict=True)),
         f"        if {' and '.join(terms)}:",
         f"            {', '.join(grid)}, = grid",
         f"            if {' and '.join(grid)}:",
-        f"                {call_text(how, grid, [*pointers, *numbers])}",
+        f"                {call_text(how, grid, values)}",
         "        else:",
         f"            otherwise({arguments}{passed})",
         "    return launch",

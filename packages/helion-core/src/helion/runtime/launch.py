@@ -16,11 +16,12 @@ from ..lower.grid import INTERPRETER_UNITS
 from . import stream
 from .compile import compile_error, compile_kernel
 from .descriptors import Maker
-from .direct import Compiled, Shape, launch_function
+from .direct import Compiled, Shape, form, launch_function
 from .load import load_kernel
 from .locks import Lock
 from .signature import fits_32_bits, signature
 from .targets import device_target
+from .unwrapped import form_with_descriptors
 
 if TYPE_CHECKING:
     from ..emit.module import Generated
@@ -131,7 +132,7 @@ class GpuLauncher:
         self._ints = [not s.is_float for s in generated.program.scalars]
         self._variants: dict[Any, tuple[Compiled, Callable[..., None] | None]] = {}
         self._maker = Maker(generated.program, generated.descriptors) if generated.descriptors else None
-        self._unaligned: GpuLauncher | None = None
+        self._by_pointers: Callable[..., None] | None = None
         self.latest: tuple[Shape, Compiled] | None = None  # of what was handed to `install`
         self._lock = Lock()
 
@@ -154,11 +155,14 @@ class GpuLauncher:
             self.latest = shape, compiled
             self._install(direct)
 
-    def _without_descriptors(self) -> GpuLauncher:
+    def _without_descriptors(self) -> Callable[..., None]:
         """Launches the same kernel written with pointers, which may start anywhere."""
-        if self._unaligned is None:
-            self._unaligned = GpuLauncher(self._generated.with_pointers(), lambda launch: None)
-        return self._unaligned
+        if self._by_pointers is None:
+            self._by_pointers = GpuLauncher(self._generated.with_pointers(), self._install_by_pointers)
+        return self._by_pointers
+
+    def _install_by_pointers(self, launch: Callable[..., None]) -> None:
+        self._by_pointers = launch
 
     def _variant(
         self, shape: Shape, like: torch.Tensor, values: list[Any], options: Any
@@ -170,8 +174,7 @@ class GpuLauncher:
                 found = self._variants.get(key)
                 if found is None:
                     compiled = self._compile(shape, like, values, options)
-                    direct = launch_function(shape, compiled, self) if self._maker is None else None
-                    found = self._variants[key] = compiled, direct
+                    found = self._variants[key] = compiled, launch_function(shape, compiled, self)
         return found
 
     def _compile(self, shape: Shape, like: torch.Tensor, values: list[Any], options: Any) -> Compiled:
@@ -188,7 +191,10 @@ class GpuLauncher:
             run = compiled.run  # loads the binary
         except Exception as error:
             raise compile_error(error, program.name, target.name, generated.config) from error
-        return Compiled(run, compiled.function, compiled.packed_metadata, like.get_device(), compiled.launch_metadata)
+        known = form_with_descriptors(run, len(types), self._maker) if self._maker is not None else form(run)
+        return Compiled(
+            run, compiled.function, compiled.packed_metadata, like.get_device(), compiled.launch_metadata, known
+        )
 
 
 def _launch(compiled: Compiled, grid: tuple[int, ...], values: list[Any]) -> None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import ast
 import functools
 import logging
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..emit.straight import UNKNOWN, Allocation, Launch, NotStraight, Step, straight_line
+from ..emit.straight import UNKNOWN, Allocation, Launch, NotStraight, Step, Straight, is_plain, straight_line
 from ..emit.wrapper import TORCH, UNITS
 from ..integration import versions
 from . import direct
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Run = Callable[..., Any]
 Variant = tuple[direct.Shape, direct.Compiled]
-_CONSTANTS = (bool, int, float, str, type(None), torch.dtype, torch.device)
 _NO_FUNCTION_MODES = "not (modes() or deterministic())"
 
 
@@ -52,8 +51,8 @@ def straight_call(
         with torch._C.DisableTorchFunction():
             values = _values(names, args, constants)
             space = _space(generated) | {TORCH: torch, UNITS: multiprocessors}
-            steps = straight_line(node, len(program.tensors), values, space, device)
-        return _Writer(generated, host, variant, device).function(names, steps)
+            straight = straight_line(node, len(program.tensors), values, space, device)
+        return _Writer(generated, host, variant, device).function(names, straight)
     except NotStraight as reason:
         log.debug("%s: the host code runs as it is: %s", program.name, reason)
         return None
@@ -63,7 +62,7 @@ def _values(names: Sequence[str], args: Sequence[Any], constants: Set[str]) -> d
     """What equal layouts and constants say of the arguments."""
     values: dict[str, Any] = {}
     for name, value in zip(names, args, strict=True):
-        constant = isinstance(value, _CONSTANTS) and (type(value) not in (int, float) or name in constants)
+        constant = is_plain(value) and (type(value) not in (int, float) or name in constants)
         values[name] = value if constant or isinstance(value, torch.Tensor) else UNKNOWN
     return values
 
@@ -81,22 +80,24 @@ class _Writer:
     def __init__(self, generated: Generated, host: Run, variant: Variant, device: torch.device) -> None:
         self._generated, self._device = generated, device
         self._shape, compiled = variant
-        self._how = direct.form(compiled.run)
+        assert compiled.form is not None
+        self._form = compiled.form
         self._cells: dict[str, Any] = {
-            **direct.cells(compiled), "host": host, "launch": functools.partial(_launched, host),
+            **direct.cells(compiled, self._form), "host": host, "launch": functools.partial(_launched, host),
             "tell": torch.autograd.graph.increment_version, "modes": versions.function_modes,
             "deterministic": versions.deterministic,
         }  # fmt: skip
 
-    def function(self, names: Sequence[str], steps: Sequence[tuple[ast.stmt, Step]]) -> Run:
+    def function(self, names: Sequence[str], straight: Straight) -> Run:
         node = self._generated.source.node
-        allocates = any(isinstance(step, Allocation) for _, step in steps)
+        allocates = any(isinstance(step, Allocation) for _, step in straight.steps)
         terms = [direct.ON_THIS_DEVICE, direct.NO_HOOKS, *([_NO_FUNCTION_MODES] if allocates else [])]
+        terms += self._unchanged(straight.captured)
         arguments = ", ".join(map(_variable, names))
         text = f"def {node.name}({arguments}):\n    if not ({' and '.join(terms)}):\n        return host({arguments})"
         inner = _at(node, ast.parse(text).body)[0]
         assert isinstance(inner, ast.FunctionDef)
-        for origin, step in steps:
+        for origin, step in straight.steps:
             inner.body += _at(origin, self._written(step))
         maker = ast.parse(f"def make({', '.join(self._cells)}):\n    return {node.name}")
         assert isinstance(maker.body[0], ast.FunctionDef)
@@ -104,6 +105,13 @@ class _Writer:
         space: dict[str, Any] = {}
         exec(compile(ast.fix_missing_locations(maker), self._generated.source.filename, "exec"), space)
         return space["make"](**self._cells)  # type: ignore[no-any-return]
+
+    def _unchanged(self, captured: Mapping[str, Any]) -> list[str]:
+        space = self._generated.source.function.__globals__
+        if any(space.get(name) is not value for name, value in captured.items()):
+            raise NotStraight(f"of {', '.join(captured)} some are in a closure")
+        self._cells |= {"space": space} | {f"global{k}": value for k, value in enumerate(captured.values())}
+        return [f"space.get({name!r}) is global{k}" for k, name in enumerate(captured)]
 
     def _written(self, step: Step) -> list[ast.stmt]:
         if isinstance(step, Allocation):
@@ -137,13 +145,26 @@ class _Writer:
             if wide is not None and isinstance(known, int) and fits_32_bits(known) is wide:
                 raise NotStraight(f"the kernel was compiled for another width of {known}")
         pointers = [f"p{k}" for k in range(len(tensors))]
-        call = direct.call_text(self._how, [str(n) for n in step.grid], [*pointers, *numbers])
+        values = [*pointers, *numbers, *self._described(step)]
+        call = direct.call_text(self._form.text, [str(n) for n in step.grid], values)
         lines = [f"{p} = {t}.data_ptr()" for p, t in zip(pointers, tensors, strict=True)]
         otherwise = f"launch({', '.join([str(step.grid), *tensors, *numbers])}, **options)"
         self._cells["options"] = dict(self._generated.options)
         fits = direct.fitting(self._shape, pointers, numbers)
         launched = [f"    {statement}" for statement in (call, *tell)]
         return [*computed, *lines, f"if {' and '.join(fits)}:", *launched, "else:", f"    {otherwise}"]
+
+    def _described(self, step: Launch) -> list[str]:
+        """What the C function takes for descriptors, of tensors that begin where they may."""
+        texts: list[str] = []
+        for k, mapped in enumerate(self._form.maps):
+            tensor, layout = mapped.of.tensor, step.layouts[mapped.of.tensor]
+            if not self._shape.aligned[tensor] or not mapped.of.fits(0, *layout):
+                raise NotStraight(f"{step.tensors[tensor]} is laid out as descriptors may not be")
+            self._cells[f"map{k}"] = mapped.of_one_layout(*layout)
+            sizes, strides = mapped.numbers(*layout)
+            texts += [f"map{k}(p{tensor})", *map(str, [*sizes, *strides])]
+        return texts
 
 
 def _launched(host: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
