@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import kept, stored
 from .load import load_kernel
 from .targets import Target
 
@@ -51,7 +53,7 @@ def compile_kernel(
     text: str, name: str, signature: Sequence[str], target: Target, options: Mapping[str, Any],
     aligned: Sequence[bool] | None = None,
 ) -> Any:  # fmt: skip
-    """Triton's compiled kernel for `target`.
+    """Triton's compiled kernel for `target`, as an earlier process left it where one did.
 
     `signature`: Triton types of the parameters in order, such as `*bf16` or `i32`; `aligned`: which pointers are
     multiples of 16 bytes (default: all). Raises what Triton raises.
@@ -66,7 +68,13 @@ def compile_kernel(
     attrs = {(k,): [["tt.divisibility", 16]] for k, p in enumerate(pointers) if p and hints[k]}
     source = ASTSource(function, dict(zip(names, signature, strict=True)), {}, attrs)
     chosen = {"enable_fp_fusion": True, **options} if target.backend == "cuda" else dict(options)
-    return triton.compile(source, target=target.triton(), options=chosen)
+    key = stored.key_for(source, target.triton(), chosen)
+    found = stored.load(key, source) if key is not None else None
+    if found is None:
+        found = triton.compile(source, target=target.triton(), options=chosen)
+        if key is not None:
+            stored.keep(key, found)
+    return found
 
 
 def facts(compiled: Any, target: Target) -> CompileFacts:
@@ -100,6 +108,19 @@ def _amd_facts(asm: Mapping[str, Any], target: Target, shared: int) -> CompileFa
 
 def _resource_usage(cubin: bytes) -> tuple[int, int]:
     """(registers, bytes of stack and local memory per thread), by the disassembler that ships with Triton."""
+    key = kept.key_of("resource usage", [hashlib.sha256(cubin).hexdigest()])
+    known = kept.read(key)
+    if known is not None and isinstance(known.get("registers"), int) and isinstance(known.get("spills"), int):
+        return known["registers"], known["spills"]
+    found = re.search(r"REG:(\d+) STACK:(\d+).*?LOCAL:(\d+)", _disassembler_says(cubin))
+    if found is None:
+        return 0, 0
+    registers, spills = int(found[1]), int(found[2]) + int(found[3])
+    kept.write(key, {"registers": registers, "spills": spills})
+    return registers, spills
+
+
+def _disassembler_says(cubin: bytes) -> str:
     import triton
 
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
@@ -107,11 +128,9 @@ def _resource_usage(cubin: bytes) -> tuple[int, int]:
         file.write(cubin)
     try:
         command = [str(tool), "-res-usage", file.name]
-        text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
     finally:
         os.unlink(file.name)
-    found = re.search(r"REG:(\d+) STACK:(\d+).*?LOCAL:(\d+)", text)
-    return (int(found[1]), int(found[2]) + int(found[3])) if found else (0, 0)
 
 
 def compile_error(error: Exception, kernel: str, target: str, config: object) -> exc.CompilationFailed:
