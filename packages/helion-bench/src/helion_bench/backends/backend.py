@@ -71,7 +71,7 @@ class Table(Backend):
     def declines(self, case: CaseKey) -> str | None:
         if case.op not in self.functions:
             return f"{self.name} has no {case.op}"
-        if case.pass_ == "bwd" and case.op in self.forward_only:
+        if case.pass_ != "fwd" and case.op in self.forward_only:
             return f"{self.name} has no backward pass of {case.op}"
         return None
 

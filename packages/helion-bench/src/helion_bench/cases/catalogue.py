@@ -35,7 +35,8 @@ def cases(
     """The cases of a request; nothing given means all operations, their own shapes and passes, and their first dtype.
 
     `operations` and `shapes` are names or patterns (`*norm`, `8192x*`). A shape may also be new, `rows=8192,cols=100`,
-    with all sizes of the operation. What an operation does not have is passed over where another one has it. Raises
+    with all sizes of the operation. The pass `bwd` means `fwd+bwd` where an operation has that in its place. What an
+    operation does not have is passed over where another one has it. Raises
     `InvalidRequest` where no operation has it.
     """
     names = _matching(operations, REGISTRY.names(), "operation")
@@ -44,7 +45,7 @@ def cases(
         one = operation(name)
         for shape in _shapes(one, shapes, extent):
             for dtype in [d for d in dtypes if d in one.dtypes] if dtypes else one.dtypes[:1]:
-                found += [_key(one, shape, dtype, p) for p in one.passes if not passes or p in passes]
+                found += [_key(one, shape, dtype, p) for p in one.passes if not passes or _named(p, passes)]
     if not found:
         raise InvalidRequest(
             f"none of {', '.join(names)} has a case with shape {_shown(shapes)}, dtype {_shown(dtypes)} and pass "
@@ -61,6 +62,10 @@ def quick_first(keys: Sequence[CaseKey]) -> list[CaseKey]:
 
 def _is_quick(key: CaseKey) -> bool:
     return any(s.quick and s.label == key.shape for s in operation(key.op).shapes)
+
+
+def _named(pass_: Pass, passes: Sequence[Pass]) -> bool:
+    return pass_ in passes or (pass_ == "fwd+bwd" and "bwd" in passes)
 
 
 def _key(one: Operation, shape: Shape, dtype: str, pass_: Pass) -> CaseKey:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
+from ..results.model import Pass
+
 if TYPE_CHECKING:
     from .verdict import Verdict
 
-Pass = Literal["fwd", "bwd"]
 Sizes = Mapping[str, int]
 Inputs = dict[str, Any]
 Gradient = tuple[torch.Tensor, ...] | None

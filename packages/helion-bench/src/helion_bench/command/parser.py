@@ -68,7 +68,10 @@ def _selection(run: argparse.ArgumentParser) -> None:
     run.add_argument("--shapes", type=names(), default=(), metavar="A,B", help="labels of shapes")
     run.add_argument("--dtypes", type=names(), default=(), metavar="A,B", help="bfloat16, float32, …")
     passes = ("fwd", "bwd")
-    run.add_argument("--passes", type=names(passes), default=passes, metavar="fwd,bwd", help="default: both")
+    run.add_argument(
+        "--passes", type=names(passes), default=passes, metavar="fwd,bwd",
+        help="default: both; bwd is fwd+bwd, both as one call, where the forward pass computes the gradients",
+    )  # fmt: skip
     run.add_argument("--backends", type=names(), default=(), metavar="A,B", help="default: routine ones that are here")
     run.add_argument(
         "--device", choices=("cuda", "cpu"), default="cuda", help="cpu: right or not, compile facts, no times"

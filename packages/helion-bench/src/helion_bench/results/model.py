@@ -30,7 +30,8 @@ MAX_SAMPLES = 400
 
 SIGNIFICANT_DIGITS = 5
 
-Pass = Literal["fwd", "bwd"]
+Pass = Literal["fwd", "bwd", "fwd+bwd"]
+"""`fwd+bwd`: both as one call, where libraries differ in which of the two computes the gradients."""
 
 
 class Status(str, Enum):

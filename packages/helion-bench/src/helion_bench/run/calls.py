@@ -1,4 +1,4 @@
-"""What is called: a forward pass, or a backward pass over what one forward pass saved."""
+"""What is called: a forward pass, a backward pass over what one forward pass saved, or one after the other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import functools
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ class Problem:
         dtype = getattr(torch, case.dtype)
         inputs = operation.make(dict(case.sizes), dtype, random)
         gradient = None
-        if case.pass_ == "bwd":
+        if case.pass_ != "fwd":
             with torch.no_grad():
                 outputs = as_tuple(operation.eager(**inputs))
             gradient = tuple(random.normal(*output.shape, dtype=dtype) for output in outputs)
@@ -75,19 +75,44 @@ class Bound:
 
 
 def bind(problem: Problem, function: Implementation) -> Bound:
-    """The call to measure. For a backward pass, the forward pass runs here."""
+    """The call to measure. For a backward pass alone, the forward pass runs here."""
     if problem.gradient is None:
         return Bound(functools.partial(function, **problem.inputs), lambda out: Results(as_tuple(out)))
     names = problem.operation.gradients
     leaves = {k: v.detach().requires_grad_() if k in names else v for k, v in problem.inputs.items()}
+    wanted = [leaves[k] for k in names]
+    if problem.case.pass_ == "fwd+bwd":
+        return Bound(
+            lambda: _forward_backward(problem, function, leaves, wanted), lambda both: _results(both[0], both[1], names)
+        )
+    outputs = _differentiable(function, leaves)
+    gradients = _gradients(problem, outputs)
+    call = functools.partial(torch.autograd.grad, outputs, wanted, gradients, retain_graph=True)
+    kept = tuple(output.detach() for output in outputs)  # without what their backward pass saved
+    return Bound(call, lambda grads: _results(kept, grads, names))
+
+
+def _forward_backward(
+    problem: Problem, function: Implementation, leaves: Inputs, wanted: list[torch.Tensor]
+) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+    outputs = _differentiable(function, leaves)
+    return outputs, torch.autograd.grad(outputs, wanted, _gradients(problem, outputs))
+
+
+def _differentiable(function: Implementation, leaves: Inputs) -> tuple[torch.Tensor, ...]:
     outputs = as_tuple(function(**leaves))
     if not all(output.requires_grad for output in outputs):
         raise RuntimeError("its result has no gradient")
-    wanted = [leaves[k] for k in names]
-    gradients = [g.to(output.dtype) for g, output in zip(problem.gradient, outputs, strict=True)]
-    call = functools.partial(torch.autograd.grad, outputs, wanted, gradients, retain_graph=True)
-    kept = tuple(output.detach() for output in outputs)
-    return Bound(call, lambda grads: Results(kept, dict(zip(names, grads, strict=True))))
+    return outputs
+
+
+def _gradients(problem: Problem, outputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+    assert problem.gradient is not None
+    return [g.to(output.dtype) for g, output in zip(problem.gradient, outputs, strict=True)]
+
+
+def _results(outputs: tuple[torch.Tensor, ...], grads: Sequence[torch.Tensor], names: Sequence[str]) -> Results:
+    return Results(tuple(output.detach() for output in outputs), dict(zip(names, grads, strict=True)))
 
 
 def allocated() -> int:

@@ -28,7 +28,7 @@ class Handwritten(Backend):
     def declines(self, case: CaseKey) -> str | None:
         if case.op not in self.modules:
             return f"nobody wrote {case.op} by hand"
-        if case.pass_ == "bwd":
+        if case.pass_ != "fwd":
             return "written by hand are forward passes only"
         sizes = dict(case.sizes)
         if case.op in self._rows and sizes["cols"] > _LARGEST_ROW:
