@@ -20,6 +20,7 @@ def world(request, monkeypatch):
     monkeypatch.setattr(launch, "device_target", lambda device: parse_target("sm_90"))
     monkeypatch.setattr(stream, "current", lambda index: 77)
     monkeypatch.setattr(stream, "current_device", lambda: made.device)
+    monkeypatch.setattr(stream, "has_one_device", lambda: False)
     monkeypatch.setattr(triton.runtime.driver, "_active", SimpleNamespace(utils=made.encoders))
     return made
 

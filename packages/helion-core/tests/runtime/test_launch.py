@@ -10,7 +10,7 @@ from triton import knobs
 
 import helion
 import helion.language as hl
-from helion.runtime import launch
+from helion.runtime import launch, stream
 
 
 def scaled():
@@ -112,6 +112,16 @@ def test_another_device_is_made_current(world, monkeypatch):
     run(x, 3, 1.5)
     run(x, 3, 1.5)
     assert entered == [INDEX, INDEX] and not world.direct.calls
+
+
+def test_where_there_is_one_device_it_is_not_asked_which(world, monkeypatch):
+    monkeypatch.setattr(stream, "has_one_device", lambda: True)
+    x = torch.randn(40)
+    run = on_gpu(x)
+    run(x, 3, 1.5)
+    world.device = 5
+    run(x, 3, 1.5)
+    assert len(world.direct.calls) == 1
 
 
 def test_an_empty_grid_launches_nothing(world):

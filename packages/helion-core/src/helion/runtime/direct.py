@@ -94,13 +94,13 @@ def launch_function(shape: Shape, compiled: Compiled, otherwise: Callable[..., N
     form = compiled.form
     if form is None:
         return None
-    make = _factory(shape, form.text, tuple(m.of.tensor for m in form.maps))
+    make = _factory(shape, form.text, tuple(m.of.tensor for m in form.maps), tuple(on_this_device()))
     maps = [m.of_any_layout() for m in form.maps]
     return make(**cells(compiled, form), otherwise=otherwise, maps=maps)  # type: ignore[no-any-return]
 
 
 def cells(compiled: Compiled, form: Form) -> dict[str, Any]:
-    """What the names in `call_text`, `on_this_device` and `NO_HOOKS` mean for `compiled`."""
+    """What the names in `call_text`, `on_this_device()` and `NO_HOOKS` mean for `compiled`."""
     from triton import knobs
 
     run = compiled.run
@@ -114,8 +114,12 @@ def cells(compiled: Compiled, form: Form) -> dict[str, Any]:
     }  # fmt: skip
 
 
-ON_THIS_DEVICE = "index == device()"
 NO_HOOKS = " and ".join(f"hooks.launch_{at}_hook is {at} and not {at}.calls" for at in ("enter", "exit"))
+
+
+def on_this_device() -> list[str]:
+    """Conditions under which the device of the kernel is the current one, as the only one always is."""
+    return [] if stream.has_one_device() else ["index == device()"]
 
 
 def call_text(how: str, grid: Sequence[str], values: Sequence[str]) -> str:
@@ -125,8 +129,10 @@ def call_text(how: str, grid: Sequence[str], values: Sequence[str]) -> str:
 
 
 @functools.cache
-def _factory(shape: Shape, how: str, described: tuple[int, ...]) -> Callable[..., Callable[..., None]]:
-    """Makes launch functions. `described`: positions of the tensors that have descriptors."""
+def _factory(
+    shape: Shape, how: str, described: tuple[int, ...], here: tuple[str, ...]
+) -> Callable[..., Callable[..., None]]:
+    """Makes launch functions. `described`: positions of the tensors that have descriptors; `here`: conditions."""
     tensors = [f"t{k}" for k in range(len(shape.aligned))]
     numbers = [f"n{k}" for k in range(len(shape.wide))]
     pointers = [f"p{k}" for k in range(len(tensors))]
@@ -134,7 +140,7 @@ def _factory(shape: Shape, how: str, described: tuple[int, ...]) -> Callable[...
     keywords = ", ".join(["", "*", *(f"{name}=None" for name in shape.options)]) if shape.options else ""
     passed = "".join(f", {name}={name}" for name in shape.options)
     grid = ["gx", "gy", "gz"][: shape.axes]
-    terms = [*fitting(shape, pointers, numbers), "t0.get_device() == " + ON_THIS_DEVICE, NO_HOOKS]
+    terms = [*fitting(shape, pointers, numbers), "t0.get_device() == index", *here, NO_HOOKS]
     terms += [f"(d{k} := m{k}(p{t}, t{t}.size(), t{t}.stride()))" for k, t in enumerate(described)]
     values = [*pointers, *numbers, *(f"*d{k}" for k in range(len(described)))]
     lines = [

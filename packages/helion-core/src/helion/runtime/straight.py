@@ -91,7 +91,7 @@ class _Writer:
     def function(self, names: Sequence[str], straight: Straight) -> Run:
         node = self._generated.source.node
         allocates = any(isinstance(step, Allocation) for _, step in straight.steps)
-        terms = [direct.ON_THIS_DEVICE, direct.NO_HOOKS, *([_NO_FUNCTION_MODES] if allocates else [])]
+        terms = [*direct.on_this_device(), direct.NO_HOOKS, *([_NO_FUNCTION_MODES] if allocates else [])]
         terms += self._unchanged(straight.captured)
         arguments = ", ".join(map(_variable, names))
         text = f"def {node.name}({arguments}):\n    if not ({' and '.join(terms)}):\n        return host({arguments})"

@@ -9,3 +9,8 @@ import torch
 # names of torch builds with CUDA only
 current_device: Any = getattr(torch._C, "_cuda_getDevice", None)
 current: Any = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+
+
+def has_one_device() -> bool:
+    """Whether only one device is visible: it is then always the current one."""
+    return torch.cuda.device_count() == 1
