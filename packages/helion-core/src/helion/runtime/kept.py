@@ -8,8 +8,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..settings import skip_cache
-
 log = logging.getLogger(__name__)
 
 _FILE = "helion.json"
@@ -22,7 +20,7 @@ def key_of(kind: str, parts: Sequence[str]) -> str:
 
 
 def read(key: str) -> dict[str, Any] | None:
-    """What was written under `key`; None where nothing was, where it is damaged, and where caches are not wanted."""
+    """What was written under `key`; None where nothing was, and where it is damaged."""
     try:
         if not in_use():
             return None
@@ -47,10 +45,10 @@ def write(key: str, fact: Mapping[str, Any]) -> None:
 
 
 def in_use() -> bool:
-    """Whether facts are kept: not without caches, and not where somebody else manages Triton's."""
+    """Whether facts are kept: not where somebody else manages Triton's cache."""
     from triton import knobs
 
-    return not (skip_cache() or knobs.cache.manager_class)
+    return not knobs.cache.manager_class
 
 
 def folder(key: str) -> Any:
