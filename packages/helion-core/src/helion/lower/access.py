@@ -16,6 +16,7 @@ import sympy
 import torch
 
 from .. import ir
+from ..collection import uncollected
 from ..ir import (
     Access,
     Dot,
@@ -172,7 +173,8 @@ def _read_and_written(tensor: HostTensor, program: Program) -> bool:
 @functools.cache
 def has_block_pointers() -> bool:
     """Whether the installed Triton still has block pointers."""
-    import triton.language as tl
+    with uncollected():  # this is where most processes import Triton
+        import triton.language as tl
 
     return hasattr(tl, "advance")
 

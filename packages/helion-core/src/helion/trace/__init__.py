@@ -3,3 +3,9 @@
 Enters: the function and its arguments. The function runs once: host statements on fake tensors, tile loops on
 `TileTensor`s whose operations are recorded. Leaves: an immutable `ir.Program` and what the wrapper needs to launch it.
 """
+
+from ..collection import uncollected
+
+with uncollected():  # what traces need that takes longest to import
+    import sympy  # noqa: F401
+    import torch.fx.experimental.symbolic_shapes  # noqa: F401
