@@ -176,7 +176,8 @@ def parts(kernel: helion.Kernel, args: Sequence[Any]) -> dict[str, Call]:
 
     x = args[0]
     size, stride, dtype = tuple(x.size()), x.stride(), x.dtype
-    matches, run = kernel._last
+    first = kernel._known.calls[0]
+    matches, run = first.matches, first.run
     host: Any = kernel.bind(args).chosen
     if not matches(*args):
         raise RuntimeError("the last call is not recognised")

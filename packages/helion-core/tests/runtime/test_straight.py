@@ -159,7 +159,7 @@ def test_straight_calls_do_what_the_host_code_does(world, calls, case, static):
     assert len(calls) == count and len(world.direct.calls) == launched + 1
     done = outcome(world, result, args)
     host = kernel.bind(args).chosen
-    assert host is not kernel._last[1]
+    assert host is not kernel._known.calls[0].run
     assert outcome(world, host(*args), args) == done
 
 
@@ -266,13 +266,6 @@ def of_a_global_tensor(x):
     return out
 
 
-def on_a_condition(x, n):
-    out = torch.empty_like(x) if n > 3 else x.new_empty([40], dtype=torch.float32)
-    for tile in hl.tile(x.size(0)):
-        out[tile] = x[tile]
-    return out
-
-
 def in_a_loop(x):
     for _ in range(2):
         out = torch.empty_like(x)
@@ -285,8 +278,7 @@ def in_a_loop(x):
     ("function", "args"),
     [
         (by_a_global, (X,)), (default_dtype, (X,)), (default_device, (X,)), (zeroed, (X,)), (with_gradient, (X,)),
-        (with_an_effect, (X,)), (of_a_view, (X,)), (of_a_global_tensor, (X,)), (on_a_condition, (X, 5)),
-        (in_a_loop, (X,)),
+        (with_an_effect, (X,)), (of_a_view, (X,)), (of_a_global_tensor, (X,)), (in_a_loop, (X,)),
     ],
     ids=lambda v: getattr(v, "__name__", ""),
 )  # fmt: skip
@@ -297,6 +289,24 @@ def test_other_host_code_runs_as_it_is(world, calls, function, args):
     result = kernel(*args)
     assert len(calls) == count + 1
     assert result.shape[0] in (40, 12)
+
+
+def on_a_condition(x, n):
+    out = torch.empty_like(x) if n > 3 else x.new_empty([50])
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile]
+    return out
+
+
+def test_numbers_that_host_code_asks_for_are_known(world, calls):
+    kernel = helion.kernel(on_a_condition, use_default_config=True)
+    for n, size in ((5, 40), (2, 50), (4, 40)):
+        settled(kernel, X, n)
+        count = len(calls)
+        assert kernel(X, n).shape == (size,)
+        assert len(calls) == count
+    for n, size in ((2, 50), (5, 40), (3, 50), (9, 40)):
+        assert kernel(X, n).shape == (size,)
 
 
 def test_a_number_of_a_closure_is_looked_up(world, calls):
@@ -558,7 +568,7 @@ def test_on_a_gpu():
     x = torch.randn(1000, device="cuda")
     for _ in range(4):
         torch.testing.assert_close(kernel(x), x * 2)
-    assert kernel._last[1] is not kernel.bind((x,)).chosen
+    assert kernel._known.calls[0].run is not kernel.bind((x,)).chosen
     torch.testing.assert_close(kernel(x[8:]), x[8:] * 2)
     with torch.inference_mode():
         assert kernel(x).is_inference()

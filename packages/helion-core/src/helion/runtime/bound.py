@@ -58,7 +58,7 @@ class BoundKernel:
         self.retrace: Callable[[Mapping[str, Any]], Traced] | None = None  # where the kernel has tunables
         self._variants: dict[tuple[Any, ...], Traced] = {}
         self._defaults: dict[str, Config] = {}
-        self._lock = Lock()
+        self._lock, self._choice = Lock(), Lock()
         self._table: Table | None = None
         self.holds = traced.holds  # whether a call with these arguments is one of this specialisation
 
@@ -67,11 +67,19 @@ class BoundKernel:
         """Whether the trace holds only for some of the calls with its key."""
         return bool(self._traced.guards or self._traced.facts) or self._table is not None
 
+    @property
+    def asked_numbers(self) -> frozenset[str]:
+        """Parameters whose numbers decide what a call runs, besides types and sizes; others may be among them."""
+        if self._table is not None and self._table.asks_numbers:
+            return frozenset(self._traced.parameters)
+        return self._guarded_numbers
+
     @functools.cached_property
-    def asks_numbers(self) -> bool:
-        """Whether what a call runs depends on the values of number arguments, besides types and sizes."""
+    def _guarded_numbers(self) -> frozenset[str]:
+        names, parameters = {s.symbol: s.source for s in self._traced.scalars}, set(self._traced.parameters)
         sizes = {s.symbol for s in self._traced.scalars if s.is_size}
-        return any(not guard.free_symbols <= sizes for guard in self._traced.guards)
+        asked = {names.get(symbol, "") for guard in self._traced.guards for symbol in guard.free_symbols - sizes}
+        return frozenset(asked if asked <= parameters else parameters)
 
     @property
     def chosen(self) -> Callable[..., Any] | None:
@@ -240,10 +248,8 @@ class BoundKernel:
     def set_config(self, config: Any) -> None:
         """Calls use `config` from now on."""
         compiled = self.compile_config(config)
-        self._chosen_config = compiled.config
-        self._chosen, self._table = compiled.run, None
         log.info("%s: uses %r", self.kernel.name, compiled.config)
-        self.kernel.forget_runs()
+        self._use(compiled, None)
 
     def set_configs(
         self, configs: Mapping[Hashable, Any], bucket: Callable[[Sequence[Any]], Hashable] = size_bucket
@@ -256,8 +262,17 @@ class BoundKernel:
         if not configs:
             raise InvalidConfig(key="configs", problem="is empty", allowed="a config for each of some buckets")
         runs = {name: self.compile_config(config).run for name, config in configs.items()}
-        self._table = Table(runs, bucket)
-        self.kernel.forget_runs()
+        self._use(None, Table(runs, bucket))
+
+    def _use(self, compiled: CompiledConfig | None, table: Table | None) -> None:
+        """Has calls run something else from now on. Before the first choice there is nothing of it to forget."""
+        with self._choice:
+            is_first = self._chosen is None and self._table is None
+            if compiled is not None:
+                self._chosen, self._chosen_config = compiled.run, compiled.config
+            self._table = table
+        if not is_first:
+            self.kernel.forget_runs()
 
     def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
         """Chooses the fastest config for `args` and uses it from now on."""

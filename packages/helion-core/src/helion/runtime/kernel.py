@@ -25,7 +25,7 @@ from .arguments import check_arguments, check_tensors, refusal
 from .captures import Captures
 from .keys import Unsupported, has_key, key_function, nested_key
 from .locks import TRACING, Lock
-from .recent import Matcher, Signature, matcher, never
+from .recent import Call, Known, Matcher, Signature, matcher
 
 if TYPE_CHECKING:
     from ..integration.named import Operator
@@ -66,9 +66,7 @@ class Kernel:
             list(self._signature.parameters), self._constants, self._captures.names, self._dynamic
         )
         self._own_key = key
-        self._others: list[Callable[..., Hashable]] = self._further_parts()
-        self._signatures: dict[Hashable, Signature] = {}
-        self._last: tuple[Matcher, Callable[..., Any]] = never, self._looked_up
+        self._known = Known(self._further_parts())
         self._lock = Lock()
         functools.update_wrapper(self, function)
 
@@ -126,6 +124,9 @@ class Kernel:
 
     def specialization_key(self, args: Sequence[Any]) -> tuple[Hashable, ...]:
         """What the compiled code depends on: calls with equal keys share it."""
+        return self._key(args, self._known.others)
+
+    def _key(self, args: Sequence[Any], others: Sequence[Callable[..., Hashable]]) -> tuple[Hashable, ...]:
         try:
             parts = self._parts(*args)
         except (Unsupported, RuntimeError, NotImplementedError):
@@ -133,7 +134,7 @@ class Kernel:
             if refused is None:
                 raise
             raise refused from None
-        return (*parts, *[other(*args) for other in self._others]) if self._others else parts
+        return (*parts, *[other(*args) for other in others]) if others else parts
 
     def _further_parts(self) -> list[Callable[..., Hashable]]:
         """What else the key holds besides a part for each argument, as functions of all arguments."""
@@ -167,7 +168,6 @@ class Kernel:
         if traced.program.tunables:
             bound.retrace = self._retracer(args)
         if self._captures.add([self.fn, *traced.functions]):
-            self._others = self._further_parts()
             self.forget_runs()
             key = self.specialization_key(args)
         self._bound.setdefault(key, []).append(bound)
@@ -215,42 +215,61 @@ class Kernel:
             raise exc.NestedKernelCallsNotSupported(name=self.name)
         if kwargs or len(args) != self._arity:
             args = self.normalize_args(*args, **kwargs)
-        matches, run = self._last
-        if matches(*args) and not active_modes() and forward_ad._current_level < 0:
-            return run(*args)
-        return self._looked_up(*args)
+        known = self._known
+        call = known.calls[0]
+        if call.matches(*args) and not active_modes() and forward_ad._current_level < 0:
+            return call.run(*args)
+        return self._further(known, args)
+
+    def _further(self, known: Known, args: tuple[Any, ...]) -> Any:
+        """A call unlike the one that is asked for first. A mode or transform of torch's makes it differ, too."""
+        call = known.find(args)
+        if call is None or active_modes() or forward_ad._current_level >= 0:
+            return self._looked_up(*args)
+        return call.run(*args) if call.settled else self._settled(known, call, args)
+
+    def _settled(self, known: Known, call: Call, args: tuple[Any, ...]) -> Any:
+        """A call like one before it, which is likely to come again: the next one like it runs as little as possible."""
+        result = call.run(*args)
+        straight = getattr(call.run, "straight", None)
+        shorter = straight and straight(args, self._constants | call.asked)
+        if shorter and call.matches(*args):  # unless host code has given an argument another layout
+            call.run = shorter
+        call.settled = True
+        known.to_front(call)
+        return result
 
     def _looked_up(self, *args: Any) -> Any:
-        """A call that differs from the one before. A mode or transform of torch's makes it differ, too."""
+        """A call that is like none of the recent ones."""
         if looked_on(args):
             return dispatched(self, args)
-        key = self.specialization_key(args)
-        signature = self._signatures.get(key)
+        known = self._known
+        key = self._key(args, known.others)
+        signature = known.signatures.get(key)
         if signature is None:
             return self._first(args)
-        run, for_all_alike = signature.choose(args)
-        if for_all_alike:
-            self._remember(signature, key, args, run)
+        known.missed()
+        call = signature.find(args)
+        if call is not None:
+            known.remember(call)
+            return call.run(*args)
+        run, asked = signature.choose(args)
+        if signature.learns():
+            matches = self._matcher(args, key, known.others, asked)
+            if matches(*args):
+                known.learn(signature, Call(matches, run, asked))
         return run(*args)
 
-    def _remember(
-        self, signature: Signature, key: tuple[Hashable, ...], args: Sequence[Any], run: Callable[..., Any]
-    ) -> None:
-        """Has the next call, if it is just like this one, need no key."""
-        known = signature.alone and signature.run is not None and signature.run is not self._last[1]
-        if not known:
-            if not signature.missed():
-                return
-            signature.matches = matcher(args, key, self._nested_key, self._others)
-            shorter = getattr(run, "straight", None) if signature.matches is not never else None
-            signature.run = (shorter and shorter(args, self._constants)) or run
-        assert signature.run is not None
-        self._last = signature.matches, signature.run
-        if self._signatures.get(key) is not signature:  # another thread chose another config meanwhile
-            self._last = never, self._looked_up
+    def _matcher(
+        self, args: Sequence[Any], key: tuple[Hashable, ...], others: Sequence[Callable[..., Hashable]],
+        asked: frozenset[str],
+    ) -> Matcher:  # fmt: skip
+        """Recognises calls just like this one, with the same numbers for the parameters `asked`."""
+        places = [k for k, name in enumerate(self._signature.parameters) if name in asked]
+        return matcher(args, key, self._nested_key, others, places)
 
     def _nested_key(self, value: Any) -> Hashable:
-        return nested_key(value, self._captures.names, self._dynamic)
+        return nested_key(value, self._captures.names)
 
     def _first(self, args: tuple[Any, ...]) -> Any:
         """A call of a signature that nothing is known of."""
@@ -259,21 +278,21 @@ class Kernel:
         run = bound.run_for(args)
         with self._lock:
             key = self.specialization_key(args)
-            self._signatures[key] = self._signature_of(bound, key, args)
+            self._known.signatures[key] = self._signature_of(bound, key, args)
         return run(*args)
 
     def _signature_of(self, bound: BoundKernel, key: Hashable, args: Sequence[Any]) -> Signature:
         """What calls with `key` run, of which this one belongs to `bound`."""
         if not bound.conditional:
-            run = bound.run_for(args)
-            return Signature(lambda _: (run, True), alone=True)
+            always = bound.run_for(args), bound.asked_numbers
+            return Signature(lambda _: always)
         bounds = self._bound[key]
 
-        def choose(args: Sequence[Any]) -> tuple[Callable[..., Any], bool]:
+        def choose(args: Sequence[Any]) -> tuple[Callable[..., Any], frozenset[str]]:
             found = next((b for b in bounds if b.holds(*args)), None) or self.bind(args)
-            return found.run_for(args), not found.asks_numbers
+            return found.run_for(args), found.asked_numbers
 
-        return Signature(choose, alone=False)
+        return Signature(choose)
 
     def autotune(self, args: Sequence[Any], force: bool = False) -> Config:
         """Chooses the fastest config for `args`; `force` tunes even where configs are given or cached."""
@@ -323,8 +342,7 @@ class Kernel:
     def forget_runs(self) -> None:
         """Has every signature ask its specialisation again what to run."""
         with self._lock:
-            self._signatures.clear()
-            self._last = never, self._looked_up
+            self._known = Known(self._further_parts())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method, a kernel receives its instance as the first argument."""

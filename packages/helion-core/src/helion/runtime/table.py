@@ -30,6 +30,11 @@ class Table:
         self._runs, self._bucket = dict(runs), bucket
         self._given = list(runs)
 
+    @property
+    def asks_numbers(self) -> bool:
+        """Whether the bucket may depend on more than sizes."""
+        return self._bucket is not size_bucket
+
     def get(self, args: Sequence[Any]) -> Run:
         """What a call with `args` runs: what was given for its bucket, else for the nearest one."""
         bucket = self._bucket(args)
