@@ -177,3 +177,18 @@ def test_a_program_may_register_an_operation_of_its_own():
         assert case.id == "doubled/3/bfloat16/fwd" and judged(case).ok
     finally:
         catalogue.REGISTRY.unregister("doubled")
+
+
+def test_a_run_that_is_cut_short_has_measured_what_is_needed_most():
+    keys = catalogue.by_need(catalogue.cases(OURS, dtypes=["bfloat16", "float16", "float8_e4m3fn"]))
+    assert sorted(keys, key=lambda key: key.id) == sorted(
+        catalogue.cases(OURS, dtypes=["bfloat16", "float16", "float8_e4m3fn"]), key=lambda key: key.id
+    )
+    first = [key for key in keys if key.dtype != "float16"]
+    assert keys[: len(first)] == first == catalogue.by_need(catalogue.cases(OURS)), "other dtypes come last"
+    quick = catalogue.cases(OURS, extent="quick")
+    assert keys[: len(quick)] == quick
+    half = {(key.op, key.pass_): 0 for key in first}
+    for key in first[: len(quick) + (len(first) - len(quick)) // 2]:
+        half[key.op, key.pass_] += 1
+    assert max(half.values()) - min(half.values()) <= 1 and min(half.values()) >= 3

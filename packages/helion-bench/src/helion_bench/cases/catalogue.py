@@ -34,9 +34,9 @@ def cases(
 ) -> list[CaseKey]:  # fmt: skip
     """The cases of a request; nothing given means all operations, their own shapes and passes, and their first dtype.
 
-    `operations` and `shapes` are names or patterns (`*norm`, `8192x*`). A shape may also be new, `rows=8192,cols=100`,
-    with all sizes of the operation. The pass `bwd` means `fwd+bwd` where an operation has that in its place. What an
-    operation does not have is passed over where another one has it. Raises
+    `operations` and `shapes` are names or patterns (`*norm`, `8192x*`); operations come in the order of these. A shape
+    may also be new, `rows=8192,cols=100`, with all sizes of the operation. The pass `bwd` means `fwd+bwd` where an
+    operation has that in its place. What an operation does not have is passed over where another one has it. Raises
     `InvalidRequest` where no operation has it.
     """
     names = _matching(operations, REGISTRY.names(), "operation")
@@ -55,13 +55,21 @@ def cases(
     return found
 
 
-def quick_first(keys: Sequence[CaseKey]) -> list[CaseKey]:
-    """The same cases, those of a quick run before the rest: what a run that is cut short should have measured."""
-    return sorted(keys, key=lambda key: not _is_quick(key))
+def by_need(keys: Sequence[CaseKey]) -> list[CaseKey]:
+    """The same cases in the order of what a run that is cut short should have measured.
+
+    The first dtype of every operation comes before its others. Of a dtype, shapes of a quick run come first, then
+    the next shape of every operation in turn, so that none is left with those alone while another has all.
+    """
+    return sorted(keys, key=_need)
 
 
-def _is_quick(key: CaseKey) -> bool:
-    return any(s.quick and s.label == key.shape for s in operation(key.op).shapes)
+def _need(key: CaseKey) -> tuple[int, bool, int]:
+    one = operation(key.op)
+    labels = [shape.label for shape in one.shapes]
+    place = labels.index(key.shape) if key.shape in labels else len(labels)
+    quick = place < len(labels) and one.shapes[place].quick
+    return one.dtypes.index(key.dtype), not quick, 0 if quick else place
 
 
 def _named(pass_: Pass, passes: Sequence[Pass]) -> bool:
@@ -103,7 +111,7 @@ def _matching(patterns: Sequence[str], known: Sequence[str], what: str) -> list[
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in known):
             raise InvalidRequest(f"there is no {what} {pattern!r}", known=known)
-    return [name for name in known if not patterns or any(fnmatchcase(name, p) for p in patterns)]
+    return list(dict.fromkeys(name for p in patterns or ["*"] for name in known if fnmatchcase(name, p)))
 
 
 def _shown(values: Sequence[str]) -> str:

@@ -58,7 +58,7 @@ def _cells(
 ) -> Generator[Cell | None, None, None]:
     """All cells but those that are done; None at last where time ran out."""
     with Isolated(plan.backends, plan.options, plan.device, done, deadline) as isolated:
-        yield from isolated.cells(catalogue.quick_first(plan.cases))
+        yield from isolated.cells(catalogue.by_need(plan.cases))
     out_of_time = isolated.out_of_time
     if plan.tritonbench is not None and not out_of_time:
         measured = {case.op for case, _ in done}
