@@ -1,6 +1,7 @@
 """Launches of kernels with tensor descriptors beneath Triton's function that takes them apart."""
 
 import threading
+from contextlib import nullcontext
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 import helion
 import helion.language as hl
-from helion.runtime import descriptors, direct, unwrapped
+from helion.runtime import descriptors, direct, launch, unwrapped
 from helion.runtime.compile import compile_kernel
 from helion.runtime.descriptors import KEPT, Maker
 from helion.runtime.signature import signature
@@ -255,17 +256,7 @@ def test_threads_take_their_own_objects(world, calls):
 
 
 def test_another_device_and_hooks_go_through_triton(world, calls, monkeypatch):
-    class Device:
-        def __init__(self, index):
-            pass
-
-        def __enter__(self):
-            pass
-
-        def __exit__(self, *_):
-            pass
-
-    monkeypatch.setattr(torch.cuda, "device", Device)
+    monkeypatch.setattr(torch.cuda, "device", lambda index: nullcontext())
     kernel = kernel_of()
     for _ in range(4):
         kernel(X, Y, 2.0)
@@ -283,6 +274,51 @@ def test_another_device_and_hooks_go_through_triton(world, calls, monkeypatch):
     assert all(isinstance(v, TensorDescriptor) for v in world.plain[-1][3][4:])
     kernel(X, Y, 2.0)
     assert len(world.plain) == 3 and len(world.direct.calls) == launched + 1
+
+
+class Elsewhere:
+    """A tensor of a device that is not there."""
+
+    def __init__(self, index, address, sizes):
+        self.index, self.address, self.shape = index, address, torch.Size(sizes)
+        self.device = torch.device("cuda", index)
+
+    def data_ptr(self):
+        return self.address
+
+    def get_device(self):
+        return self.index
+
+    def size(self):
+        return self.shape
+
+    def stride(self):
+        return (self.shape[1], 1)
+
+
+def test_each_device_has_its_own_objects(world, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device", lambda index: nullcontext())
+    generated = kernel_of().bind((X, Y, 2.0)).generate(CONFIG)
+    installed: list[Any] = []
+    launcher = launch.GpuLauncher(generated, installed.append)
+    sizes = (M, K), (K, N), (M, N)
+    tensors = [[Elsewhere(i, 4096 * (k + 1), s) for k, s in enumerate(sizes)] for i in range(2)]
+    for index in (0, 1):
+        world.device = index
+        launcher(None, (4, 3), *tensors[index], 2.0)
+    first, second = installed
+    made = []
+    for index, function in ((0, first), (1, second), (0, first), (1, second)):
+        world.device = index
+        function(None, (4, 3), *tensors[index], 2.0)
+        made.append([v for v in world.arguments() if isinstance(v, tuple)])
+        assert world.direct.calls[-1][4] == 1000 + index
+    assert len(world.plain) == 2 and len(world.encoders.made) == 6
+    assert all(a is b and a is not c for a, b, c in zip(made[0], made[2], made[1], strict=True))
+    plain = len(world.plain)
+    second(None, (4, 3), *tensors[0], 2.0)  # is of the other device
+    first(None, (4, 3), *tensors[0], 2.0)  # is not the current one
+    assert len(world.plain) == plain + 2 == 4
 
 
 def without_tma(world, monkeypatch):

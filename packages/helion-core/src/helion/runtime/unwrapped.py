@@ -29,9 +29,9 @@ def form_with_descriptors(run: Any, parameters: int, maker: Maker) -> Form | Non
     wrapper = getattr(run, "launch", None)
     if text is PLAIN or not isinstance(wrapper, FunctionType) or _LAUNCHER not in wrapper.__code__.co_freevars:
         return None
-    plain = parameters - len(maker.described)
+    others = [object() for _ in range(parameters - len(maker.described))]
     try:
-        maps, again = (_maps(wrapper, text, plain, maker, start) for start in (3, 1000))
+        maps, again = (_maps(wrapper, text, others, maker, start) for start in (3, 1000))
     except Exception as error:  # whatever a function does that is not the one known
         log.debug("descriptors are left to Triton's launcher: %r", error)
         return None
@@ -68,20 +68,18 @@ class _Noting:
         return noting
 
 
-def _maps(wrapper: FunctionType, text: str, plain: int, maker: Maker, start: int) -> tuple[Mapped, ...]:
-    """What a launch of `plain` numbers, then of stand-ins, shows of descriptors; raises where it is not as known."""
+def _maps(wrapper: FunctionType, text: str, others: Sequence[object], maker: Maker, start: int) -> tuple[Mapped, ...]:
+    """What a launch of `others`, then of stand-ins, shows of descriptors; raises where it is not as known."""
     driver, launcher, expected = _Noting(), _Noting(), _Noting()
     tensors = [_StandIn(d, start + 100 * k) for k, d in enumerate(maker.described)]
     made = [maker.one(d, t) for d, t in zip(maker.described, tensors, strict=True)]
-    _launch(text, _noted(wrapper, launcher.launch, driver), [*range(plain), *made])
-    maps, passed = [], list[Any](range(plain))
+    _launch(text, _noted(wrapper, launcher.launch, driver), [*others, *made])
+    maps, passed = [], list(others)
     for described, tensor, (name, given, made_of_it) in zip(maker.described, tensors, driver.calls, strict=True):
         address, *before, sizes, strides, after = given
         mapped = Mapped(described, getattr(_driver(wrapper), name), tuple(before), (after,))
-        if name not in _ENCODERS or (address, sizes, strides) != (
-            tensor.address,
-            *mapped.numbers(tensor.shape, tensor.stride()),
-        ):
+        layout = mapped.numbers(tensor.shape, tensor.stride())
+        if name not in _ENCODERS or (address, sizes, strides) != (tensor.address, *layout):
             raise ValueError(f"{name}{given}")
         maps.append(mapped)
         passed += [made_of_it, *sizes, *strides]
