@@ -10,7 +10,7 @@ import torch
 import helion
 from helion import exc
 from helion.runtime.targets import parse_target
-from helion.tuning.choose import Tuner
+from helion.tuning.tuner import Tuner
 from helion_autotune.evaluate import Measurement
 from helion_kernels import softmax, tune
 from helion_kernels.frame import tables

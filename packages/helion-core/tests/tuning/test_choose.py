@@ -9,7 +9,7 @@ import torch
 
 import helion
 from helion import exc
-from helion.tuning import choose as choosing
+from helion.tuning import tuner
 from helion.tuning.choose import choose
 
 X = torch.randn(256)
@@ -37,7 +37,7 @@ def on_gpu(monkeypatch, h100):
     def run(kernel, force=False):
         bound = kernel.bind((X, 2.0))
         with monkeypatch.context() as patch:
-            patch.setattr(choosing, "Tuner", Tuners)
+            patch.setattr(tuner, "Tuner", Tuners)
             patch.setattr(BoundKernel, "target", property(lambda self: h100))
             patch.setattr(BoundKernel, "default_config", lambda self, target=None: "default")
             return choose(bound, (X, 2.0), force)

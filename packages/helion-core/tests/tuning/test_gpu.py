@@ -7,8 +7,8 @@ import torch
 
 import helion
 import helion.language as hl
-from helion.tuning.choose import Tuner
 from helion.tuning.measurer import GpuMeasurer
+from helion.tuning.tuner import Tuner
 from helion_autotune.errors import CandidateError
 
 pytestmark = pytest.mark.gpu

@@ -12,8 +12,8 @@ import torch
 import helion
 import helion.language as hl
 from helion import exc
-from helion.tuning.choose import Tuner
 from helion.tuning.shapes import tune_shapes
+from helion.tuning.tuner import Tuner
 from helion_autotune import Observer
 from helion_autotune.errors import DeviceFault, WrongResult
 

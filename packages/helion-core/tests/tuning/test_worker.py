@@ -88,7 +88,7 @@ SCRIPT = """
     import torch, sys
     import helion, helion.language as hl
     from helion.runtime.targets import parse_target
-    from helion.tuning.choose import Tuner
+    from helion.tuning.tuner import Tuner
     from helion_autotune.evaluate import Measurement
 
     print("started")  # a worker that ran this script would print it again

@@ -128,7 +128,7 @@ def by_measuring(seconds: float | None) -> Search:
     """Searches on the GPU of the arguments for at most `seconds`, then times the result and the default in turns."""
 
     def search(bound: BoundKernel, args: Sequence[Any]) -> Found | None:
-        from helion.tuning.choose import Tuner
+        from helion.tuning.tuner import Tuner
 
         target = bound.target
         assert target is not None, "tune() refuses devices without a target"
@@ -145,7 +145,7 @@ def by_measuring(seconds: float | None) -> Search:
 
 
 def found_by(tuner: Any, default: Config) -> Found | None:
-    """What a `helion.tuning.choose.Tuner` finds; None where neither it nor the default could be measured."""
+    """What a `helion.tuning.tuner.Tuner` finds; None where neither it nor the default could be measured."""
     config = tuner.best()
     times = [tuner.measured(c) for c in (config, default)]
     milliseconds, default_milliseconds = times if None not in times else tuner.times_of([config, default])

@@ -12,9 +12,9 @@ from torch.utils._pytree import tree_leaves
 
 from ..config import Config
 from ..runtime.table import size_bucket
-from .choose import Tuner
 from .key import bucket
 from .search import hardcoded
+from .tuner import Tuner
 
 if TYPE_CHECKING:
     from ..runtime.bound import BoundKernel
