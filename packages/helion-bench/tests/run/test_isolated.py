@@ -64,6 +64,12 @@ def test_a_capture_that_ends_the_process_is_measured_without_graphs(measured):
     assert {c.latency.method for c in cells.values()} == {"events"}
 
 
+def test_who_waits_for_the_gpu_is_told_to_be_host_bound(measured):
+    cells = {name: cell for (_, _, name), cell in measured(["good", "waits"]).items()}
+    assert {name: cell.latency.host_bound for name, cell in cells.items()} == {"good": False, "waits": True}
+    assert all(len(cell.latency.rounds) == 8 and all(cell.latency.rounds) for cell in cells.values())
+
+
 def test_backward_passes_and_further_cases_in_one_process(measured):
     cells = measured(["good"], catalogue.cases(["double"]))
     assert list(cells) == [(s, p, "good") for s in ("4x8", "5x3") for p in ("fwd", "bwd")]

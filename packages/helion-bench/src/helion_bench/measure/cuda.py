@@ -16,7 +16,7 @@ from .device import Call, Timed
 _CYCLES_PER_US = 1800  # of the highest clock; at a lower one the pause is longer
 _WARM_UPS = 2
 _QUEUE = 4  # calls one after the other whose host time is taken; the GPU is idle before each such group
-_GROUPS = (3, 16)
+_GROUPS = (2, 16)
 _HOST_SECONDS = 4e-3  # for all groups, unless the least number of them takes longer
 
 

@@ -146,6 +146,16 @@ class Uncapturable(Good):
         return x + x
 
 
+class Waits(Good):
+    """Waits for the GPU within each call."""
+
+    name = "waits"
+
+    def compute(self, x):
+        FakeDevice.waited = True
+        return x + x
+
+
 class Faults(Good):
     """Reads where nothing is."""
 
@@ -176,6 +186,7 @@ class FakeDevice:
     l2_bytes = 0
     uuid = ""
     capturing = False
+    waited = False
 
     def active(self):
         return contextlib.nullcontext()
@@ -187,8 +198,12 @@ class FakeDevice:
         return True
 
     def timed(self, calls, pause_us):
-        times = tuple(10.0 * (call() is not self) for call in calls)
-        return Timed(times, (False,) * len(times), host_us=3.0)
+        waited = []
+        for call in calls:
+            type(self).waited = False
+            call()
+            waited.append(self.waited)
+        return Timed((10.0,) * len(calls), tuple(waited), host_us=3.0)
 
     def captured(self, calls):
         type(self).capturing = True
