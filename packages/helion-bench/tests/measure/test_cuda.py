@@ -10,7 +10,7 @@ from helion_bench.measure import cuda
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A log of what is queued; the GPU comes to the event that `reached` names at once, to all others once waited for."""
+    """A device, a log of what is queued, and its events: `reached` are those that the GPU comes to at once."""
 
     class Event:
         numbers = itertools.count()

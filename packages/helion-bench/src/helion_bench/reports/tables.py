@@ -140,7 +140,7 @@ def summary_table(run: Run) -> Table | None:
     if len(rows) > len(passes):
         rows += [_summary_row("all", pass_, [s for s in found if s.case.pass_ == pass_], peers) for pass_ in passes]
     if len(rows) > 1 and len(passes) > 1:
-        rows.append(_summary_row("all", "both", found, peers))
+        rows.append(_summary_row("all", "all", found, peers))
     headers = ["op", "pass", "cases", "vs best peer", "95 %", "wins", "ties", "losses"]
     headers += [*(f"vs {name}" for name in peers), "best peers"]
     return Table.of(f"{headline_of(run)} against its peers (geometric means)", headers, rows, labels=2)
