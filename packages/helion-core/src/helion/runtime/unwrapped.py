@@ -112,10 +112,9 @@ def _launcher(wrapper: FunctionType) -> Any:
 
 def _launch(text: str, call: Any, values: Sequence[Any]) -> None:
     """A launch as launch functions write it, of which every part is known by its name."""
-    names = [f"a{k}" for k in range(len(values))]
-    code = compile(call_text(text, ["'x'", "'y'", "'z'"], names), "<launch>", "eval")
-    space = {name: name for name in code.co_names} | dict(zip(names, values, strict=True))
-    eval(code, space | {"call": call, "stream": lambda index: "stream"})
+    code = compile(call_text(text, ["'x'", "'y'", "'z'"], ["*values"]), "<launch>", "eval")
+    space: dict[str, Any] = {name: name for name in code.co_names}
+    eval(code, space | {"call": call, "stream": lambda index: "stream", "values": values})
 
 
 def _flat(given: Sequence[Any]) -> list[Any]:
