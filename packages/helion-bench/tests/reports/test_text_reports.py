@@ -134,6 +134,14 @@ def test_times_in_which_the_gpu_waited_for_the_host_are_marked_wherever_they_are
     assert [row["host_bound"] for row in csv.DictReader(io.StringIO(csv_text(run)))].count("True") == 2
 
 
+def test_what_is_right_by_what_torch_computes_is_told_of():
+    run = synthetic_run(3, [matmul_case(4096)])
+    assert not any("beyond the tolerance" in line for line in headlines(run))
+    beyond = [dataclasses.replace(c, accuracy=dataclasses.replace(c.accuracy, max_rel=2e-2)) for c in run.cells[:2]]
+    line = "beyond the tolerance, as torch's own result in the same dtype is, and right: "
+    assert f"{line}matmul/4096x4096x4096/bfloat16/fwd (2)" in headlines(run.with_cells(beyond))
+
+
 def test_a_run_of_nothing_is_still_a_report():
     empty = dataclasses.replace(stored("after"), cells=(), complete=False)
     assert "interrupted" in plain(render_run(empty))

@@ -196,7 +196,7 @@ def headlines(run: Run) -> list[str]:
     if not run.complete:
         lines.append(f"{'out of time' if run.out_of_time else 'interrupted'}: not every case was measured")
     lines += [f"{backend.name} is not here: {backend.why_not}" for backend in run.backends if backend.why_not]
-    return lines + list(run.notes) + _host_bound(run) + _skipped(run) + _spent(run)
+    return lines + list(run.notes) + _host_bound(run) + _beside_torch(run) + _skipped(run) + _spent(run)
 
 
 def _host_bound(run: Run) -> list[str]:
@@ -204,6 +204,17 @@ def _host_bound(run: Run) -> list[str]:
     counts = Counter((cell.case.op, cell.backend) for cell in run.cells if timed(cell) and host_bound(cell))
     named = ", ".join(f"{op} of {backend} ({count})" for (op, backend), count in counts.items())
     return [f"* host-bound, the GPU waited for the host within these calls: {named}"] if named else []
+
+
+def _beside_torch(run: Run) -> list[str]:
+    """Which results are right by what torch computes, not by the tolerance (see `helion_bench.cases.verdict`)."""
+    beyond = [
+        cell for cell in run.cells
+        if (a := cell.accuracy) is not None and a.ok and a.max_rel is not None and a.max_rel > a.tolerance_rel
+    ]  # fmt: skip
+    counts = Counter(cell.case.id for cell in beyond)
+    named = ", ".join(f"{case} ({count})" for case, count in counts.items())
+    return [f"beyond the tolerance, as torch's own result in the same dtype is, and right: {named}"] if named else []
 
 
 def _skipped(run: Run) -> list[str]:
