@@ -253,8 +253,9 @@ class Kernel:
         if call is not None:
             known.remember(call)
             return call.run(*args)
-        run, asked = signature.choose(args)
+        run, bound = signature.choose(args)
         if signature.learns():
+            asked = bound.asked_numbers
             matches = self._matcher(args, key, known.others, asked)
             if matches(*args):
                 known.learn(signature, Call(matches, run, asked))
@@ -284,13 +285,16 @@ class Kernel:
     def _signature_of(self, bound: BoundKernel, key: Hashable, args: Sequence[Any]) -> Signature:
         """What calls with `key` run, of which this one belongs to `bound`."""
         if not bound.conditional:
-            always = bound.run_for(args), bound.asked_numbers
+            always = bound.run_for(args), bound
             return Signature(lambda _: always)
         bounds = self._bound[key]
 
-        def choose(args: Sequence[Any]) -> tuple[Callable[..., Any], frozenset[str]]:
-            found = next((b for b in bounds if b.holds(*args)), None) or self.bind(args)
-            return found.run_for(args), found.asked_numbers
+        def choose(args: Sequence[Any]) -> tuple[Callable[..., Any], BoundKernel]:
+            for bound in bounds:
+                if bound.holds(*args):
+                    return bound.run_for(args), bound
+            bound = self.bind(args)
+            return bound.run_for(args), bound
 
         return Signature(choose)
 

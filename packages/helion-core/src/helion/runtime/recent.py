@@ -9,15 +9,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Hashable, Sequence
 from math import copysign
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..integration.dispatch import looked_on
 
+if TYPE_CHECKING:
+    from .bound import BoundKernel
+
 Run = Callable[..., Any]
 Matcher = Callable[..., bool]
-Chooser = Callable[[Sequence[Any]], tuple[Run, frozenset[str]]]
+Chooser = Callable[[Sequence[Any]], tuple[Run, "BoundKernel"]]
 _PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
 _SINGLETONS = (bool, type(None), torch.dtype)
 _CONSTANTS = (int, float, str, torch.device)
@@ -42,16 +45,16 @@ class Call:
 
     def __init__(self, matches: Matcher, run: Run, asked: frozenset[str] = frozenset()) -> None:
         self.matches, self.run, self.asked = matches, run, asked
-        self.settled, self.used = False, True
+        self.settled = self.used = False
 
 
 _NONE = Call(never, never)
 
 
 class Signature:
-    """What calls with one key run: `choose` says it for their arguments, and for which numbers among them.
+    """What calls with one key run: `choose` says it for their arguments, and of which specialisation it is.
 
-    It says it for all calls with tensors of the same layouts and the same numbers for the parameters it names.
+    It says it for all calls with tensors of the same layouts and the same numbers that the specialisation asks for.
     """
 
     __slots__ = ("_misses", "calls", "choose")
@@ -63,7 +66,11 @@ class Signature:
 
     def find(self, args: Sequence[Any]) -> Call | None:
         """The known call that one with `args` is like."""
-        return next((call for call in self.calls if call.matches(*args)), None)
+        for call in self.calls:
+            if call.matches(*args):
+                call.used = True
+                return call
+        return None
 
     def learns(self) -> bool:
         """Whether a call that is like none of `calls` shall become one: the first ones, then ever fewer."""
@@ -126,8 +133,8 @@ class Known:
 
     def remember(self, call: Call) -> None:
         """Recognises `call` from now on, if there is room."""
-        call.used = True
         if len(self.calls) < _MOST and call not in self.calls:
+            call.used = True
             self.calls = (*self.calls, call)
 
 
