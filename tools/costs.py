@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 # Milliseconds, on a machine of two cores.
 BOUNDS = {
@@ -68,14 +69,14 @@ def fresh_process(imported: bool) -> dict[str, float]:
     return {"import": loading, "first bind": binding, "first emit": emitting}
 
 
-def matmul() -> tuple:
-    """The matmul of the README and arguments for it."""
+def matmul(device: str = "cpu", **settings: Any) -> tuple:
+    """The matmul of the README, by default without tuning, and arguments for it."""
     import torch
 
     import helion
     import helion.language as hl
 
-    @helion.kernel(use_default_config=True)
+    @helion.kernel(**(settings or {"use_default_config": True}))
     def matmul(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         m, k = x.size()
         k, n = y.size()
@@ -87,7 +88,7 @@ def matmul() -> tuple:
             out[tile_m, tile_n] = acc
         return out
 
-    return matmul, (torch.empty(1000, 700), torch.empty(700, 500))
+    return matmul, (torch.empty(1000, 700, device=device), torch.empty(700, 500, device=device))
 
 
 def again(repeats: int) -> dict[str, list[float]]:
