@@ -53,6 +53,18 @@ def test_nan_stays_in_its_sequence(interpret):
     assert out[:10].isfinite().all() and out[10:].isnan().all()
 
 
+@pytest.mark.parametrize("window", [(-1, -1), (-1, 0), (3, 4)])
+def test_nan_stays_out_of_gradients_of_others(window, interpret):
+    q, k, v, *rest = packed((10, 20, 7), (10, 20, 7))
+    for t in (q, k, v):
+        t.data[10:30] = float("nan")
+    out = attention_varlen(q, k, v, *rest, window_size=window, enable_gqa=True)
+    grad = torch.ones_like(out)
+    grad[10:30] = float("nan")
+    for gradient in torch.autograd.grad(out, (q, k, v), grad):
+        assert gradient[:10].isfinite().all() and gradient[30:].isfinite().all()
+
+
 def test_mistakes(interpret):
     with pytest.raises(exc.InvalidArgument, match="window"):
         attention_varlen(*packed((5,), (5,)), window_size=(-3, 0))

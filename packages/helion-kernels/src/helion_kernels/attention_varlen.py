@@ -32,11 +32,15 @@ SHAPES: tuple[Shape, ...] = (
 # --- operators
 
 
+def _heads_first(*tensors: torch.Tensor) -> list[torch.Tensor]:
+    return [t.transpose(0, 1) for t in tensors]
+
+
 def _forward(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, begins_q: torch.Tensor, begins_k: torch.Tensor, longest_q: int,
     longest_k: int, scale: float, left: int, right: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-    return varlen_forward(q, k, v, begins_q, begins_k, longest_q, scale, (left, right))
+    return varlen_forward(*_heads_first(q, k, v), begins_q, begins_k, longest_q, scale, (left, right))
 
 
 def _fake(
@@ -54,7 +58,7 @@ def _backward(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
     of_logs = None if grad_logs is None else grad_logs[None]
     delta = attention_delta(grad.transpose(0, 1)[None], out.transpose(0, 1)[None], of_logs)[0]
-    args, band = (q, k, v, grad, logs, delta, begins_q, begins_k), (left, right)
+    args, band = (*_heads_first(q, k, v, grad), logs, delta, begins_q, begins_k), (left, right)
     return varlen_dq(*args, longest_q, scale, band), *varlen_dkdv(*args, longest_k, scale, band)
 
 

@@ -15,18 +15,26 @@ from typing import Any
 import torch
 
 
-def runs(first: Any, last: Any, left: int, right: int, count: Any, block: Any) -> list[tuple[Any, Any, bool]]:
+def runs(
+    first: Any, last: Any, left: int, right: int, count: Any, block: Any, late: bool = False
+) -> list[tuple[Any, Any, bool]]:
     """The loops for the rows from `first` to `last` over columns 0 to `count`: begin, end, whether to compare.
 
-    Begins and ends are multiples of `block`; the last tile may go beyond `count`.
+    Begins and ends are multiples of `block`; the last tile may go beyond `count`. late: `count` is a multiple of
+    `block`, and it is the first tile that may hold what are no columns.
     """
     inside = count if right < 0 else max(min(count, last + right + 1), 0)
-    end = (inside + block - 1) // block
+    end = (inside if late and right < 0 else inside + block - 1) // block
     whole = (count if right < 0 else max(min(count, first + right + 1), 0)) // block
-    if left < 0:
+    if left < 0 and not late:
         return [(0, whole * block, False), (whole * block, end * block, True)]
-    begin = min(max(first - left, 0) // block, end)
-    cut = min((max(last - left, 0) + block - 1) // block, end)
+    begin, cut = 0, int(late)
+    if left >= 0:
+        begin = min(max(first - left, 0) // block, end)
+        cut = max((max(last - left, 0) + block - 1) // block, cut)
+    cut = min(cut, end)
+    if late and right < 0:
+        return [(begin * block, cut * block, True), (cut * block, end * block, False)]
     rest = max(whole, cut)
     return [(begin * block, cut * block, True), (cut * block, rest * block, False), (rest * block, end * block, True)]
 
@@ -37,6 +45,11 @@ def extent(count: Any, right: int) -> Any:
         return count
     unit = min(256, 1 << max(count - 1, 15).bit_length())
     return (count + unit - 1) // unit * unit
+
+
+def whole_tiles(count: Any) -> Any:
+    """`count` rounded up to a multiple of every block up to 256."""
+    return (count + 255) // 256 * 256
 
 
 def longest_first(tile: Any, count: Any, right: int) -> tuple[Any, Any, Any]:
