@@ -424,9 +424,9 @@ def test_processes_that_compile_at_once(folder, compilations):
     assert int(said[0][0]) == facts(compiled(), TARGET).registers and compilations == []
 
 
-@pytest.mark.parametrize("writes", [1, 3, 7, 8, 9])
+@pytest.mark.parametrize("writes", [3, 8, 9])
 def test_a_process_killed_in_the_middle_of_writing(writes, folder, compilations):
-    """Triton writes seven files and their list, and we one: killed before the first, the third, the metadata, …"""
+    """Triton writes seven files and their list, and we one: killed before the third, the list, the record."""
     killed = child(writes)
     killed.communicate(timeout=120)
     assert killed.returncode == -signal.SIGKILL and not list(folder.glob("*/helion.json"))
