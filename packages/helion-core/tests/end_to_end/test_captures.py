@@ -404,3 +404,14 @@ def test_a_repeated_key_follows_what_changes():
     assert captures.key() != longer
     inner = None
     assert captures.key() != longer
+
+
+def test_the_sign_of_a_captured_zero():
+    """0.0 equals -0.0, and NaN nothing, but their code differs, or does not."""
+    from helion.runtime.captures import described
+    from helion.runtime.keys import nested_key
+
+    for key in (lambda v: described(v, set()), lambda v: nested_key(v, set())):
+        assert key(0.0) != key(-0.0)
+        assert key(float("nan")) == key(float("nan"))
+        assert key((1.5, 2)) == key((1.5, 2)) != key((1.5, 3))

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from ..syntax import compiled
 from .wrapper import LAUNCH, TORCH, UNITS
 
 UNKNOWN = object()
@@ -242,7 +243,7 @@ class _Evaluation:
                 if isinstance(value, torch.Tensor) and id(part) not in asked:
                     raise NotStraight(f"`{ast.unparse(node)}` may depend on what `{part.id}` holds")
         try:
-            code = compile(ast.fix_missing_locations(ast.Expression(node)), "<host>", "eval")
+            code = compiled(ast.fix_missing_locations(ast.Expression(node)), "<host>", "eval")
             value = eval(code, {"__builtins__": {}, **names})
         except Exception as error:
             raise NotStraight(f"`{ast.unparse(node)}`: {error}") from error

@@ -13,6 +13,7 @@ from ..frontend.source import FunctionSource
 from ..ir import Baked, BlockSize, HostScalar, Program, Range
 from ..lower.grid import Persistence, axes
 from ..lower.layout import Layout
+from ..syntax import parse
 from .expressions import Printer
 
 LAUNCH, KERNEL, TORCH, UNITS = "_launch", "_kernel", "_torch", "_multiprocessors"
@@ -47,7 +48,7 @@ def host_function(
     }
     if any(sizes.values()):
         node = _Replace(sizes).visit(node)
-    node.body[:0] = [ast.parse(f"{name} = {scalar.source}").body[0] for scalar, name in entry.items()]
+    node.body[:0] = [parse(f"{name} = {scalar.source}").body[0] for scalar, name in entry.items()]
     text = ast.unparse(launch)
     for name in (KERNEL, LAUNCH, TORCH, UNITS):
         if name in (KERNEL, LAUNCH) or f"{name}." in text or f"{name}(" in text:
@@ -74,14 +75,14 @@ def _assigned(node: ast.FunctionDef) -> set[str]:
 
 
 def _names(source: str) -> set[str]:
-    return {source} if source.isidentifier() else {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+    return {source} if source.isidentifier() else {n.id for n in ast.walk(parse(source)) if isinstance(n, ast.Name)}
 
 
 def _launch(program: Program, grid: str, options: Mapping[str, Any], numbers: Sequence[str]) -> ast.stmt:
     arguments = [*(t.source for t in program.tensors), *numbers]
     keywords = [f"{key}={value!r}" for key, value in options.items()]
     text = f"{LAUNCH}({', '.join([KERNEL, grid, *arguments, *keywords])})"
-    return ast.parse(text).body[0]
+    return parse(text).body[0]
 
 
 def grid_text(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
+from ..syntax import compiled
 from .source import FunctionSource
 
 _FACTORY = "__helion_factory"
@@ -32,7 +33,7 @@ def compile_like(node: ast.FunctionDef, source: FunctionSource, extra: Mapping[s
     factory.type_params = []  # type: ignore[attr-defined] # a field since Python 3.12
     ast.copy_location(factory, node)
     module = ast.fix_missing_locations(ast.Module(body=[factory], type_ignores=[]))
-    code = compile(module, source.filename, "exec", dont_inherit=True)
+    code = compiled(module, source.filename, "exec", dont_inherit=True)
     code = _named(_nested_code(_nested_code(code, _FACTORY), _INNER), name, original.__qualname__)
     cells = dict(zip(original.__code__.co_freevars, original.__closure__ or (), strict=True))
     cells |= {name: CellType(value) for name, value in extra.items()}

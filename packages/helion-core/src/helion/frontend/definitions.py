@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from .. import exc
+from ..syntax import compiled, parse
 from .source import function_source
 
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -121,7 +122,7 @@ def _lambda(function: FunctionType, name: str) -> ast.FunctionDef | None:
     """A lambda as a definition, where its line holds no other that could be it."""
     code = function.__code__
     try:
-        tree = ast.parse("".join(linecache.getlines(code.co_filename)))
+        tree = parse("".join(linecache.getlines(code.co_filename)))
     except SyntaxError:  # a file that changed since
         return None
     lambdas = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno == code.co_firstlineno]
@@ -135,7 +136,7 @@ def _lambda(function: FunctionType, name: str) -> ast.FunctionDef | None:
 
 
 def _compiled(node: ast.Lambda) -> CodeType:
-    module = compile(ast.Expression(node), "<lambda>", "eval", dont_inherit=True)
+    module = compiled(ast.Expression(node), "<lambda>", "eval", dont_inherit=True)
     return next(c for c in module.co_consts if isinstance(c, CodeType))
 
 
@@ -148,7 +149,7 @@ def _fingerprint(code: CodeType) -> tuple[Any, ...]:
 def free_names(node: ast.FunctionDef) -> set[str]:
     """Names that a definition reads from outside, in its defaults and its body; annotations do not count."""
     module = ast.fix_missing_locations(ast.Module([node], []))
-    code = compile(module, "<definition>", "exec", flags=__future__.annotations.compiler_flag, dont_inherit=True)
+    code = compiled(module, "<definition>", "exec", flags=__future__.annotations.compiler_flag, dont_inherit=True)
     return set(_reads(code)) - {node.name}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import exc
 from ..location import Location, from_bytes
+from ..syntax import parse
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ def function_source(function: FunctionType) -> FunctionSource:
     # An indented definition is put under `if 1:`, which keeps columns and strings that a dedent would change.
     nested = text[:1].isspace()
     try:
-        tree = ast.parse(("if 1:\n" if nested else "") + text)
+        tree = parse(("if 1:\n" if nested else "") + text)
     except SyntaxError:
-        tree, nested = ast.parse(textwrap.dedent(text)), False
+        tree, nested = parse(textwrap.dedent(text)), False
     body = tree.body[0].body if nested else tree.body  # type: ignore[attr-defined]
     node = body[0]
     if isinstance(node, ast.AsyncFunctionDef):

@@ -16,6 +16,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ..location import is_user_file
+from .locks import Lock
 
 _PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device)
 _PLAIN_TYPES = frozenset(_PLAIN)  # not of classes derived from these: their instances have attributes
@@ -31,6 +32,7 @@ class Captures:
 
     def __init__(self) -> None:
         self._places: dict[Hashable, Place] = {}
+        self._lock = Lock()
         self._again: Callable[[], tuple[Any, ...] | None] = _nothing
         self.names: set[str] = set()
 
@@ -42,22 +44,26 @@ class Captures:
         return self._described() if found is None else found
 
     def _described(self) -> tuple[Any, ...]:
-        places = list(self._places.values())
+        places, count = list(self._places.values()), len(self.names)
         values = [place.read() for place in places]
         parts = [described(value, self.names) for value in values]
-        self._again = _repeated(places, values, parts, self.names)
+        again = _repeated(places, values, parts, self.names)
+        with self._lock:
+            if (len(self._places), len(self.names)) == (len(places), count):  # another thread may have added to them
+                self._again = again
         return tuple(parts)
 
     def add(self, functions: Iterable[FunctionType]) -> bool:
         """Notes what `functions` read; returns whether anything is new."""
-        before = len(self._places), len(self.names)
-        for function in functions:
-            self.names.update(_names(function.__code__))
-            for where, place in _places(function):
-                self._places.setdefault(where, place)
-        new = (len(self._places), len(self.names)) != before
-        if new:
-            self._again = _nothing
+        with self._lock:
+            before = len(self._places), len(self.names)
+            for function in functions:
+                self.names.update(_names(function.__code__))
+                for where, place in _places(function):
+                    self._places.setdefault(where, place)
+            new = (len(self._places), len(self.names)) != before
+            if new:
+                self._again = _nothing
         return new
 
 
@@ -121,7 +127,7 @@ def described(value: Any, names: Set[str], depth: int = 0) -> Hashable:
     if isinstance(value, torch.Tensor):
         return value.dtype, value.shape, value.stride(), value.device
     if isinstance(value, _PLAIN):
-        return type(value), value
+        return type(value), value.hex() if type(value) is float else value  # -0.0 equals 0.0, NaN nothing
     if depth > _DEEPEST:
         return None
     if isinstance(value, (list, tuple)):

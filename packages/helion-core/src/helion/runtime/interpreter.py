@@ -22,6 +22,7 @@ from triton.runtime import interpreter as triton_interpreter
 from triton.runtime.interpreter import InterpretedFunction, ReduceOps, ScanOps, TensorHandle
 from triton.runtime.jit import JITFunction
 
+from ..syntax import CONVERTING
 from .locks import Lock
 
 _lock = Lock()  # the interpreter patches triton.language, which all threads share
@@ -36,6 +37,8 @@ def run(kernel: JITFunction[Any], grid: tuple[int, ...], args: tuple[Any, ...]) 
         shim = kernel.fn.__globals__.get("libdevice")
         if shim is not None and not isinstance(shim, Libdevice):
             kernel.fn.__globals__["libdevice"] = Libdevice()
+        with CONVERTING:
+            function.rewrite()
         function[grid](*args)
 
 

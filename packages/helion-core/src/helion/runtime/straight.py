@@ -19,6 +19,7 @@ import torch
 from ..emit.straight import UNKNOWN, Allocation, Launch, NotStraight, Step, Straight, is_plain, straight_line
 from ..emit.wrapper import TORCH, UNITS
 from ..integration import versions
+from ..syntax import compiled, parse
 from . import direct
 from .launch import changed_arguments, multiprocessors
 from .signature import fits_32_bits
@@ -95,15 +96,15 @@ class _Writer:
         terms += self._unchanged(straight.captured)
         arguments = ", ".join(map(_variable, names))
         text = f"def {node.name}({arguments}):\n    if not ({' and '.join(terms)}):\n        return host({arguments})"
-        inner = _at(node, ast.parse(text).body)[0]
+        inner = _at(node, parse(text).body)[0]
         assert isinstance(inner, ast.FunctionDef)
         for origin, step in straight.steps:
             inner.body += _at(origin, self._written(step))
-        maker = ast.parse(f"def make({', '.join(self._cells)}):\n    return {node.name}")
+        maker = parse(f"def make({', '.join(self._cells)}):\n    return {node.name}")
         assert isinstance(maker.body[0], ast.FunctionDef)
         maker.body[0].body.insert(0, inner)
         space: dict[str, Any] = {}
-        exec(compile(ast.fix_missing_locations(maker), self._generated.source.filename, "exec"), space)
+        exec(compiled(ast.fix_missing_locations(maker), self._generated.source.filename, "exec"), space)
         return space["make"](**self._cells)  # type: ignore[no-any-return]
 
     def _unchanged(self, captured: Mapping[str, Any]) -> list[str]:
@@ -115,9 +116,9 @@ class _Writer:
 
     def _written(self, step: Step) -> list[ast.stmt]:
         if isinstance(step, Allocation):
-            return ast.parse(self._allocation(step)).body
+            return parse(self._allocation(step)).body
         if isinstance(step, Launch):
-            return ast.parse("\n".join(self._launch(step))).body
+            return parse("\n".join(self._launch(step))).body
         return [_Prefixed().visit(step)]
 
     def _allocation(self, step: Allocation) -> str:

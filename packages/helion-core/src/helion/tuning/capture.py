@@ -20,6 +20,7 @@ from ..emit.module import Generated
 from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS
 from ..frontend.build import compile_like
 from ..runtime.launch import multiprocessors
+from ..syntax import compiled
 from .arguments import copied
 
 
@@ -97,7 +98,7 @@ class Grids:
         known = {ast.dump(argument): f"_captured_{k}" for k, argument in enumerate(call.args[2:])}
         text = _Substitute(known).visit(copy.deepcopy(call.args[1]))
         names = {f"_captured_{k}": value for k, value in enumerate(self._values)}
-        code = compile(ast.fix_missing_locations(ast.Expression(text)), "<grid>", "eval")
+        code = compiled(ast.fix_missing_locations(ast.Expression(text)), "<grid>", "eval")
         grid = eval(code, {**names, UNITS: lambda tensor: tensor.units, TORCH: torch})
         return tuple(int(n) for n in grid)
 

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_iter
 
 from ... import exc, ir, location
 from ...ir import Slot, Value
+from ...syntax import parse
 from ..symbols import is_symbolic
 from ..values import Tile, TileTensor
 from .combine import _values
@@ -142,7 +143,6 @@ def inline_triton(tracer: Tracer, source: str, args: Any, output_like: Any) -> A
 
 
 def _check_source(source: str, named: Mapping[str, Any]) -> None:
-    import ast
 
     try:
         fields = [name for _, name, _, _ in string.Formatter().parse(source) if name is not None]
@@ -150,7 +150,7 @@ def _check_source(source: str, named: Mapping[str, Any]) -> None:
         problem = f"no argument for the placeholder {{{missing[0]}}}" if missing else ""
         if not problem:
             text = source.format(*["x"] * len(named), **dict.fromkeys(named, "x"))
-            ast.parse(textwrap.dedent(text).strip("\n"))
+            parse(textwrap.dedent(text).strip("\n"))
     except (ValueError, SyntaxError, IndexError, KeyError) as error:
         problem = str(error)
     if problem:
@@ -195,7 +195,7 @@ def _source_of(function: Any) -> tuple[str, dict[str, str]]:
 def _from_text(text: str) -> tuple[str, dict[str, str]]:
     import ast
 
-    definitions = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef)]
+    definitions = [n for n in parse(text).body if isinstance(n, ast.FunctionDef)]
     if not definitions:
         raise exc.UnsupportedOperation(
             op="the source of hl.triton_kernel", reason=": it defines no function", location=location.here(),
