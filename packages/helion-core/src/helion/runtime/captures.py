@@ -127,7 +127,7 @@ def described(value: Any, names: Set[str], depth: int = 0) -> Hashable:
     if isinstance(value, torch.Tensor):
         return value.dtype, value.shape, value.stride(), value.device
     if isinstance(value, _PLAIN):
-        return type(value), value.hex() if type(value) is float else value  # -0.0 equals 0.0, NaN nothing
+        return type(value), float.hex(value) if isinstance(value, float) else value  # -0.0 equals 0.0, NaN nothing
     if depth > _DEEPEST:
         return None
     if isinstance(value, (list, tuple)):

@@ -61,7 +61,7 @@ def nested_key(value: Any, names: Set[str], dynamic: bool = False) -> Hashable:
             return value.dtype, value.dim(), value.device
         return value.dtype, value.shape, value.stride(), value.device
     if value is None or isinstance(value, (bool, int, float, str, torch.dtype, torch.device)):
-        return type(value), value.hex() if type(value) is float else value  # -0.0 equals 0.0, NaN nothing
+        return type(value), float.hex(value) if isinstance(value, float) else value  # -0.0 equals 0.0, NaN nothing
     if isinstance(value, (list, tuple)):
         return type(value), tuple([nested_key(v, names, dynamic) for v in value])
     if isinstance(value, Mapping):
