@@ -257,8 +257,9 @@ def _fused(
     loss = torch.zeros((), dtype=torch.float32, device=x.device)
     count = (labels != ignored).sum().to(torch.float32) if mean else torch.ones_like(loss)
     dx, dmatrix, dbias = _fused_gradients(x, matrix, bias, gradients)
-    # many parts are summed, so in float32; a single one is as exact as its product
-    sums = [torch.zeros(t.size(), dtype=torch.float32, device=t.device) for t in (dmatrix, dbias)]
+    sums = [dmatrix, dbias]  # a single part is as exact as its product; many are summed, so in float32
+    if rows < m:
+        sums = [torch.zeros(t.size(), dtype=torch.float32, device=t.device) for t in sums]
     for start in range(0, m, rows):
         part, label = x[start : start + rows], labels[start : start + rows]
         logits = torch.nn.functional.linear(part, matrix, bias)
@@ -268,11 +269,17 @@ def _fused(
             one = torch.ones_like(count)
             _write_gradient(logits, one, count, logits, label, None, lse, ignored, smoothing, z_loss)
             torch.mm(logits, matrix, out=dx[start : start + rows])
-            sums[0] += logits.t() @ part
-            if bias is not None:
-                sums[1] += logits.sum(0, dtype=torch.float32)
-    dmatrix.copy_(sums[0])
-    dbias.copy_(sums[1])
+            if rows >= m:
+                torch.mm(logits.t(), part, out=dmatrix)
+                if bias is not None:
+                    torch.sum(logits, 0, out=dbias)
+            else:
+                sums[0] += logits.t() @ part
+                if bias is not None:
+                    sums[1] += logits.sum(0, dtype=torch.float32)
+    if rows < m:
+        dmatrix.copy_(sums[0])
+        dbias.copy_(sums[1])
     return loss / count, dx, dmatrix, dbias
 
 
