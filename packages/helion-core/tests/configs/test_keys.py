@@ -300,3 +300,22 @@ def test_source(name, golden):
         pytest.skip("this Triton has no block pointers")
     case = BY_NAME[kernel]
     golden(f"{name}.py", case.kernel.bind(case.make(0, torch.float32)).generate(helion.Config(**config)).kernel_source)
+
+
+@pytest.mark.parametrize(("block", "moved"), [([8, 1], False), ([4, 4], False), ([8, 4], True), ([32, 1], True)])
+def test_blocks_of_descriptors_fill_whole_lines_of_shared_memory(block, moved):
+    """Buffers of a pipeline lie side by side, and the TMA unit writes to multiples of 128 bytes only."""
+
+    @helion.kernel
+    def column_sums(x):
+        out = torch.empty([x.size(1)], dtype=torch.float32, device=x.device)
+        for tile_n in hl.tile(x.size(1)):
+            total = hl.zeros([tile_n], dtype=torch.float32)
+            for tile_m in hl.tile(x.size(0)):
+                total += x[tile_m, tile_n].sum(0)
+            out[tile_n] = total
+        return out
+
+    bound = column_sums.bind((torch.empty(64, 128),))
+    config = helion.Config(**{**dict(bound.default_config()), "block_sizes": block, "indexing": "tensor_descriptor"})
+    assert ("x_desc.load" in bound.to_triton_code(config)) is moved

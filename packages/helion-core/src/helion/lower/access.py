@@ -9,6 +9,7 @@ contiguous last dimension, along which blocks start at multiples of 16 bytes.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -37,6 +38,7 @@ from .layout import Layout
 
 POINTER, BLOCK_PTR, DESCRIPTOR = "pointer", "block_ptr", "tensor_descriptor"
 INDEXING = (POINTER, BLOCK_PTR, DESCRIPTOR)
+_BUFFER_ALIGNMENT = 128  # bytes, of a block in shared memory: buffers of a pipeline lie side by side
 _ALIGNMENT = 16  # bytes, of strides and of the innermost run of a descriptor's block
 _MAX_RANK = 5
 _MAX_BLOCK = 256  # lanes of one dim of a descriptor's block
@@ -225,6 +227,8 @@ def descriptor(op: Access, dims: tuple[BlockDim, ...], layout: Layout) -> Descri
     step = order[-1].range
     width = layout.number(step.width) if step is not None and not step.full else block[-1]
     if (width or 0) * op.tensor.dtype.itemsize % _ALIGNMENT or max(block[:-1], default=1) > _MAX_BLOCK:
+        return None
+    if math.prod(block) * op.tensor.dtype.itemsize % _BUFFER_ALIGNMENT:
         return None
     return Descriptor(op.tensor, tuple(d.dimension for d in order), block)
 
