@@ -30,7 +30,7 @@ from helion import Config
 from helion.settings import cache_directory
 
 SCHEMA = 1
-FARTHEST = 2.0  # octaves: an entry serves sizes from a quarter to four times its own
+FARTHEST = 1.0  # octaves: an entry serves sizes from half to twice its own; beyond, rules know more
 
 
 class TableWarning(UserWarning):
