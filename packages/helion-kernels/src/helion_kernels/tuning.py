@@ -119,9 +119,18 @@ def _tuned(search: Search, op: str, bound: BoundKernel, args: Sequence[Any], dev
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "versions": {name: version(name) for name in ("torch", "triton", "helion-core")},
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _command(),
     }  # fmt: skip
     return Tuned(op, signature, found, Entry(signature, found.config, measured))
+
+
+def _command() -> str:
+    """How this process was started, less where it writes to."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    if "--out" in words:
+        at = words.index("--out")
+        del words[at : at + 2]
+    return " ".join(word for word in words if not word.startswith("--out="))
 
 
 def by_measuring(seconds: float | None) -> Search:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 import helion
+import helion_kernels
 from helion_kernels import TableWarning, softmax
 from helion_kernels.frame import choice, tables
+from helion_kernels.frame.kernel import KERNELS
 from helion_kernels.frame.tables import Entry, Signature, from_text, lookup, merged, slug, to_text, write
 from helion_kernels.softmax import softmax_rows
 
@@ -169,3 +173,22 @@ def test_what_needs_too_much_shared_memory_is_not_used(interpret, monkeypatch):
     object.__setattr__(small, "shared_memory", -1)
     assert choice._fitted(entry(4, 64).config, bound, small) is None
     softmax_rows.reset()
+
+
+SHIPPED = sorted((Path(helion_kernels.__file__).parent / "configs").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_what_is_shipped_is_whole(path):
+    """Its kernels exist, and every entry says where, when and how it was measured, and that it was faster."""
+    op, gpu = path.name.removesuffix(".json").split(".")
+    importlib.import_module(f"helion_kernels.{helion_kernels.OPS[op]}")
+    names = {made.name for made in KERNELS}
+    entries = from_text(path.read_text())
+    assert entries
+    for entry in entries:
+        assert entry.signature.kernel in names
+        measured = entry.measured
+        assert measured["milliseconds"] < measured["default_milliseconds"]
+        assert gpu in slug(measured["device"]) and "/" not in measured["command"]
+        assert {"torch", "triton", "helion-core"} <= set(measured["versions"]) and measured["date"] >= "2026-11"

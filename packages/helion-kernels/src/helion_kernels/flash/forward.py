@@ -27,9 +27,11 @@ def start(rows: Any, width: Any) -> tuple[Any, Any, Any]:
 
 
 def step(
-    state: tuple[Any, Any, Any], scores: Any, scale: Any, value: Any, may_be_empty: bool, lazy: bool = False
-) -> tuple[Any, Any, Any]:
-    """The state after a tile of keys with `scores` times `scale` (positive, or 1).
+    state: tuple[Any, Any, Any], scores: Any, scale: Any, may_be_empty: bool, lazy: bool = False
+) -> tuple[tuple[Any, Any, Any], Any]:
+    """The state after a tile of keys with `scores` times `scale` (positive, or 1), and the weights of its values, which
+    `add` adds. The values are loaded between the two, when nothing but the weights is left of the scores: before that,
+    they take 18 registers, and with them the third program of a multiprocessor.
 
     lazy: the maximum stays until it is `SLACK` too small; sums then are that much larger, which the division undoes.
     """
@@ -43,7 +45,12 @@ def step(
     total = total * correction + weights.sum(-1)
     if not lazy or torch.any(correction != 1.0):
         acc = acc * correction[:, None]
-    return new_high, total, torch.addmm(acc, weights.to(value.dtype), value)
+    return (new_high, total, acc), weights
+
+
+def add(state: tuple[Any, Any, Any], weights: Any, value: Any) -> tuple[Any, Any, Any]:
+    high, total, acc = state
+    return high, total, torch.addmm(acc, weights.to(value.dtype), value)
 
 
 def finish(state: tuple[Any, Any, Any], may_be_empty: bool) -> tuple[Any, Any]:
@@ -60,7 +67,15 @@ def biased(scores: Any, bias: Any, scale: Any) -> Any:
     return scores * scale + bias.to(torch.float32) * LOG2E
 
 
-@product_kernel("attention")
+def _three_programs(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None, scale: float, band: tuple[int, int]
+) -> dict[str, Any]:
+    """Without a bias or a band, tiles of which a multiprocessor has three at a time, instead of a pipeline."""
+    plain = bias is None and band == (-1, -1) and 64 < q.size(3) <= 128 and q.size(2) >= 64
+    return {"block_sizes": [128, 64], "num_warps": 4, "num_stages": 1} if plain else {}
+
+
+@product_kernel("attention", prefer=_three_programs)
 def attention_forward(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None, scale: float,
     band: tuple[int, int],
@@ -93,7 +108,8 @@ def attention_forward(
                     scores = only(
                         seen(rows.index[:, None], columns, left, right), scores, columns < n if beyond else None
                     )
-                state = step(state, scores, factor, v[b, g, tile_n, :], may_be_empty, lazy)
+                state, weights = step(state, scores, factor, may_be_empty, lazy)
+                state = add(state, weights, v[b, g, tile_n, :])
         result, logs[b, h, rows] = finish(state, may_be_empty)
         out[b, h, rows, :] = result.to(q.dtype)
     return out, logs

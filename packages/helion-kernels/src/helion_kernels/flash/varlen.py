@@ -18,7 +18,7 @@ import helion.language as hl
 from ..frame.products import product_kernel
 from .backward import finite_logs
 from .band import only, runs, seen, whole_tiles
-from .forward import LOG2E, finish, start, step
+from .forward import LOG2E, add, finish, start, step
 
 WIDE = 128  # elements of a head; tiles for wider ones are the planner's
 
@@ -62,11 +62,12 @@ def varlen_forward(
                 for tile_n in hl.tile(begin, end, block_size=block):
                     kept = tile_n.index < n
                     key = hl.load(k, [g, tile_n + first_k, slice(None)], extra_mask=kept[:, None] if cut else None)
-                    value = hl.load(v, [g, tile_n + first_k, slice(None)], extra_mask=kept[:, None] if cut else None)
                     scores = hl.dot(query, key.T)
                     if cut:
                         scores = only(seen(rows, tile_n.index[None, :], left, right), scores, kept[None, :])
-                    state = step(state, scores, base2, value, True)
+                    state, weights = step(state, scores, base2, True)
+                    value = hl.load(v, [g, tile_n + first_k, slice(None)], extra_mask=kept[:, None] if cut else None)
+                    state = add(state, weights, value)
             result, log = finish(state, True)
             hl.store(logs, [h, tile_m + first_q], log, extra_mask=inside)
             hl.store(out, [tile_m + first_q, h, slice(None)], result.to(q.dtype), extra_mask=inside[:, None])
