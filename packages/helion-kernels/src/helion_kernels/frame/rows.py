@@ -83,12 +83,19 @@ def row_loop(x: torch.Tensor) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _share_tiles(shares: torch.Tensor, *_: Any) -> dict[str, Any]:
+    """Columns so few that every multiprocessor has some, but whole sectors of memory; then as many shares as fit."""
+    programs, n = shares.size(1), shares.size(2)
+    columns = max(8, min(32, 1 << (n // 128).bit_length() - 1)) if n >= 128 else 8
+    return {"block_sizes": [columns, min(1 << (programs - 1).bit_length(), LANES // columns)]}
+
+
 def sum_of_shares(op: str) -> Callable[..., tuple[torch.Tensor, torch.Tensor | None]]:
     """A kernel of operation `op` that adds up the sums of all programs, in order: [1 or 2, programs, n] to one or two
     tensors [n] of the dtypes given.
     """
 
-    @kernel(op, prefer=lambda *_: {"block_sizes": [32, 64]}, static_shapes=False)
+    @kernel(op, prefer=_share_tiles, static_shapes=False)
     def summed_shares(
         shares: torch.Tensor, dtype: torch.dtype, other_dtype: torch.dtype | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
