@@ -74,7 +74,7 @@ def grouped_rows(x: torch.Tensor, y: torch.Tensor, ends: torch.Tensor) -> torch.
 
 
 def _by_pointers(*_: Any) -> dict[str, Any]:
-    """Columns of a group begin anywhere, where no descriptor can; one operand by each takes twice the time of pointers."""
+    """Columns of a group begin anywhere, where no descriptor can; with one operand by each, it takes twice as long."""
     return {"indexing": "pointer"}
 
 
