@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
 from helion_kernels import log_softmax, softmax
+from helion_kernels.softmax import RESIDENT
 from helion_kernels.testing import check
 
 FUNCTIONS = pytest.mark.parametrize("function", [softmax, log_softmax], ids=lambda f: f.__name__)
@@ -17,6 +20,21 @@ INF, NAN = float("inf"), float("nan")
 @pytest.mark.parametrize(("size", "dim"), [((37, 130), -1), ((3, 17, 5), 1), ((6, 10), 0)])
 def test_values_and_gradients(function, size, dim, dtype):
     check(function, (3 * torch.randn(size)).to(dtype).requires_grad_(), dim)
+
+
+@FUNCTIONS
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rows_longer_than_registers_hold(function, dtype):
+    """Rows that are not whole steps of the loop over them, and of odd length."""
+    check(function, (3 * torch.randn(3, RESIDENT + 20001)).to(dtype).requires_grad_(), -1)
+
+
+@FUNCTIONS
+def test_long_rows_with_any_strides(function, monkeypatch):
+    monkeypatch.setattr(sys.modules["helion_kernels.softmax"], "RESIDENT", 8)
+    x = torch.randn(12, 10, 130)
+    for view in (x, x[:, ::2], x[:, :, 1:100], x[0, :, ::3]):
+        check(function, view.detach().requires_grad_(), -1)
 
 
 @FUNCTIONS

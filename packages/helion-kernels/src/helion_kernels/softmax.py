@@ -23,6 +23,9 @@ from .frame.support import DTYPES
 SMALL: Shape = (5, 48)
 SHAPES: tuple[Shape, ...] = ((8192, 1024), (8192, 4096), (8192, 8192), (4096, 32768), (4096, 65536), (2048, 131072))
 
+RESIDENT = 32768  # longest row of which a program holds two tensors in registers
+STEP = 16384
+
 
 def _normalised(x: torch.Tensor, log: bool) -> torch.Tensor:
     """A tile of float32 values, along its second dimension."""
@@ -54,6 +57,33 @@ def softmax_rows_backward(grad: torch.Tensor, out: torch.Tensor, dtype: torch.dt
     dx = torch.empty([m, n], dtype=dtype, device=out.device)
     for tile in hl.tile(m):
         dx[tile, :] = _gradient(grad[tile, :].to(torch.float32), out[tile, :].to(torch.float32), log)
+    return dx
+
+
+def _part(x: torch.Tensor, row: Any, part: Any, policy: str) -> Any:
+    return hl.load(x, [row, part], eviction_policy=policy).to(torch.float32)
+
+
+def _one_program(*_: Any) -> dict[str, Any]:
+    """Programs so large that a multiprocessor has one: what they read again stays in the cache."""
+    return {"block_sizes": [STEP], "num_warps": 32}
+
+
+@kernel("softmax", prefer=_one_program, static_shapes=False)
+def softmax_long_rows_backward(grad: torch.Tensor, out: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Tensor:
+    """As `softmax_rows_backward`, for rows that registers cannot hold: they are read once more."""
+    m, n = out.size(0), hl.specialize(out.size(1))
+    dx = torch.empty([m, n], dtype=dtype, device=out.device)
+    block = hl.register_block_size(64, STEP)
+    for row in hl.grid(m):
+        sums = hl.zeros([block], dtype=torch.float32)
+        for part in hl.tile(n, block_size=block):
+            g = _part(grad, row, part, "evict_last")
+            sums += g if log else g * _part(out, row, part, "evict_last")
+        total = sums.sum()
+        for part in hl.tile(n, block_size=block):
+            g, y = _part(grad, row, part, "evict_first"), _part(out, row, part, "evict_first")
+            dx[row, part] = g - torch.exp(y) * total if log else y * (g - total)
     return dx
 
 
@@ -102,7 +132,8 @@ def _backward(grad: torch.Tensor, out: torch.Tensor, dim: int, dtype: torch.dtyp
         return _fake(out, dim, dtype, log)
     if dim == out.dim() - 1:
         n = out.size(-1)
-        return shaped(softmax_rows_backward(as_rows(grad, n), as_rows(out, n), dtype, log), out.size())
+        backward = softmax_rows_backward if n <= RESIDENT else softmax_long_rows_backward
+        return shaped(backward(as_rows(grad, n), as_rows(out, n), dtype, log), out.size())
     return shaped(softmax_columns_backward(_three(grad, dim), _three(out, dim), dtype, log), out.size())
 
 
