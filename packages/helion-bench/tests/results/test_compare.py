@@ -110,3 +110,29 @@ def test_times_in_which_the_gpu_waited_for_the_host_decide_nothing_and_tell_of_n
     assert "host-bound in the new run" in next(iter(by_name(ours.changes).values())).reason
     peers = sum(c.backend == "eager" and c.latency is not None for c in before.cells)
     assert compare(before, bound("eager")).drift.controls == compare(before, before).drift.controls - peers > 0
+
+
+def scaled(run: Run, factor: float, case: str, *backends: str, version: str = "") -> Run:
+    """`run` with other times of one case, of all backends or some; `version` is that of the peers."""
+    chosen = [c for c in run.cells if c.case.id == case and c.latency and (not backends or c.backend in backends)]
+    cells = []
+    for cell in chosen:
+        assert cell.latency is not None
+        rounds = tuple(tuple(x * factor for x in group) for group in cell.latency.rounds)
+        cells.append(dataclasses.replace(cell, latency=dataclasses.replace(cell.latency, rounds=rounds)))
+    named = tuple(dataclasses.replace(b, version=version or b.version) for b in run.backends)
+    return dataclasses.replace(run, backends=named).with_cells(cells)
+
+
+def test_what_all_backends_of_a_case_share_is_the_machines(before: Run):
+    case = "softmax/2048x1536/bfloat16/fwd"
+    all_moved = by_name(compare(before, scaled(before, 1.1, case)).changes)[case]
+    assert all_moved.verdict is Verdict.SAME and "its peers moved alike" in all_moved.reason
+    ours_moved = by_name(compare(before, scaled(before, 1.1, case, "helion")).changes)[case]
+    assert ours_moved.verdict is Verdict.SLOWER
+
+
+def test_a_peer_of_another_version_explains_nothing(before: Run):
+    case = "softmax/2048x1536/bfloat16/fwd"
+    found = by_name(compare(before, scaled(before, 1.2, case, version="9")).changes)[case]
+    assert found.verdict is Verdict.SLOWER

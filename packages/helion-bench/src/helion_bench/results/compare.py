@@ -1,21 +1,26 @@
 """Two stored runs compared: what became slower or faster, what vanished, what is new.
 
 Only backends of ours are judged. The peers of both runs are the control: their code did not change, so what changed
-in their times is the machine's drift (see `helion_bench.statistics.drift`). A peer whose version differs between the
-runs is no control.
+in their times is the machine's drift (see `helion_bench.statistics.drift`), and a change of ours that the peers of the
+same case share is none (`helion_bench.statistics.controls`). A peer whose version differs between the runs is no
+control.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from helion_bench.results.derived import host_bound, median_us, round_medians, timed
+from helion_bench.results.derived import host_bound, median_us, round_medians, round_quotients, timed
 from helion_bench.results.model import CaseKey, Cell, CompileFacts, Role, Run, Status
+from helion_bench.statistics.controls import Quotients
 from helion_bench.statistics.drift import Drift, estimate_drift
 from helion_bench.statistics.interval import Interval
 from helion_bench.statistics.ranks import ratio_of
 from helion_bench.statistics.verdict import MINIMUM_EFFECT, Judged, Pair, Verdict, judge
+
+Key = tuple[CaseKey, str]
+Cells = Mapping[Key, Cell]
 
 
 @dataclass(frozen=True)
@@ -54,27 +59,47 @@ class Comparison:
 
 def compare(old: Run, new: Run, minimum_effect: float = MINIMUM_EFFECT) -> Comparison:
     """Judge every cell of ours that was tried in either run."""
-    drift = estimate_drift(_controls(old, new))
-    before, after = old.by_key, new.by_key
+    before, after, peers = old.by_key, new.by_key, _unchanged(old, new)
+    drift = estimate_drift(_controls(peers, before, after))
     ours = {*old.names(Role.OURS), *new.names(Role.OURS)}
     either = [key for key in dict.fromkeys([*after, *before]) if key[1] in ours]
     keys = [key for key in either if _tried(before.get(key)) or _tried(after.get(key))]
     same_gpu = old.machine.gpu == new.machine.gpu
     testable = [k for k in keys if same_gpu and _comparable(before.get(k)) and _comparable(after.get(k))]
-    pairs = [Pair(_rounds(before[k]), _rounds(after[k]), drift.factor(k[0].op)) for k in testable]
+    pairs = [
+        Pair(_rounds(before[k]), _rounds(after[k]), drift.factor(k[0].op), list(_beside(k, peers, before, after)))
+        for k in testable
+    ]
     judged = dict(zip(testable, judge(pairs, drift.spread, minimum_effect), strict=True))
     changes = tuple(_change(key, before.get(key), after.get(key), judged.get(key), same_gpu) for key in keys)
     return Comparison(old, new, changes, drift, minimum_effect, tuple(_notes(old, new, drift)))
 
 
-def _controls(old: Run, new: Run) -> Iterator[tuple[str, float]]:
-    """(op, new / old) of every peer's cell that is in both runs, with the same version of the peer."""
-    versions = {b.name: b.version for b in old.backends if b.role is Role.PEER}
-    unchanged = {b.name for b in new.backends if b.role is Role.PEER and versions.get(b.name) == b.version}
-    before, after = old.by_key, new.by_key
+def _controls(peers: Sequence[str], before: Cells, after: Cells) -> Iterator[tuple[str, float]]:
+    """(op, new / old) of every cell of these peers that is in both runs."""
     for key, cell in after.items():
-        if key[1] in unchanged and _comparable(cell) and _comparable(before.get(key)):
+        if key[1] in peers and _comparable(cell) and _comparable(before.get(key)):
             yield key[0].op, ratio_of(_rounds(before[key]), _rounds(cell)).value
+
+
+def _beside(key: Key, peers: Iterable[str], before: Cells, after: Cells) -> Iterator[Quotients]:
+    """Ours / peer in the rounds of both runs, for each of these peers that the case was measured with in both."""
+    case, _ = key
+    for peer in peers:
+        was, now = before.get((case, peer)), after.get((case, peer))
+        if _comparable(was) and _comparable(now):
+            yield _quotients(before[key], was), _quotients(after[key], now)
+
+
+def _quotients(ours: Cell, peer: Cell | None) -> list[float]:
+    assert ours.latency is not None and peer is not None and peer.latency is not None
+    return round_quotients(ours.latency, peer.latency)
+
+
+def _unchanged(old: Run, new: Run) -> list[str]:
+    """Peers of the same version in both runs."""
+    versions = {b.name: b.version for b in old.backends if b.role is Role.PEER}
+    return [b.name for b in new.backends if b.role is Role.PEER and versions.get(b.name) == b.version]
 
 
 def _comparable(cell: Cell | None) -> bool:

@@ -13,6 +13,12 @@ def round_medians(latency: Latency) -> list[float]:
     return [statistics.median(group) for group in latency.rounds if group]
 
 
+def round_quotients(one: Latency, other: Latency) -> list[float]:
+    """Time of `one` / time of `other` in each round that both have: a round's cells met the same clocks."""
+    both = zip(one.rounds, other.rounds, strict=False)
+    return [statistics.median(a) / statistics.median(b) for a, b in both if a and b]
+
+
 def timed(cell: Cell | None) -> bool:
     """Whether the cell's times count: it is right, and has any."""
     return cell is not None and cell.status is Status.OK and cell.latency is not None and bool(cell.latency.samples)

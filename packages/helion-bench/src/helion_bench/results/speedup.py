@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from helion_bench.results.derived import host_bound, median_us, round_medians, timed
+from helion_bench.results.derived import host_bound, median_us, round_medians, round_quotients, timed
 from helion_bench.results.model import CaseKey, Cell, Latency, Role, Run, Status
 from helion_bench.statistics.interval import Interval, geometric_mean, median_interval
 from helion_bench.statistics.ranks import ratio_of
@@ -66,9 +65,9 @@ def speedup_of(ours: Latency, peer: Latency) -> Interval:
 
     Without a round in common, the median of all quotients between rounds.
     """
-    both = [(a, b) for a, b in zip(ours.rounds, peer.rounds, strict=False) if a and b]
-    if both:
-        return median_interval([statistics.median(b) / statistics.median(a) for a, b in both])
+    quotients = round_quotients(peer, ours)
+    if quotients:
+        return median_interval(quotients)
     return ratio_of(round_medians(ours), round_medians(peer))
 
 

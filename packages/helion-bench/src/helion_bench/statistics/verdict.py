@@ -6,8 +6,10 @@ A case is *slower* (or *faster*) only if all of these hold:
 2. The samples of the two runs differ by Mann-Whitney's test at `SAMPLE_LEVEL`.
 3. The difference stands out from the drift between runs, too: |log ratio| against the standard error of the samples
    and the spread of the controls together, at `level` after Holm's correction over all cases.
+4. The peers of the case, measured in turn with it, did not move alike (see `controls`).
 
-It is the *same* if the interval of the ratio lies within the minimum effect. All else is *unclear*.
+It is the *same* if the interval of the ratio lies within the minimum effect, or if that of the ratio relative to every
+peer of the case does. All else is *unclear*.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from helion_bench.statistics.controls import Quotients, explained, witnesses
 from helion_bench.statistics.interval import Interval
 from helion_bench.statistics.multiplicity import holm
 from helion_bench.statistics.normal import two_sided, upper_quantile
@@ -40,11 +43,13 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Pair:
-    """What is known of one case in two runs: a value a round (its median), old and new; the drift's factor."""
+    """What is known of one case in two runs: a value a round (its median), old and new; the drift's factor; and ours /
+    peer round by round, for each peer of the case that did not change."""
 
     old: Sequence[float]
     new: Sequence[float]
     factor: float = 1.0
+    controls: Sequence[Quotients] = ()
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,8 @@ def judge(
     adjusted = holm([_drift_p(ratio, spread) for ratio in ratios])
     samples = [mann_whitney([x * pair.factor for x in pair.old], pair.new) for pair in testable]
     found = iter(
-        _decide(ratio, p, sample_p, minimum_effect, level)
-        for ratio, p, sample_p in zip(ratios, adjusted, samples, strict=True)
+        _decide(ratio, p, sample_p, minimum_effect, level, pair.controls)
+        for ratio, p, sample_p, pair in zip(ratios, adjusted, samples, testable, strict=True)
     )
     return [next(found) if min(len(pair.old), len(pair.new)) >= FEWEST_ROUNDS else _too_few(pair) for pair in pairs]
 
@@ -83,7 +88,9 @@ def _too_few(pair: Pair) -> Judged:
     return Judged(Verdict.UNCLEAR, f"{few} rounds; a verdict needs {FEWEST_ROUNDS} on both sides", ratio)
 
 
-def _decide(ratio: Interval, p: float, sample_p: float, minimum_effect: float, level: float) -> Judged:
+def _decide(
+    ratio: Interval, p: float, sample_p: float, minimum_effect: float, level: float, controls: Sequence[Quotients]
+) -> Judged:
     bound = 1 + minimum_effect
     size = f"{abs(change(ratio.value)):.1%} {'slower' if ratio.value > 1 else 'faster'}"
     if ratio.within(1 / bound, bound):
@@ -94,8 +101,18 @@ def _decide(ratio: Interval, p: float, sample_p: float, minimum_effect: float, l
         return Judged(Verdict.UNCLEAR, f"{size}, but the samples overlap (p = {sample_p:.2g})", ratio, p)
     if p >= level:
         return Judged(Verdict.UNCLEAR, f"{size}, which the drift between runs explains (p = {p:.2g})", ratio, p)
+    relative = witnesses(ratio, controls, CONFIDENCE)
+    if explained(ratio, relative):
+        same = all(r.within(1 / bound, bound) for r in relative)
+        reason = f"{size}, but its peers moved alike: {_spread(relative)} relative to them"
+        return Judged(Verdict.SAME if same else Verdict.UNCLEAR, reason, ratio, p)
     verdict = Verdict.SLOWER if ratio.value > 1 else Verdict.FASTER
     return Judged(verdict, f"{size} (p = {p:.1g})", ratio, p)
+
+
+def _spread(relative: Sequence[Interval]) -> str:
+    changes = [f"{change(r.value):+.1%}" for r in sorted(relative, key=lambda r: r.value)]
+    return changes[0] if len(changes) == 1 else f"{changes[0]} to {changes[-1]}"
 
 
 def change(ratio: float) -> float:
