@@ -146,7 +146,7 @@ def table(title: str, found: Mapping[str, Sequence[float]]) -> str:
 
 def through_triton(kernel: helion.Kernel, args: Sequence[object]) -> Callable[..., torch.Tensor]:
     """The same kernel launched as a Triton user would: allocation, then `kernel[grid](...)`."""
-    from helion.runtime.load import load_kernel
+    from helion.runtime.binaries.load import load_kernel
 
     generated = kernel.bind(args).generate()
     jitted = load_kernel(generated.kernel_source, generated.kernel_name)

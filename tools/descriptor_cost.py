@@ -22,7 +22,7 @@ from call_cost import WARM_UP_S, Call, measure, quiet_core, table, warm_up  # ty
 
 import helion
 import helion.language as hl
-from helion.runtime.descriptors import KEPT
+from helion.runtime.launching.descriptors import KEPT
 
 LIMIT_US = 5.0  # of a call, and of each descriptor that is made
 MADE = 2  # descriptors, of tensors that were not seen lately

@@ -25,7 +25,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 import helion
 from helion import ir
-from helion.runtime import bound, launch
+from helion.runtime import bound
+from helion.runtime.launching import launch
 
 FOLDER = Path(__file__).parent
 DTYPES = (torch.float32, torch.bfloat16)

@@ -379,7 +379,7 @@ def test_functions_that_the_kernel_defines_may_hold_its_tiles():
 
 def test_a_repeated_key_follows_what_changes():
     """Keys are repeated from identities where these decide; what may change within is looked at each time."""
-    from helion.runtime.captures import Captures
+    from helion.runtime.recognition.captures import Captures
 
     def helper():
         return 1
@@ -408,8 +408,8 @@ def test_a_repeated_key_follows_what_changes():
 
 def test_the_sign_of_a_captured_zero():
     """0.0 equals -0.0, and NaN nothing, but their code differs, or does not."""
-    from helion.runtime.captures import described
-    from helion.runtime.keys import nested_key
+    from helion.runtime.recognition.captures import described
+    from helion.runtime.recognition.keys import nested_key
 
     for key in (lambda v: described(v, set()), lambda v: nested_key(v, set())):
         assert key(0.0) != key(-0.0)

@@ -7,7 +7,7 @@ from helion.explain.occupancy import occupancy
 from helion.explain.roofline import roofline
 from helion.explain.show import duration, quantity
 from helion.explain.work import Work
-from helion.runtime.compile import CompileFacts
+from helion.runtime.binaries.compile import CompileFacts
 from helion.runtime.targets import COMMON, parse_target
 
 

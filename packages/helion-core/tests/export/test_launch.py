@@ -10,7 +10,7 @@ import torch
 
 from helion.export import loader
 from helion.runtime import interpreter
-from helion.runtime.load import load_kernel
+from helion.runtime.binaries.load import load_kernel
 from helion.runtime.targets import parse_target
 
 SM90 = parse_target("sm_90")

@@ -32,7 +32,7 @@ def test_a_first_call_during_a_capture_is_refused(monkeypatch):
 
 
 def test_nothing_is_compiled_during_a_capture(monkeypatch):
-    from helion.runtime.launch import GpuLauncher
+    from helion.runtime.launching.launch import GpuLauncher
 
     doubled = make(config={"block_sizes": [16]})
     generated = doubled.bind((torch.randn(16),)).generate()

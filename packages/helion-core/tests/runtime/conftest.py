@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import triton
 
-from helion.runtime import launch, straight, stream
+from helion.runtime.launching import launch, straight, stream
 from helion.runtime.targets import parse_target
 
 sys.path.insert(0, str(Path(__file__).parent))

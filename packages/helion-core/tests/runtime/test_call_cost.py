@@ -10,7 +10,7 @@ import pytest
 import torch
 from machine import GPU
 
-from helion.runtime import launch
+from helion.runtime.launching import launch
 
 TOOL = Path(__file__).parents[4] / "tools" / "call_cost.py"
 

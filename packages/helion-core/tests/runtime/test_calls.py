@@ -14,8 +14,8 @@ from torch.autograd import forward_ad
 import helion
 import helion.language as hl
 from helion import exc
-from helion.runtime import recent
-from helion.runtime.keys import key_function
+from helion.runtime.recognition import recent
+from helion.runtime.recognition.keys import key_function
 
 FACTOR = 2.0
 

@@ -16,10 +16,10 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 import helion
 import helion.language as hl
-from helion.runtime import descriptors, direct, launch, unwrapped
-from helion.runtime.compile import compile_kernel
-from helion.runtime.descriptors import KEPT, Maker
-from helion.runtime.signature import signature
+from helion.runtime.binaries.compile import compile_kernel
+from helion.runtime.launching import descriptors, direct, launch, unwrapped
+from helion.runtime.launching.descriptors import KEPT, Maker
+from helion.runtime.launching.signature import signature
 from helion.runtime.targets import parse_target
 
 CONFIG = {"block_sizes": [16, 32, 16], "indexing": "tensor_descriptor"}

@@ -10,7 +10,7 @@ from triton import knobs
 
 import helion
 import helion.language as hl
-from helion.runtime import launch, stream
+from helion.runtime.launching import launch, stream
 
 
 def scaled():
@@ -178,7 +178,7 @@ def test_the_installed_launchers_form_is_known():
     """Triton's own class, without a GPU to make one for."""
     from triton.backends.nvidia.driver import CudaLauncher
 
-    from helion.runtime import direct
+    from helion.runtime.launching import direct
 
     parameters = direct._parameters(CudaLauncher)
     assert parameters in (direct._PACKED_PARAMETERS, direct._UNPACKED_PARAMETERS)

@@ -11,8 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import helion
 import helion.language as hl
-from helion.runtime import recent
-from helion.runtime.recent import Call, Known, Signature, matcher
+from helion.runtime.recognition import recent
+from helion.runtime.recognition.recent import Call, Known, Signature, matcher
 
 FACTOR = 2.0
 SIZES = (4, 5, 8, 16, 3, 33, 7, 12)

@@ -14,9 +14,9 @@ import pytest
 import triton
 from triton import knobs
 
-from helion.runtime import compile as compiling
-from helion.runtime import kept, stored
-from helion.runtime.compile import compile_kernel, facts
+from helion.runtime.binaries import compile as compiling
+from helion.runtime.binaries import kept, stored
+from helion.runtime.binaries.compile import compile_kernel, facts
 from helion.runtime.targets import parse_target
 
 TARGET = parse_target("sm_90")
@@ -199,7 +199,7 @@ def key(monkeypatch):
     def compute():
         from triton.compiler import ASTSource
 
-        from helion.runtime.load import load_kernel
+        from helion.runtime.binaries.load import load_kernel
 
         stored._triton.cache_clear()
         source = ASTSource(load_kernel(TEXT, "scaled"), dict(zip(["x", "out", "n"], TYPES, strict=True)), {}, {})
@@ -389,7 +389,7 @@ def test_a_place_that_cannot_be_written(compilations, monkeypatch):
 CHILD = """
 import os, signal, sys, time
 sys.path.insert(0, {here!r})
-from helion.runtime.compile import compile_kernel, facts
+from helion.runtime.binaries.compile import compile_kernel, facts
 from helion.runtime.targets import parse_target
 import triton.runtime.cache as cache
 

@@ -14,7 +14,7 @@ from triton import knobs
 import helion
 import helion.language as hl
 from helion.integration import versions
-from helion.runtime import straight
+from helion.runtime.launching import straight
 
 
 def outcome(world, result, args):

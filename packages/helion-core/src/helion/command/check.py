@@ -15,7 +15,7 @@ from rich.text import Text
 
 from .. import exc
 from ..explain.show import console, instructions
-from ..runtime.compile import CompileFacts
+from ..runtime.binaries.compile import CompileFacts
 from ..runtime.targets import COMMON, Target, parse_target
 from .arguments import describe_arguments, parse_dtype
 from .files import Call, kernels, load_file, typical_calls

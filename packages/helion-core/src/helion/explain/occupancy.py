@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..runtime.compile import CompileFacts
+from ..runtime.binaries.compile import CompileFacts
 from ..runtime.targets import Target
 from .gpus import Gpu
 

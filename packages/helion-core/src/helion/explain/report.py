@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Config
 from ..lower.layout import Layout
-from ..runtime.compile import CompileFacts
+from ..runtime.binaries.compile import CompileFacts
 from ..runtime.targets import Target
 from .gpus import Gpu, gpu_for
 from .host import run_host

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import exc
-from ..runtime.compile import compile_error, compile_kernel
-from ..runtime.signature import signature
+from ..runtime.binaries.compile import compile_error, compile_kernel
+from ..runtime.launching.signature import signature
 from ..runtime.targets import Target
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from ..config import Config, as_config
 from ..exc import CompilationFailed, InvalidConfig
 from ..integration.capture import refuse_in_capture
 from ..internal import internal_errors
-from . import launch
-from .compile import CompileFacts, compile_error, compile_kernel, facts
+from .binaries.compile import CompileFacts, compile_error, compile_kernel, facts
+from .launching import launch
+from .launching.signature import signature
 from .locks import Lock
-from .signature import signature
 from .table import Table, size_bucket
 from .targets import Target, device_target, parse_target
 

@@ -21,11 +21,11 @@ from ..integration.dispatch import dispatched, looked_on
 from ..integration.handles import handle
 from ..integration.versions import active_modes, forward_ad
 from ..settings import Settings
-from .arguments import check_arguments, check_tensors, refusal
-from .captures import Captures
-from .keys import Unsupported, has_key, key_function, nested_key
 from .locks import TRACING, Lock
-from .recent import Call, Known, Matcher, Signature, matcher
+from .recognition.arguments import check_arguments, check_tensors, refusal
+from .recognition.captures import Captures
+from .recognition.keys import Unsupported, has_key, key_function, nested_key
+from .recognition.recent import Call, Known, Matcher, Signature, matcher
 
 if TYPE_CHECKING:
     from ..integration.named import Operator

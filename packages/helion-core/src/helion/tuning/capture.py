@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ..emit.module import Generated
 from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS
 from ..frontend.build import compile_like
-from ..runtime.launch import multiprocessors
+from ..runtime.launching.launch import multiprocessors
 from ..syntax import compiled
 from .arguments import copied
 

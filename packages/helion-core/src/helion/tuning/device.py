@@ -15,7 +15,7 @@ import torch
 
 from helion_autotune.errors import CandidateError, DeviceFault, LaunchError, WrongResult
 
-from ..runtime.descriptor import make_descriptor
+from ..runtime.launching.descriptor import make_descriptor
 from .accuracy import mismatch
 from .arguments import Arguments
 from .timing import Clock

@@ -17,7 +17,7 @@ from helion_autotune.points import Point, point_key
 
 from .. import exc
 from ..config import Config, as_config
-from ..runtime.signature import signature
+from ..runtime.launching.signature import signature
 from .arguments import describe, save
 from .capture import Grids, host_shape, run_host
 from .effects import Effects, effects

@@ -14,7 +14,7 @@ from typing import Any
 
 from helion_autotune.errors import CompileError
 
-from ..runtime.compile import compile_kernel, facts
+from ..runtime.binaries.compile import compile_kernel, facts
 from ..runtime.targets import parse_target
 
 _LONGEST_REASON = 500

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .. import exc
+from ... import exc
 
 _ACCEPTED = "tensors, numbers, strings, dtypes, devices, functions, or lists, tuples, dicts and dataclasses of them"
 _INSTEAD = {

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..ir import Program
-from ..lower.access import Descriptor
-from .compile import signature_type
+from ...ir import Program
+from ...lower.access import Descriptor
+from ..binaries.compile import signature_type
 from .descriptor import make_descriptor
 
 ALIGNMENT = 16  # bytes, of the first element

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .compile import signature_type
+from ..binaries.compile import signature_type
 from .descriptors import descriptor_type
 
 if TYPE_CHECKING:
-    from ..emit.module import Generated
+    from ...emit.module import Generated
 
 
 def signature(generated: Generated, numbers: Sequence[Any] | None = None) -> list[str]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..integration.dispatch import looked_on
+from ...integration.dispatch import looked_on
 
 if TYPE_CHECKING:
-    from .bound import BoundKernel
+    from ..bound import BoundKernel
 
 Run = Callable[..., Any]
 Matcher = Callable[..., bool]

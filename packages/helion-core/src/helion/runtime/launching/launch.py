@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .. import exc
-from ..integration.capture import refuse_in_capture
-from ..lower.grid import INTERPRETER_UNITS
+from ... import exc
+from ...integration.capture import refuse_in_capture
+from ...lower.grid import INTERPRETER_UNITS
+from ..binaries.compile import compile_error, compile_kernel
+from ..binaries.load import load_kernel
+from ..locks import Lock
+from ..targets import device_target
 from . import stream
-from .compile import compile_error, compile_kernel
 from .descriptors import Maker
 from .direct import Compiled, Shape, form, launch_function
-from .load import load_kernel
-from .locks import Lock
 from .signature import fits_32_bits, signature
-from .targets import device_target
 from .unwrapped import form_with_descriptors
 
 if TYPE_CHECKING:
-    from ..emit.module import Generated
+    from ...emit.module import Generated
 
 
 def host_callable(generated: Generated, device: torch.device) -> Callable[..., Any]:
     """The user's host code with the launch in it, over the user's own globals and closure."""
-    from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS
-    from ..frontend.build import compile_like
+    from ...emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS
+    from ...frontend.build import compile_like
 
     kernel = load_kernel(generated.kernel_source, generated.kernel_name)
     function = compile_like(generated.host, generated.source, {})
@@ -54,7 +54,7 @@ def host_callable(generated: Generated, device: torch.device) -> Callable[..., A
 def _straight(
     generated: Generated, function: FunctionType, launcher: GpuLauncher, args: Sequence[Any], constants: Set[str]
 ) -> Callable[..., Any] | None:
-    """What may be called instead of `function` for arguments just like `args`; see `runtime.straight`."""
+    """What may be called instead of `function` for arguments just like `args`; see `straight`."""
     from .straight import straight_call
 
     if launcher.latest is None:
@@ -64,7 +64,7 @@ def _straight(
 
 def changed_arguments(generated: Generated) -> list[int]:
     """Positions of the tensors of the caller that the kernel stores to."""
-    from ..tuning.effects import effects
+    from ...tuning.effects import effects
 
     program = generated.program
     return [k for k in sorted(effects(program).stores) if program.tensors[k].borrowed]
@@ -106,7 +106,7 @@ def _interpreted(generated: Generated) -> Callable[..., None]:
             return
         from triton.runtime.errors import InterpreterError
 
-        from . import interpreter
+        from .. import interpreter
 
         try:
             interpreter.run(kernel, grid, (*args, *maker(args)))

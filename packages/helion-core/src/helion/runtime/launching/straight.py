@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..emit.straight import UNKNOWN, Allocation, Launch, NotStraight, Step, Straight, is_plain, straight_line
-from ..emit.wrapper import TORCH, UNITS
-from ..integration import versions
-from ..syntax import compiled, parse
+from ...emit.straight import UNKNOWN, Allocation, Launch, NotStraight, Step, Straight, is_plain, straight_line
+from ...emit.wrapper import TORCH, UNITS
+from ...integration import versions
+from ...syntax import compiled, parse
 from . import direct
 from .launch import changed_arguments, multiprocessors
 from .signature import fits_32_bits
 
 if TYPE_CHECKING:
-    from ..emit.module import Generated
+    from ...emit.module import Generated
 
 log = logging.getLogger(__name__)
 Run = Callable[..., Any]
@@ -170,7 +170,7 @@ class _Writer:
 
 def _launched(host: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
     """The launch that `host` would make, by whatever it uses now."""
-    from ..emit.wrapper import KERNEL, LAUNCH
+    from ...emit.wrapper import KERNEL, LAUNCH
 
     names = host.__kwdefaults__
     names[LAUNCH](names[KERNEL], grid, *args, **options)

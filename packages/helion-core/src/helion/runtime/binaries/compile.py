@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..targets import Target
 from . import kept, stored
 from .load import load_kernel
-from .targets import Target
 
 if TYPE_CHECKING:
     import torch
 
-    from .. import exc
+    from ... import exc
 
 # by name: processes that only compile need no torch
 _TYPES = {
@@ -135,7 +135,7 @@ def _disassembler_says(cubin: bytes) -> str:
 
 def compile_error(error: Exception, kernel: str, target: str, config: object) -> exc.CompilationFailed:
     """`error` from Triton as an error of the catalogue."""
-    from .. import exc
+    from ... import exc
 
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     # Triton shows "at line:column:", the lines before it and a caret, and says only then what is wrong

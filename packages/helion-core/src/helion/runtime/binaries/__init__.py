@@ -1,0 +1,1 @@
+"""Generated kernels compiled and loaded, and found again by later processes."""
