@@ -64,7 +64,8 @@ def varlen(**inputs: Any) -> Any:
     from torch.nn.attention.varlen import varlen_attn
 
     q, k, v, offsets, longest = (inputs[name] for name in ("q", "k", "v", "offsets", "longest"))
-    options: dict[str, Any] = {"enable_gqa": True} if q.size(1) != k.size(1) else {}
-    causal_flag = "is_causal" in inspect.signature(varlen_attn).parameters  # before torch had windows here
-    options |= {"is_causal": True} if causal_flag else {"window_size": (-1, 0)}
+    takes = inspect.signature(varlen_attn).parameters
+    options: dict[str, Any] = {"window_size": (-1, 0)} if "window_size" in takes else {"is_causal": True}
+    if "enable_gqa" in takes:  # before, torch passed fewer heads of keys on to the kernel, which always took them
+        options["enable_gqa"] = q.size(1) != k.size(1)
     return varlen_attn(q, k, v, offsets, offsets, longest, longest, **options)

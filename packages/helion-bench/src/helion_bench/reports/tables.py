@@ -185,28 +185,30 @@ def _one_line(reason: str) -> str:
 
 def headlines(run: Run) -> list[str]:
     """Lines that say where and when, and what is not there."""
-    machine, software = run.machine, run.software
+    software = run.software
     commit = f", commit {software.commit[:10]}{' with changes' if software.dirty else ''}" if software.commit else ""
-    versions = ", ".join(
-        f"{name} {version}"
-        for name, version in (("helion", software.helion), ("torch", software.torch), ("Triton", software.triton))
-        if version
-    )
-    lines = [f"{_machine_line(machine.gpu, run)}; {versions}{commit}; {run.started[:16].replace('T', ' ')} UTC"]
+    lines = [f"{machine_line(run)}; {versions(run)}{commit}; {run.started[:16].replace('T', ' ')} UTC"]
     if not run.complete:
         lines.append(f"{'out of time' if run.out_of_time else 'interrupted'}: not every case was measured")
     lines += [f"{backend.name} is not here: {backend.why_not}" for backend in run.backends if backend.why_not]
-    return lines + list(run.notes) + _host_bound(run) + _beside_torch(run) + _skipped(run) + _spent(run)
+    return lines + list(run.notes) + host_bound_lines(run) + beside_torch_lines(run) + _skipped(run) + _spent(run)
 
 
-def _host_bound(run: Run) -> list[str]:
+def versions(run: Run) -> str:
+    """Of helion, torch and Triton."""
+    software = run.software
+    named = (("helion", software.helion), ("torch", software.torch), ("Triton", software.triton))
+    return ", ".join(f"{name} {version}" for name, version in named if version)
+
+
+def host_bound_lines(run: Run) -> list[str]:
     """Which times are not the GPU's alone."""
     counts = Counter((cell.case.op, cell.backend) for cell in run.cells if timed(cell) and host_bound(cell))
     named = ", ".join(f"{op} of {backend} ({count})" for (op, backend), count in counts.items())
     return [f"* host-bound, the GPU waited for the host within these calls: {named}"] if named else []
 
 
-def _beside_torch(run: Run) -> list[str]:
+def beside_torch_lines(run: Run) -> list[str]:
     """Which results are right by what torch computes, not by the tolerance (see `helion_bench.cases.verdict`)."""
     beyond = [
         cell for cell in run.cells
@@ -238,7 +240,9 @@ def _spent(run: Run) -> list[str]:
     return [f"took {run.seconds:.0f} s; seconds of all processes by step: {steps}"] if steps else []
 
 
-def _machine_line(gpu: str, run: Run) -> str:
+def machine_line(run: Run) -> str:
+    """The device, its clocks, power limit and driver."""
+    gpu = run.machine.gpu
     if gpu == "cpu":
         return f"no GPU ({run.machine.cpu or 'unknown CPU'}): results are checked, nothing is timed"
     parts = [gpu, *_clocks(run)]
