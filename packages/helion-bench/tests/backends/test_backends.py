@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import inspect
 import sys
 import types
 import warnings
@@ -74,6 +75,25 @@ def test_liger_is_called_as_it_wants_to_be_where_it_is(monkeypatch):
         problem = Problem.make(case, catalogue.operation(op), "cpu")
         bound = bind(problem, liger.implement(case, problem.operation))
         assert problem.operation.verify(problem.inputs, None, bound.results(bound.call()), problem.expected()).ok
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"is_causal": True}, {"window_size": (-1, 0)}, {"window_size": (-1, 0), "enable_gqa": True}],
+)
+def test_packed_flash_attention_is_called_as_each_torch_wants_it(monkeypatch, options):
+    seen = {}
+
+    def varlen_attn(*_, **given):
+        seen.update(given)
+
+    taken = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in options]
+    varlen_attn.__signature__ = inspect.Signature(taken)
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", varlen_attn)
+    case = next(c for c in catalogue.cases(["attention_varlen"], extent="cpu") if "-kv2" in c.shape)
+    problem = Problem.make(case, catalogue.operation("attention_varlen"), "cpu")
+    backends.backend("flash").implement(case, problem.operation)(**problem.inputs)
+    assert seen == options
 
 
 def test_each_of_ours_keeps_its_own_config_of_a_kernel_that_they_share(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import math
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from helion_bench.results.codec import encode
+from helion_bench.results.model import Status
 from helion_bench.results.speedup import speedups
 from helion_bench.results.store import write_file
 from helion_bench.testing.synthetic import example_runs
@@ -53,6 +55,37 @@ def test_means_are_those_of_the_cases(tool, run):
     row = next(line for line in tool.table(run) if line.startswith(f"| {op} | {dtype} | {pass_} |"))
     shown = float(re.search(r"\*\*(.*)\*\*", row)[1])
     assert shown == pytest.approx(math.prod(values) ** (1 / len(values)), abs=0.006)
+
+
+def test_stars_columns_and_lines_below(tool, run):
+    first = speedups(run, "helion")[0]
+    cells = [
+        dataclasses.replace(c, latency=dataclasses.replace(c.latency, host_bound=True))
+        for c in run.cells if c.case == first.case and c.backend == first.best
+    ]  # fmt: skip
+    words = ("helion-bench", "run", "soft*", "--json", "/there/a.json", "--html=/there/a.html", "--quick")
+    told = dataclasses.replace(run.with_cells(cells), command=words)
+    readme, listed = tool.written(told).values()
+    row = next(line for line in readme.splitlines() if line.startswith(f"| {first.case.op} |"))
+    assert re.search(r"\*\*\d\.\d\d\*\*\\\* \|", row), "the mean over the best peers has a star"
+    assert f"| {first.case.id} | {first.best_peer.value:.2f}\\* |" in listed
+    for text in (readme, listed):
+        assert (
+            f"\\* host-bound, the GPU waited for the host within these calls: {first.case.op} of {first.best}" in text
+        )
+        assert "`helion-bench run 'soft*' --quick`" in text and "/there" not in text
+        assert "commit" not in text and run.software.commit[:7] not in text
+
+
+def test_every_peer_has_its_column_and_what_has_no_result_is_named(tool, run):
+    heads = tool.table(run)[0]
+    assert "vendor" in tool.table(run)[0] and "Liger" not in heads, "liger is not there"
+    others = tuple(dataclasses.replace(b, name="other" if b.name == "vendor" else b.name) for b in run.backends)
+    cells = [dataclasses.replace(c, backend="other" if c.backend == "vendor" else c.backend) for c in run.cells]
+    renamed = dataclasses.replace(run, backends=others, cells=tuple(cells))
+    assert "| other | error |" in tool.table(renamed)[0]
+    wrong = dataclasses.replace(run.cells[0], status=Status.WRONG, reason="off\nby one")
+    assert f"No result of helion (off by one): {wrong.case.id}." in tool.told(run.with_cells([wrong]))
 
 
 def test_a_readme_without_marks(tool, run):
