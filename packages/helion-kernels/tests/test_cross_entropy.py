@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import sys
 
 import pytest
 import torch
 
 from helion_kernels import cross_entropy, linear_cross_entropy
+from helion_kernels.frame.samples import module_of
 from helion_kernels.testing import assert_close, check, interpreted
 
+MODULE = module_of("cross_entropy")
 INF, NAN = float("inf"), float("nan")
 OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor")
 
@@ -29,7 +31,7 @@ def labels_of(m, n, ignored=()):
 def rows(request, monkeypatch):
     """Both ways to read a row."""
     if request.param == "online":
-        monkeypatch.setattr(sys.modules["helion_kernels.cross_entropy"], "RESIDENT", 0)
+        monkeypatch.setattr(MODULE, "RESIDENT", 0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -115,20 +117,130 @@ def test_fused_options(reduction):
     x, matrix = leaf(3, 5, 16, scale=1.0), leaf(20, 16, scale=0.5)
     labels = torch.randint(0, 20, (3, 5))
     options = {"label_smoothing": 0.1, "z_loss": 0.01, "reduction": reduction, "chunk_rows": 4}
-    check(linear_cross_entropy, x, matrix, labels, **options)
-    check(linear_cross_entropy, x, matrix.detach(), labels, **options)
-    check(linear_cross_entropy, x.detach(), matrix.detach(), labels, **options)
+    for chunk_rows in (4, 15):
+        options["chunk_rows"] = chunk_rows
+        check(linear_cross_entropy, x, matrix, labels, **options)
+        check(linear_cross_entropy, x, matrix.detach(), labels, **options)
+        check(linear_cross_entropy, x.detach(), matrix, labels, **options)
+        check(linear_cross_entropy, x.detach(), matrix.detach(), labels, **options)
 
 
 def test_fused_mistakes():
+    with pytest.raises(ValueError, match="chunk_rows=0"):
+        linear_cross_entropy(torch.randn(3, 4), torch.randn(5, 4), torch.zeros(3, dtype=torch.int64), chunk_rows=0)
     with pytest.raises(ValueError, match="reduction='none'"):
         linear_cross_entropy(torch.randn(3, 4), torch.randn(5, 4), torch.zeros(3, dtype=torch.int64), reduction="none")
 
 
-def test_fused_is_an_operator_like_others(interpret):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("classes", [1, 63, 64, 65])
+@pytest.mark.parametrize("chunk_rows", [None, 3])
+def test_rows_of_logits_start_at_multiples_of_64(dtype, classes, chunk_rows, monkeypatch):
+    """Those of the gradient, too, which products read."""
+    strides, write = [], MODULE._write_gradient
+
+    def watched(out, grad, total, logits, *rest):
+        strides.extend([out.stride(), logits.stride()])
+        write(out, grad, total, logits, *rest)
+
+    monkeypatch.setattr(MODULE, "_write_gradient", watched)
+    x, matrix, bias = (leaf(*size, dtype=dtype, scale=0.3) for size in ((7, 24), (classes, 24), (classes,)))
+    check(linear_cross_entropy, x, matrix, labels_of(7, classes), bias, chunk_rows=chunk_rows)
+    assert set(strides) == {(128 if classes > 64 else 64, 1)}
+    assert len(strides) == (2 if chunk_rows is None else 6)
+
+
+@pytest.mark.parametrize("chunk_rows", [9, 4])
+def test_gradients_twice(chunk_rows, interpret):
+    """A second backward pass finds what the first one did."""
+    x, matrix, bias = leaf(9, 8), leaf(21, 8), leaf(21)
+    loss = linear_cross_entropy(x, matrix, labels_of(9, 21), bias, chunk_rows=chunk_rows)
+    first, second = (torch.autograd.grad(loss, [x, matrix, bias], retain_graph=True) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    half = torch.autograd.grad(loss, [x, matrix, bias], torch.tensor(0.5))
+    assert_close(half, [t / 2 for t in first], 1e-6)
+
+
+def test_other_strides_of_operands():
+    x, matrix = torch.randn(24, 9).t().requires_grad_(), torch.randn(24, 70)[:, ::2].t().requires_grad_()
+    for chunk_rows in (None, 4):
+        check(linear_cross_entropy, x, matrix, torch.arange(18)[::2], chunk_rows=chunk_rows)
+
+
+ROWS_HELD = {  # rows, features, classes: rows at a time with gradients, in bfloat16 and float32, and without
+    (4096, 4096, 32000): (4096, 4096, 4096),
+    (2048, 4096, 128256): (2048, 2048, 2048),
+    (8192, 2048, 50257): (8192, 4096, 4096),
+    (4096, 3584, 152064): (4096, 1408, 1408),
+    (32768, 4096, 128256): (2048, 2048, 2048),
+    (3, 1, 2**28): (1, 1, 1),
+    (5, 1, 0): (5, 5, 5),
+}
+
+
+@pytest.mark.parametrize(("shape", "expected"), ROWS_HELD.items())
+def test_rows_held(shape, expected):
+    m, k, n = shape
+    x, matrix = (torch.empty(size, k, dtype=torch.bfloat16, device="meta") for size in (m, n))
+    halves, floats = MODULE._rows_held(x, matrix, True), MODULE._rows_held(x.float(), matrix.float(), True)
+    assert (halves, floats, MODULE._rows_held(x, matrix, False)) == expected
+
+
+def test_what_does_not_fit_is_done_in_chunks(monkeypatch):
+    monkeypatch.setattr(MODULE, "CHUNK_ELEMENTS", 100)
+    for dtype in (torch.float32, torch.bfloat16):
+        check(linear_cross_entropy, leaf(9, 4, dtype=dtype), leaf(30, 4, dtype=dtype), labels_of(9, 30))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_chunks_on_a_gpu(dtype):
+    """Products add up in float32, and the memory of logits is that of one chunk."""
+    m, k, n, chunk_rows = 1500, 256, 5003, 400
+    x, matrix = (torch.randn(size, k, device="cuda").mul(0.3).to(dtype).requires_grad_() for size in (m, n))
+    bias, labels = torch.randn(n, device="cuda").to(dtype).requires_grad_(), torch.randint(n, (m,), device="cuda")
+    for rows in (None, chunk_rows):
+        check(linear_cross_entropy, x, matrix, labels, bias, chunk_rows=rows)
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    loss = linear_cross_entropy(x, matrix, labels, bias, chunk_rows=chunk_rows)
+    held = chunk_rows * (n + 64) * x.element_size() + n * k * (4 + x.element_size()) + m * k * x.element_size()
+    assert torch.cuda.max_memory_allocated() - before < held + 2**20
+    assert loss.isfinite()
+
+
+@pytest.mark.parametrize("chunk_rows", [None, 4])
+def test_fused_is_an_operator_like_others(chunk_rows, interpret):
     x, matrix, labels = leaf(6, 8), leaf(10, 8), labels_of(6, 10)
-    op = torch.ops.helion_kernels.linear_cross_entropy.default
-    torch.library.opcheck(op, (x, matrix, None, labels, -100, 0.1, 0.0, True, 4, True), test_utils=OPCHECKS)
-    compiled = torch.compile(linear_cross_entropy, fullgraph=True, backend="aot_eager")
-    found, expected = (torch.autograd.grad(f(x, matrix, labels), [x, matrix]) for f in (compiled, linear_cross_entropy))
+    function = functools.partial(linear_cross_entropy, chunk_rows=chunk_rows)
+    torch._dynamo.reset()
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    found, expected = (torch.autograd.grad(f(x, matrix, labels), [x, matrix]) for f in (compiled, function))
     assert_close(found, expected, 1e-6)
+
+
+def test_operators(interpret):
+    ops = torch.ops.helion_kernels
+    x, matrix, labels, settings = leaf(6, 8), leaf(10, 8), labels_of(6, 10), (-100, 0.1, 0.0)
+    logits = MODULE.padded_linear_op(x, matrix, None).detach().requires_grad_()
+    loss = torch.ones(())
+    for op, args in [
+        (ops.linear_cross_entropy, (x, matrix, None, labels, *settings, True, 4, True)),
+        (ops.padded_linear, (x, matrix, None)),
+        (ops.padded_linear, (x, matrix, leaf(10))),
+        (ops.cross_entropy, (logits, labels, None, *settings, "mean")),
+        (ops.cross_entropy_backward, (loss, loss, logits.detach(), labels, None, torch.zeros(6), *settings)),
+    ]:
+        torch.library.opcheck(op.default, args, test_utils=OPCHECKS)
+
+
+def test_one_graph_serves_many_sizes(interpret):
+    torch._dynamo.reset()
+    matrix = leaf(70, 8)
+    compiled = torch.compile(linear_cross_entropy, fullgraph=True, dynamic=True, backend="aot_eager")
+    for rows in (3, 5, 8):
+        x, labels = leaf(rows, 8), labels_of(rows, 70)
+        with torch._dynamo.config.patch(error_on_recompile=rows > 3):
+            found = torch.autograd.grad(compiled(x, matrix, labels), [x, matrix])
+        assert_close(found, torch.autograd.grad(linear_cross_entropy(x, matrix, labels), [x, matrix]), 1e-6)

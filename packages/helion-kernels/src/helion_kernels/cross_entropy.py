@@ -7,7 +7,8 @@ dx[c] = dloss * ((1 - s) * w[y] * (p[c] - (c == y)) + s / n * (sum(w) * p[c] - w
 
 As `torch.nn.functional.cross_entropy` for class indices, but the loss of bfloat16 and float16 logits is float32. The
 forward pass reads the logits once and keeps lse; the backward pass reads and writes them once. `linear_cross_entropy`
-works on some rows at a time and never holds all logits (Hsu et al., "Liger kernel", 2024). Deterministic.
+holds all logits where they are few, and works on some rows at a time otherwise, computing gradients on the way forward
+(Hsu et al., "Liger kernel", 2024). Deterministic.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ SHAPES: tuple[Shape, ...] = ((8192, 32000), (4096, 50257), (4096, 128256), (2048
 
 RESIDENT = 32768  # longest row that is held in registers; longer ones are read in parts, still once
 CHUNK_ELEMENTS = 2**28  # logits that `linear_cross_entropy` holds at a time: 512 MiB of bfloat16
+CHUNK_ROWS = 128  # tiles of products have as many: chunks of about equal size are multiples of these
+ROW_ELEMENTS = 64  # rows of logits start at multiples of these: products are slow where such distances are odd
 
 
 def _loss(
@@ -215,11 +218,26 @@ def _gradients(ctx: Any, grad: torch.Tensor | None, *_: Any) -> tuple[torch.Tens
     return cross_entropy_backward_op(grad, divisor, logits, labels, weight, lse, *settings), *(None,) * 6
 
 
+def _gradient_of(logits: torch.Tensor) -> torch.Tensor:
+    """Memory for dlogits: contiguous, unless the logits are those of `padded_linear_op`."""
+    if logits.stride() == (_row_stride(logits.size(1)), 1):
+        return _padded(logits.size(0), logits.size(1), logits)
+    return torch.empty(logits.size(), dtype=logits.dtype, device=logits.device)
+
+
+def _row_stride(n: int) -> int:
+    return -(-n // ROW_ELEMENTS) * ROW_ELEMENTS
+
+
+def _padded(m: int, n: int, like: torch.Tensor) -> torch.Tensor:
+    return torch.empty_strided((m, n), (_row_stride(n), 1), dtype=like.dtype, device=like.device)
+
+
 def _backward(
     grad: torch.Tensor, total: torch.Tensor | None, logits: torch.Tensor, labels: torch.Tensor,
     weight: torch.Tensor | None, lse: torch.Tensor, ignored: int, smoothing: float, z_loss: float,
 ) -> torch.Tensor:  # fmt: skip
-    out = torch.empty(logits.size(), dtype=logits.dtype, device=logits.device)
+    out = _gradient_of(logits)
     if out.numel():
         _write_gradient(out, grad, total, logits, labels, weight, lse, ignored, smoothing, z_loss)
     return out
@@ -229,7 +247,7 @@ def _fake_backward(
     grad: torch.Tensor, total: torch.Tensor | None, logits: torch.Tensor, labels: torch.Tensor,
     weight: torch.Tensor | None, lse: torch.Tensor, ignored: int, smoothing: float, z_loss: float,
 ) -> torch.Tensor:  # fmt: skip
-    return torch.empty(logits.size(), dtype=logits.dtype, device=logits.device)
+    return _gradient_of(logits)
 
 
 _SETTINGS = "int ignored, float smoothing, float z_loss"
@@ -245,6 +263,42 @@ cross_entropy_backward_op = operator(
 )  # fmt: skip
 
 
+# --- operator: logits of a linear layer
+
+
+def _linear(x: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    return _write_logits(_fake_linear(x, matrix, bias), x, matrix, bias)
+
+
+def _write_logits(out: torch.Tensor, x: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    if bias is None:
+        return torch.mm(x, matrix.t(), out=out)
+    return torch.addmm(bias, x, matrix.t(), out=out)
+
+
+def _fake_linear(x: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    return _padded(x.size(0), matrix.size(0), x)
+
+
+def _save_linear(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+    x, matrix, _ = inputs
+    ctx.save_for_backward(x, matrix)
+
+
+def _gradients_linear(ctx: Any, grad: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 3
+    x, matrix = ctx.saved_tensors
+    of_x, of_matrix, of_bias = ctx.needs_input_grad
+    return grad @ matrix if of_x else None, grad.t() @ x if of_matrix else None, grad.sum(0) if of_bias else None
+
+
+padded_linear_op = operator(
+    "padded_linear(Tensor x, Tensor matrix, Tensor? bias) -> Tensor",
+    _linear, _fake_linear, _gradients_linear, _save_linear,
+)  # fmt: skip
+
+
 # --- operator, fused with a linear layer
 
 
@@ -252,35 +306,42 @@ def _fused(
     x: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None, labels: torch.Tensor, ignored: int,
     smoothing: float, z_loss: float, mean: bool, rows: int, gradients: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
-    """The loss, and its gradients for x, matrix and bias, which are empty unless wanted."""
+    """The loss, and its gradients for x, matrix and bias, which are empty unless wanted. There is a row."""
     m = x.size(0)
     loss = torch.zeros((), dtype=torch.float32, device=x.device)
     count = (labels != ignored).sum().to(torch.float32) if mean else torch.ones_like(loss)
+    one = torch.ones_like(count)
     dx, dmatrix, dbias = _fused_gradients(x, matrix, bias, gradients)
-    sums = [dmatrix, dbias]  # a single part is as exact as its product; many are summed, so in float32
-    if rows < m:
-        sums = [torch.zeros(t.size(), dtype=torch.float32, device=t.device) for t in sums]
+    sum_matrix = dmatrix if x.dtype is torch.float32 else torch.empty_like(dmatrix, dtype=torch.float32)
+    sum_bias = torch.zeros_like(dbias, dtype=torch.float32)
+    held = _padded(min(rows, m), matrix.size(0), x)
     for start in range(0, m, rows):
         part, label = x[start : start + rows], labels[start : start + rows]
-        logits = torch.nn.functional.linear(part, matrix, bias)
+        logits = _write_logits(held[: part.size(0)], part, matrix, bias)
         values, lse = _losses(logits, label, None, ignored, smoothing, z_loss)
         loss += values[0].sum()
         if gradients:
-            one = torch.ones_like(count)
             _write_gradient(logits, one, count, logits, label, None, lse, ignored, smoothing, z_loss)
             torch.mm(logits, matrix, out=dx[start : start + rows])
-            if rows >= m:
-                torch.mm(logits.t(), part, out=dmatrix)
-                if bias is not None:
-                    torch.sum(logits, 0, out=dbias)
-            else:
-                sums[0] += logits.t() @ part
-                if bias is not None:
-                    sums[1] += logits.sum(0, dtype=torch.float32)
-    if rows < m:
-        dmatrix.copy_(sums[0])
-        dbias.copy_(sums[1])
+            _add_product(sum_matrix, logits.t(), part, first=start == 0)
+            if bias is not None:
+                sum_bias += logits.sum(0, dtype=torch.float32)
+    dmatrix.copy_(sum_matrix)
+    dbias.copy_(sum_bias)
     return loss / count, dx, dmatrix, dbias
+
+
+def _add_product(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor, first: bool) -> None:
+    """Adds a @ b to `total`, which is float32, and undefined before the first."""
+    beta = 0 if first else 1
+    if a.dtype is torch.float32:
+        torch.addmm(total, a, b, beta=beta, out=total)
+    elif a.is_cuda and torch.version.hip is None:
+        torch.addmm(total, a, b, out_dtype=torch.float32, beta=beta, out=total)
+    elif first:
+        total.copy_(a @ b)
+    else:
+        total += a @ b
 
 
 def _fused_gradients(
@@ -358,14 +419,17 @@ def linear_cross_entropy(
     ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0, z_loss: float = 0.0,
     chunk_rows: int | None = None,
 ) -> torch.Tensor:  # fmt: skip
-    """Cross entropy of the logits x @ matrix.T + bias, of which only some rows exist at a time.
+    """Cross entropy of the logits x @ matrix.T + bias, of which only some rows exist at a time where they are many.
 
     x: [..., k]; matrix: [n, k], as `torch.nn.Linear` has it; bias: [n]; labels: of the shape of `x` without k, int64.
-    reduction: `mean` or `sum`. chunk_rows: how many rows of logits are held (default: 2^28 logits). Gradients are
-    computed in the forward pass where an argument requires them. Raises ValueError for another reduction.
+    reduction: `mean` or `sum`. chunk_rows: how many rows of logits are held (default: 2^28 logits; but all of them
+    where chunks would hardly save memory). Where that is not all, gradients are computed in the forward pass, if an
+    argument requires them. Raises ValueError for another reduction, or less than one row.
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"linear_cross_entropy: reduction={reduction!r} is not allowed; allowed: 'mean', 'sum'")
+    if chunk_rows is not None and chunk_rows < 1:
+        raise ValueError(f"linear_cross_entropy: chunk_rows={chunk_rows} is not allowed; it must be at least 1")
     fits = (
         matrix.dim() == 2
         and x.shape[-1] == matrix.shape[1]
@@ -380,11 +444,28 @@ def linear_cross_entropy(
     if not fits or not usable("linear_cross_entropy", x, matrix, bias):
         logits = torch.nn.functional.linear(x, matrix, bias).flatten(0, -2)
         return _by_torch(logits, labels.flatten(), None, ignore_index, reduction, label_smoothing, z_loss)
-    rows = chunk_rows if chunk_rows is not None else max(1, CHUNK_ELEMENTS // max(1, matrix.size(0)))
     wanted = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, matrix, bias))
     flat, label = as_rows(x, x.size(-1)), shaped(labels, (labels.numel(),))
+    rows = chunk_rows if chunk_rows is not None else _rows_held(flat, matrix, wanted)
     settings = ignore_index, label_smoothing, z_loss
+    if flat.size(0) <= rows:
+        return cross_entropy_op(padded_linear_op(flat, matrix, bias), label, None, *settings, reduction)[0]
     return fused_op(flat, matrix, bias, label, *settings, reduction == "mean", rows, wanted)[0]
+
+
+def _rows_held(x: torch.Tensor, matrix: torch.Tensor, gradients: bool) -> int:
+    """All rows, unless chunks save more memory than one takes; then some, about as many in every chunk.
+
+    Chunks of bfloat16 take 6 bytes for each element of the matrix, whose gradient exists in float32 as well; all logits
+    and their gradient, which come and go before that of the matrix, take 4 bytes each.
+    """
+    m, n = x.size(0), max(1, matrix.size(0))
+    sums = matrix.numel() * 3 // 2 if gradients and x.dtype is not torch.float32 else 0
+    if m * n <= CHUNK_ELEMENTS + sums:
+        return m
+    most = max(1, CHUNK_ELEMENTS // n)
+    equal = -(-m // -(-m // most))
+    return min(most, -(-equal // CHUNK_ROWS) * CHUNK_ROWS)
 
 
 def _by_torch(
