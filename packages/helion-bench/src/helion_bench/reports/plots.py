@@ -104,7 +104,8 @@ def _dots(figure: Figure, found: Sequence[Speedup], colors: dict[str, int]) -> N
             axes.plot([best.low, best.high], [row, row], color=_TEXT, linewidth=0.8, zorder=4)
     axes.axvline(1, color=_TEXT, linewidth=0.9, zorder=2)
     _row_labels(axes, [_two_lines(s.case) for s in found])
-    _factor_axis(axes, [i.value for s in found for i in s.against.values()])
+    ends = [end for s in found if s.best_peer.known for end in (s.best_peer.low, s.best_peer.high)]
+    _factor_axis(axes, [*(i.value for s in found for i in s.against.values()), *ends])
 
 
 def _row_labels(axes: Any, labels: Sequence[tuple[str, str]]) -> None:
@@ -194,28 +195,34 @@ def _ceilings(axes: Any, run: Run, dtypes: set[str], left: float, right: float) 
         if dtype not in dtypes:
             continue
         heights.append(roof)
+        at, offset = right, (-2, 3)
         if peaks.gbps:
             knee = roof * 1e3 / peaks.gbps
             begin, end = left, max(right, knee * 1.5)
             axes.plot([begin, knee, end], [begin * peaks.gbps / 1e3, roof, roof], color=_FAINT, linewidth=1)
+            at, offset = knee, (-4, -2)  # above the slope, where no case can be
         else:
             axes.axhline(roof, color=_FAINT, linewidth=1)
         text = f"{figures.dtype_name(dtype)} {figures.number(roof)} TFLOP/s"
         place: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": 9 * _POINTS}
-        axes.annotate(text, (right, roof), (-2, 3), color=_FAINT, **place)
+        axes.annotate(text, (at, roof), offset, color=_FAINT, **place)
     return heights
 
 
 def _name_ops(axes: Any, points: Sequence[tuple[CaseKey, float, float]]) -> None:
-    """Each operation's name at its fastest case, unless a name stands there already."""
+    """Each operation's name at its fastest case, where there is most room, unless a name is near already."""
     taken: list[tuple[float, float]] = []
+    left, right = (math.log10(limit) for limit in axes.get_xlim())
+    bottom, top = (math.log10(limit) for limit in axes.get_ylim())
+    wide, high = 0.25 * (right - left), 0.07 * (top - bottom)  # a name's room
     for op in dict.fromkeys(case.op for case, _, _ in points):
         _, x, y = max((p for p in points if p[0].op == op), key=lambda p: p[2])
         place = (math.log10(x), math.log10(y))
-        if any(abs(place[0] - a) < 0.5 and abs(place[1] - b) < 0.12 for a, b in taken):
+        if any(abs(place[0] - a) < wide and abs(place[1] - b) < high for a, b in taken):
             continue
         taken.append(place)
-        axes.annotate(op, (x, y), (4, -9), textcoords="offset points", color=_TEXT, fontsize=9.5 * _POINTS)
+        side, offset = ("right", (4, 5)) if place[0] > right - wide else ("left", (4, -9))
+        axes.annotate(op, (x, y), offset, textcoords="offset points", ha=side, color=_TEXT, fontsize=9.5 * _POINTS)
 
 
 def history_plot(runs: Sequence[Run]) -> Plot | None:
