@@ -79,7 +79,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
 
 
 class LinearCrossEntropyLoss(torch.nn.Linear):
-    """A linear layer to the classes and the loss of its logits, which never exist all at once.
+    """A linear layer to the classes and the loss of its logits, which do not exist all at once where they are many.
 
     The state_dict is that of `torch.nn.Linear(in_features, classes)`. Keywords are those of `linear_cross_entropy`.
     """
