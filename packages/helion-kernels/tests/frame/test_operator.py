@@ -111,3 +111,9 @@ def test_transforms_are_refused_and_modes_are_right():
         torch.func.grad(lambda x: cubed(x, 2.0)[0].sum())(x)
     with torch.device("cpu"):  # a mode that sees functions
         torch.testing.assert_close(cubed(x, 2.0)[0], x**3)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_traced_by_jit():
+    traced = torch.jit.trace(lambda x: cubed(x, 2.0), torch.ones(3))
+    torch.testing.assert_close(traced(torch.full((3,), 2.0)), (torch.full((3,), 8.0), torch.full((3,), 4.0)))
