@@ -210,19 +210,25 @@ def _ceilings(axes: Any, run: Run, dtypes: set[str], left: float, right: float) 
 
 
 def _name_ops(axes: Any, points: Sequence[tuple[CaseKey, float, float]]) -> None:
-    """Each operation's name at its fastest case, where there is most room, unless a name is near already."""
-    taken: list[tuple[float, float]] = []
+    """Each operation's name at its fastest case, unless another name or, far right, other cases are in its place.
+
+    Names stand below their case, where the roof's slope leaves room, and above it at the right, where cases crowd.
+    """
     left, right = (math.log10(limit) for limit in axes.get_xlim())
     bottom, top = (math.log10(limit) for limit in axes.get_ylim())
-    wide, high = 0.25 * (right - left), 0.07 * (top - bottom)  # a name's room
-    for op in dict.fromkeys(case.op for case, _, _ in points):
-        _, x, y = max((p for p in points if p[0].op == op), key=lambda p: p[2])
-        place = (math.log10(x), math.log10(y))
-        if any(abs(place[0] - a) < wide and abs(place[1] - b) < high for a, b in taken):
+    wide, high = 0.25 * (right - left), 0.055 * (top - bottom)  # a name's room
+    places = [(case.op, math.log10(x), math.log10(y)) for case, x, y in points]
+    taken: list[tuple[float, float]] = []
+    for op in dict.fromkeys(op for op, _, _ in places):
+        _, x, y = max((place for place in places if place[0] == op), key=lambda place: place[2])
+        above = x > right - 1.6 * wide
+        crowded = above and any(abs(x - a) < wide / 2 and 0 < b - y < high for _, a, b in places)
+        if crowded or any(abs(x - a) < wide and abs(y - b) < high for a, b in taken):
             continue
-        taken.append(place)
-        side, offset = ("right", (4, 5)) if place[0] > right - wide else ("left", (4, -9))
-        axes.annotate(op, (x, y), offset, textcoords="offset points", ha=side, color=_TEXT, fontsize=9.5 * _POINTS)
+        taken.append((x, y))
+        offset, side = ((0, 5), "center") if above else ((4, -9), "left")
+        size = 9.5 * _POINTS
+        axes.annotate(op, (10**x, 10**y), offset, textcoords="offset points", ha=side, color=_TEXT, fontsize=size)
 
 
 def history_plot(runs: Sequence[Run]) -> Plot | None:
