@@ -4,6 +4,8 @@ import pytest
 import torch
 from operators import counted_up, fused, fused_op
 
+import helion
+import helion.language as hl
 from helion import exc
 
 X, Y = torch.randn(3, 4, 5), torch.randn(3, 4, 5)
@@ -61,3 +63,28 @@ def test_forward_mode_is_refused():
         dual = torch.autograd.forward_ad.make_dual(X[0], Y[0])
         with pytest.raises(exc.TransformNotSupported, match="forward-mode"):
             fused_op(dual, Y[0])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_jit_trace_is_refused_for_kernels_and_right_for_operators():
+    """Also where the call is recognised: a trace would hold the result as a constant."""
+    tripled = make_tripled()
+    x = torch.ones(3)
+    for _ in range(3):
+        tripled(x)
+    with pytest.raises(exc.TransformNotSupported, match=r"torch\.jit\.trace"):
+        torch.jit.trace(lambda x: tripled(x) + 1, x)
+    operator = tripled.as_op("helion_tests::jit_tripled")
+    traced = torch.jit.trace(lambda x: operator(x) + 1, x)
+    torch.testing.assert_close(traced(torch.full((3,), 5.0)), torch.full((3,), 16.0))
+
+
+def make_tripled():
+    @helion.kernel(use_default_config=True)
+    def tripled(x: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size()):
+            out[tile] = x[tile] * 3
+        return out
+
+    return tripled

@@ -13,6 +13,7 @@ holds all logits where they are few, and works on some rows at a time otherwise,
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -336,12 +337,24 @@ def _add_product(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor, first: b
     beta = 0 if first else 1
     if a.dtype is torch.float32:
         torch.addmm(total, a, b, beta=beta, out=total)
-    elif a.is_cuda and torch.version.hip is None:
+    elif a.is_cuda and _adds_in_place(a.dtype, a.device):
         torch.addmm(total, a, b, out_dtype=torch.float32, beta=beta, out=total)
     elif first:
         total.copy_(a @ b)
     else:
         total += a @ b
+
+
+@functools.cache
+def _adds_in_place(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether torch adds products of this dtype to a float32 matrix in place, which not every build does."""
+    a = torch.ones(16, 16, dtype=dtype, device=device)
+    total = torch.ones(16, 16, dtype=torch.float32, device=device)
+    try:
+        torch.addmm(total, a, a, out_dtype=torch.float32, out=total)
+    except (RuntimeError, TypeError):
+        return False
+    return bool((total == 17.0).all())
 
 
 def _fused_gradients(

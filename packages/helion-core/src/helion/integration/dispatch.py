@@ -44,6 +44,11 @@ def _special(value: Any) -> bool:
 
 def dispatched(kernel: Kernel, args: Sequence[Any]) -> Any:
     """Calls `kernel` as an operator. Raises `TransformNotSupported`, `NotInGraph`, and what tracing raises."""
+    if versions.jit_tracer() is not None:
+        raise exc.TransformNotSupported(
+            name=kernel.name, transform="torch.jit.trace", problem="it records operators, and a kernel is none",
+            instead=f'make it one: {kernel.name}.as_op("lib::{kernel.name}"); or use torch.export',
+        )  # fmt: skip
     leaves, spec = tree_flatten(tuple(args))
     leaves = [versions.alive(leaf) for leaf in leaves]
     _refuse_gradient(kernel, leaves)

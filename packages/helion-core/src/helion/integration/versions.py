@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from torch._C import _functorch
+from torch._C import _get_tracing_state as jit_tracer
 from torch._C import _len_torch_dispatch_stack as active_modes
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import forward_ad
 from torch.compiler import is_dynamo_compiling
 from torch.utils._python_dispatch import _disable_current_modes
 
-__all__ = ["active_modes", "forward_ad", "is_dynamo_compiling"]
+__all__ = ["active_modes", "forward_ad", "is_dynamo_compiling", "jit_tracer"]
 
 after_version_counting = torch._C._after_ADInplaceOrView_keyset
 active_transform = _functorch.peek_interpreter_stack
@@ -26,8 +27,13 @@ _NO_DISPATCH = torch.Tensor.__torch_dispatch__
 
 
 def looked_on() -> bool:
-    """Whether a mode, a transform or forward-mode differentiation is active: torch then looks at every operator."""
-    return bool(active_modes()) or active_transform() is not None or forward_ad._current_level >= 0
+    """Whether a mode, a transform, forward-mode differentiation or a tracer of torch.jit is active: torch then looks at
+    every operator.
+    """
+    return (
+        bool(active_modes()) or active_transform() is not None or forward_ad._current_level >= 0
+        or jit_tracer() is not None
+    )  # fmt: skip
 
 
 def dispatches(kind: type) -> bool:

@@ -19,7 +19,7 @@ from ..frontend import engine
 from ..frontend.source import FunctionSource, function_source, parameter_place
 from ..integration.dispatch import dispatched, looked_on
 from ..integration.handles import handle
-from ..integration.versions import active_modes, forward_ad
+from ..integration.versions import active_modes, forward_ad, jit_tracer
 from ..settings import Settings
 from .locks import TRACING, Lock
 from .recognition.arguments import check_arguments, check_tensors, refusal
@@ -217,14 +217,14 @@ class Kernel:
             args = self.normalize_args(*args, **kwargs)
         known = self._known
         call = known.calls[0]
-        if call.matches(*args) and not active_modes() and forward_ad._current_level < 0:
+        if call.matches(*args) and not active_modes() and forward_ad._current_level < 0 and jit_tracer() is None:
             return call.run(*args)
         return self._further(known, args)
 
     def _further(self, known: Known, args: tuple[Any, ...]) -> Any:
         """A call unlike the one that is asked for first. A mode or transform of torch's makes it differ, too."""
         call = known.find(args)
-        if call is None or active_modes() or forward_ad._current_level >= 0:
+        if call is None or active_modes() or forward_ad._current_level >= 0 or jit_tracer() is not None:
             return self._looked_up(*args)
         return call.run(*args) if call.settled else self._settled(known, call, args)
 

@@ -19,7 +19,6 @@ _LIBRARY = torch.library.Library("helion_kernels", "DEF")
 Setup = Callable[[Any, tuple[Any, ...], Any], None]
 _below_autograd = torch._C._AutoDispatchBelowAutograd
 _profiled = torch._C._autograd._profiler_enabled
-_tracing = torch._C._get_tracing_state  # of torch.jit.trace
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
@@ -64,7 +63,7 @@ def operator(
 
 def _looked_on() -> bool:
     """Whether torch, or a profiler, wants to see operators."""
-    return versions.looked_on() or versions.function_modes() > 0 or _profiled() or _tracing() is not None
+    return versions.looked_on() or versions.function_modes() > 0 or _profiled()
 
 
 def _differentiable(
