@@ -407,3 +407,21 @@ def test_quotients_by_numbers(dtype) -> None:
         lambda v: torch.div(v, 4, rounding_mode="trunc"), lambda v: v % -4, lambda v: v.clamp(-7, 7),
     ):  # fmt: skip
         assert torch.equal(run_rows(function, x, like=x), function(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_the_sign_of_zero(dtype):
+    """Triton's own literals lose it."""
+
+    @helion.kernel
+    def zeros(x):
+        product, like, where, full = (torch.empty_like(x) for _ in range(4))
+        for tile in hl.tile(x.size()):
+            product[tile] = x[tile] * -0.0
+            like[tile] = torch.full_like(x[tile], -0.0)
+            where[tile] = torch.where(x[tile] > 5, x[tile], -0.0)
+            full[tile] = hl.full([tile], -0.0, dtype=x.dtype)
+        return product, like, where, full
+
+    for result in zeros(torch.ones(5, dtype=dtype)):
+        assert torch.signbit(result).all() and (result == 0).all()

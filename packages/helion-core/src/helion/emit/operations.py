@@ -12,6 +12,7 @@ from ..ir import Value
 from ..lower.flatten import Coordinate
 from ..lower.padding import identity
 from ..lower.pointwise import TRITON_DTYPES, cast_text
+from ..lower.spellings import number_text
 from .kernel import KernelEmitter, emit
 
 HELPERS = {
@@ -37,8 +38,7 @@ def literal(value: object, dtype: torch.dtype) -> str:
         return str(bool(value))
     if not dtype.is_floating_point:
         return str(int(value))  # type: ignore[call-overload]
-    number = float(value)  # type: ignore[arg-type]
-    return repr(number) if number == number and abs(number) != float("inf") else f"float('{number}')"
+    return number_text(float(value))  # type: ignore[arg-type]
 
 
 def masked(value: Value, dim: int, fill: int | float, k: KernelEmitter) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .spellings import HALF, TRITON_DTYPES, cast_text
+from .spellings import HALF, TRITON_DTYPES, cast_text, number_text
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,7 @@ class Recorder:
         number = torch._prims_common.dtype_to_type(dtype)(value)
         if dtype is not torch.bool and not dtype.is_signed:
             number %= 1 << 8 * dtype.itemsize  # as torch: -1 is the largest
-        text = repr(number)
-        if number != number or number in (float("inf"), float("-inf")):
-            text = f"float('{number}')"
+        text = number_text(number)
         variable = self.step(text, dtype)
         self.constants[int(str(variable)[1:-1])] = (text, dtype)
         return variable

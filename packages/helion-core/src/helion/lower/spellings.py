@@ -5,6 +5,7 @@ The one place of these texts: operators that we lower ourselves use them, and th
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -17,6 +18,13 @@ TRITON_DTYPES = {
     torch.uint32: "tl.uint32", torch.uint64: "tl.uint64",
     torch.float8_e4m3fn: "tl.float8e4nv", torch.float8_e5m2: "tl.float8e5",
 }  # fmt: skip
+
+
+def number_text(number: float) -> str:
+    """A number in Triton's text. Its own literals lose the sign of zero, and Python has none for infinities and NaN."""
+    if number == 0 and math.copysign(1.0, number) < 0:
+        return "tl.full([], -2147483648, tl.int32).to(tl.float32, bitcast=True)"
+    return repr(number) if math.isfinite(number) else f"float('{number}')"
 
 
 def cast_text(text: str, source: torch.dtype | None, target: torch.dtype) -> str:
