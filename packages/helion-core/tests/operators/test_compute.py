@@ -425,3 +425,25 @@ def test_the_sign_of_zero(dtype):
 
     for result in zeros(torch.ones(5, dtype=dtype)):
         assert torch.signbit(result).all() and (result == 0).all()
+
+
+def test_equal_numbers_of_several_types_in_one_process():
+    """To Python 2, 2.0 are equal, and so are 1 and True: what one gives is not what another does."""
+
+    def times(number):
+        @helion.kernel
+        def product(x):
+            out = torch.empty(x.size(), dtype=torch.float32, device=x.device)
+            for tile in hl.tile(x.size()):
+                y = x[tile] * number
+                out[tile] = y / 0.5 if y.dtype is torch.float32 else y.to(torch.float32) - 1
+            return out
+
+        return product
+
+    x = torch.arange(5)
+    for number in (2, 2.0, 2, 1.0, True, 1, 0.0, 0, False):
+        y = x * number
+        torch.testing.assert_close(times(number)(x), y / 0.5 if y.dtype is torch.float32 else y.to(torch.float32) - 1)
+    ones = torch.ones(5, dtype=torch.int64)
+    assert not torch.signbit(times(0.0)(ones)).any() and torch.signbit(times(-0.0)(ones)).all()

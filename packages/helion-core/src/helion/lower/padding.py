@@ -5,7 +5,6 @@ A `where` is needed before a reduction or a matrix product only if the padding d
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
 from .. import ir
+from ..exactly import exactly_cached
 from ..ir import Program, Slot, Value
 from .layout import Layout
 
@@ -124,7 +124,7 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
     return int(value) if value == value and abs(value) != float("inf") else None
 
 
-@functools.cache
+@exactly_cached
 def _evaluate(target: Any, args: Any, kwargs: Any, constants: tuple[Any, ...], dtypes: Any) -> Any:
     """The operator run on numbers; exact, and simpler than value ranges."""
 

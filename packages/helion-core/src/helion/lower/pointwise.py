@@ -5,12 +5,12 @@ The operators of nearly every kernel come from `ordinary`, the hundreds of other
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
+from ..exactly import exactly_cached
 from . import ordinary
 from .recorder import Template, Unsupported
 from .spellings import HALF, TRITON_DTYPES, cast_text
@@ -29,7 +29,7 @@ def is_elementwise(target: Any) -> bool:
     return inductor.lowers(target)
 
 
-@functools.cache
+@exactly_cached
 def template(
     target: Any, inputs: tuple[tuple[torch.dtype, bool], ...], args: tuple[Any, ...],
     kwargs: tuple[tuple[str, Any], ...], result: torch.dtype,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +9,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_iter
 
 from ... import exc, ir, location
+from ...exactly import exactly_cached
 from ...ir import Slot, Value
 from ...lower.pointwise import template
 from .. import shapes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..tracer import Tracer
 
 
-@functools.cache
+@exactly_cached
 def result_dtype(func: Any, inputs: tuple[tuple[torch.dtype, bool], ...], args: Any, kwargs: Any) -> torch.dtype:
     """What dtype eager gives, by running the operator on meta tensors of the same dtypes and rank classes."""
 
