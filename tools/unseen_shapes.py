@@ -22,7 +22,7 @@ from helion import BoundKernel, Config
 from helion_kernels.frame import choice
 from helion_kernels.frame.kernel import KERNELS
 from helion_kernels.frame.samples import Shape, module_of
-from helion_kernels.tuning import Found, found_by
+from helion_kernels.tuning import Found, by_measuring
 
 SHAPES: tuple[tuple[str, Shape], ...] = (
     ("softmax", (6000, 3000)),
@@ -84,20 +84,7 @@ def shares(
 
 
 def searching(seconds: float) -> Search:
-    def search(bound: BoundKernel, args: Sequence[Any], chosen: Config) -> Found | None:
-        from helion.tuning.tuner import Tuner
-
-        target, before = bound.target, bound.kernel.settings
-        assert target is not None
-        bound.kernel.settings = dataclasses.replace(
-            before, autotune_effort="full", autotune_budget_seconds=seconds, autotune_seed_configs=(chosen,)
-        )
-        try:
-            return found_by(Tuner(bound, args, target), chosen)
-        finally:
-            bound.kernel.settings = before
-
-    return search
+    return lambda bound, args, chosen: by_measuring(seconds, lambda *_: chosen)(bound, args)
 
 
 def judged(results: Sequence[Share], limit: float) -> int:

@@ -133,15 +133,19 @@ def _command() -> str:
     return " ".join(word for word in words if not word.startswith("--out="))
 
 
-def by_measuring(seconds: float | None) -> Search:
-    """Searches on the GPU of the arguments for at most `seconds`, then times the result and the default in turns."""
+def by_measuring(
+    seconds: float | None, beginning: Callable[[BoundKernel, Sequence[Any]], Config] = choice.default
+) -> Search:
+    """Searches on the GPU of the arguments for at most `seconds`, then times the result and the config that it began
+    with, by default the kernel's default, in turns.
+    """
 
     def search(bound: BoundKernel, args: Sequence[Any]) -> Found | None:
         from helion.tuning.tuner import Tuner
 
         target = bound.target
         assert target is not None, "tune() refuses devices without a target"
-        before, default = bound.kernel.settings, choice.default(bound, args)
+        before, default = bound.kernel.settings, beginning(bound, args)
         bound.kernel.settings = dataclasses.replace(
             before, autotune_effort="full", autotune_budget_seconds=seconds, autotune_seed_configs=(default,)
         )
