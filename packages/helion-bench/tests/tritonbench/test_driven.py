@@ -1,5 +1,7 @@
 """The adapter, over a tritonbench that is just large enough; `helion-bench run --tritonbench PATH` drives the real."""
 
+import dataclasses
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from helion_bench.errors import InvalidRequest
 from helion_bench.results.model import Role, Status
 from helion_bench.tritonbench import checkout
 from helion_bench.tritonbench.driver import label, microseconds
+from helion_bench.tritonbench.limit import TimeUp, interrupted
+from helion_bench.tritonbench.record import Reader, write
 
 FAKE = Path(__file__).parent / "fake"
 
@@ -26,10 +30,12 @@ def test_an_operator_is_driven_with_ours_beside_its_baselines():
     cells = {(c.case.shape, c.backend): c for c in run.cells}
     assert {c.case.op for c in run.cells} == {"tritonbench.softmax"}
     for shape in ("8x16", "8x24"):  # the first rows of the first inputs: 4096 rows are too many for the interpreter
-        assert {b: cells[shape, b].status for b in ("naive", "wrong", "raises", "helion")} == {
+        assert "computes no output" in cells[shape, "nothing"].reason
+        assert {b: cells[shape, b].status for b in ("naive", "wrong", "raises", "nothing", "helion")} == {
             "naive": Status.OK,
             "wrong": Status.WRONG,
             "raises": Status.ERROR,
+            "nothing": Status.WRONG,
             "helion": Status.OK,
         }
         assert cells[shape, "helion"].accuracy.max_rel < cells[shape, "helion"].accuracy.tolerance_rel
@@ -38,15 +44,47 @@ def test_an_operator_is_driven_with_ours_beside_its_baselines():
         assert "0 active drivers" in cells[shape, "raises"].reason
     assert "exit status 7" in cells["all", "kills"].reason, "only the backend that ended the process has lost its cells"
     assert [b.name for b in run.backends if b.role is Role.OURS] == ["helion"] == [run.backends[0].name]
-    assert {b.name for b in run.backends if b.role is Role.PEER} == {"naive", "wrong", "raises", "kills"}
+    assert {b.name for b in run.backends if b.role is Role.PEER} == {"naive", "wrong", "raises", "nothing", "kills"}
     again = bench.run(plan, told.append, resume_from=run)
-    assert len(told) == len(again.cells) == len(run.cells), "an operator that is done is not driven again"
+    assert len(told) == len(again.cells) == len(run.cells), "nothing that is done is measured again"
+    part = dataclasses.replace(
+        run, cells=tuple(c for c in run.cells if c.key != (cells["8x24", "helion"].case, "helion"))
+    )
+    again = bench.run(plan, told.append, resume_from=part)
+    assert told[-1].key == (cells["8x24", "helion"].case, "helion") and len(told) == len(again.cells) + 1
 
 
 def test_an_operator_that_does_not_load_says_why():
     run = bench.run(bench.plan(request("layer_norm")), lambda cell: None)
     (cell,) = run.cells
     assert cell.status is Status.ERROR and "liger is not there" in cell.reason
+    run = bench.run(bench.plan(request("flash_attention")), lambda cell: None)
+    (cell,) = run.cells
+    assert "tritonbench needs no_such_package, which is not installed: pip install no_such_package" in cell.reason
+
+
+def limited(plan, **limits):
+    return dataclasses.replace(plan, options=dataclasses.replace(plan.options, **limits))
+
+
+def test_what_fails_or_takes_too_long_costs_its_own_cell():
+    begin = time.monotonic()
+    run = bench.run(limited(bench.plan(request("gemm")), step_seconds=8.0), lambda cell: None)
+    cells = {(c.case.shape, c.backend): c for c in run.cells}
+    assert run.complete and time.monotonic() - begin < 50
+    for shape in ("16x8x8", "16x8x16"):
+        assert cells[shape, "helion"].accuracy and cells[shape, "aten"].accuracy, "judged without a baseline"
+        assert "no such matrix product" in cells[shape, "broken"].reason
+        assert cells[shape, "slow"].status is Status.TIMEOUT and "stopped after 8 s" in cells[shape, "slow"].reason
+
+
+@pytest.mark.slow
+def test_the_time_of_a_run_ends_it_within_an_operator():
+    told = []
+    run = bench.run(bench.plan(request("gemm", seconds=12.0)), told.append)
+    assert run.out_of_time and not run.complete and run.cells == tuple(told)
+    assert [c.backend for c in run.cells][:2] in (["helion", "broken"], ["broken", "helion"])
+    assert run.seconds < 60 and ("16x8x16", "slow") not in {(c.case.shape, c.backend) for c in run.cells}
 
 
 def test_names_of_both_kinds():
@@ -92,3 +130,30 @@ def test_latencies_in_all_their_forms(latency, expected):
 )
 def test_labels_of_inputs(x, expected):
     assert label(x) == expected
+
+
+def test_a_call_is_ended_by_an_exception():
+    with interrupted(0.05) as limit:
+        time.sleep(30)
+    assert limit.passed
+    with interrupted(0.05) as limit, pytest.raises(TimeUp, match=r"stopped after 0.05 s"):
+        time.sleep(30)
+    assert limit.passed, "also where the call catches it"
+    with interrupted(0.05) as limit:
+        pass
+    time.sleep(0.1)
+    assert not limit.passed
+
+
+def test_a_line_that_is_not_at_its_end_is_not_read(tmp_path):
+    path = tmp_path / "cells.jsonl"
+    reader = Reader(path)
+    assert reader.new() == []
+    write(str(path), {"a": 1})
+    with path.open("a") as file:
+        file.write('{"b"')
+        file.flush()
+        assert reader.new() == [{"a": 1}]
+        file.write(": 2}\n")
+    assert reader.new() == [{"b": 2}] and reader.new() == []
+    assert reader.seen == [{"a": 1}, {"b": 2}]

@@ -61,8 +61,7 @@ def _cells(
         yield from isolated.cells(catalogue.by_need(plan.cases))
     out_of_time = isolated.out_of_time
     if plan.tritonbench is not None and not out_of_time:
-        measured = {case.op for case, _ in done}
-        driven = Driven(plan.tritonbench, plan.adapters, plan.options, measured, deadline)
+        driven = Driven(plan.tritonbench, plan.adapters, plan.options, done, deadline)
         yield from driven.cells()
         out_of_time = driven.out_of_time
     if out_of_time:

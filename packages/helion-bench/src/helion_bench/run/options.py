@@ -21,7 +21,7 @@ class Options:
     `device` is the import path of a `Device`. `processes`: how many cases are compiled and checked before any of them
     is measured, each in its process, `at_once` of them side by side, with `memory` bytes of the GPU for all (None: no
     limit). `step_seconds` is what one step of one backend may take, a first call with its compilation for instance.
-    `tune_seconds` bounds each search of a backend that tunes.
+    `tune_seconds` bounds each search of a backend that tunes. `quick`: fewer inputs, where they are not ours to choose.
     """
 
     device: str = GPU
@@ -35,6 +35,7 @@ class Options:
     at_once: int = 1
     memory: int | None = None
     targets: tuple[str, ...] = ()
+    quick: bool = False
 
     @classmethod
     def of(
@@ -47,10 +48,10 @@ class Options:
         """
         if device == "cpu":
             targets = QUICK_TARGETS if quick else TARGETS
-            return cls(CPU, frozenset(), seconds=seconds, targets=targets, step_seconds=300.0)
+            return cls(CPU, frozenset(), seconds=seconds, targets=targets, step_seconds=300.0, quick=quick)
         at_once = max(1, min(_MOST_AT_ONCE, len(os.sched_getaffinity(0)) - 2))
         return cls(
             GPU, metrics, rounds=8 if quick else 12, case_seconds=1.5 if quick else 3.0, seconds=seconds,
             processes=min(_MOST_PROCESSES, 2 * at_once), at_once=at_once,
-            memory=None if memory is None else int(_SHARE_OF_MEMORY * memory),
+            memory=None if memory is None else int(_SHARE_OF_MEMORY * memory), quick=quick,
         )  # fmt: skip

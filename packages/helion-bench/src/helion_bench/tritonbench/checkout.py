@@ -12,7 +12,7 @@ PINNED = "db2155c807755c19f5d98c64917ec897f24061f3"
 
 HINT = (
     "git clone https://github.com/meta-pytorch/tritonbench && "
-    f"git -C tritonbench checkout {PINNED[:12]} && pip install psutil tabulate pyyaml, then --tritonbench tritonbench"
+    f"git -C tritonbench checkout {PINNED[:12]} && pip install psutil tabulate numpy, then --tritonbench tritonbench"
 )
 
 

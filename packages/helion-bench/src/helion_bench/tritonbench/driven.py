@@ -1,7 +1,8 @@
-"""Drives tritonbench's operators, each in a process of its own, and makes cells of what it reports."""
+"""Drives tritonbench's operators, each in a process of its own, and makes cells of what it records."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import tempfile
 import time
@@ -19,10 +20,17 @@ from ..run.options import CPU, Options
 from ..run.outcome import Outcome
 from ..run.progress import HUNG, last_step
 from .operators import Adapter
+from .record import Reader
 
 OURS = "helion"
-_DRIVE = "helion_bench.tritonbench.driver:drive"
+WHOLE = "all"
+"""The shape of a cell that stands for all inputs: of a backend that ended the process, or of the whole operator."""
+_DRIVER = "helion_bench.tritonbench.driver"
 _MOST_LOST = 8  # backends of one operator that may end its process
+_QUICK = 3  # of the inputs otherwise taken, one in so many
+_LEAST_STEP = 10.0  # seconds for one backend, however short the run
+_POLL = 0.5
+_ENV = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # JAX, where a backend uses it, takes most of the GPU's memory
 
 
 def op_name(adapter: Adapter) -> str:
@@ -31,64 +39,100 @@ def op_name(adapter: Adapter) -> str:
 
 
 class Driven:
-    """Measures operators of the checkout at `root`. `measured` are names of operations that are done already."""
+    """Measures operators of the checkout at `root`, without what is `done`; `out_of_time` if not all of the rest."""
 
     def __init__(
-        self, root: Path, adapters: Sequence[Adapter], options: Options, measured: Collection[str] = (),
-        deadline: float | None = None,
+        self, root: Path, adapters: Sequence[Adapter], options: Options,
+        done: Collection[tuple[CaseKey, str]] = (), deadline: float | None = None,
     ) -> None:  # fmt: skip
         self._root, self._options, self._deadline = root, options, deadline
-        self._adapters = [a for a in adapters if op_name(a) not in measured]
+        failed = {case.op for case, backend in done if backend == "tritonbench"}
+        self._adapters = [a for a in adapters if op_name(a) not in failed]
+        self._done = done
         self.out_of_time = False
 
     def cells(self) -> Iterator[Cell]:
-        """The cells of all operators, operator by operator."""
-        for adapter in self._adapters:
-            if self._deadline is not None and time.monotonic() >= self._deadline:
-                self.out_of_time = True
-                return
-            yield from self._operator(adapter)
+        """The cells of all operators, operator by operator, each as soon as it is measured."""
+        pools = [_Pool(1, timeout=None, env=_ENV) for _ in self._adapters]
+        with contextlib.ExitStack() as stack:
+            for pool in pools:
+                stack.enter_context(contextlib.closing(pool))
+            self._load(pools)
+            for number, (adapter, pool) in enumerate(zip(self._adapters, pools, strict=True)):
+                seconds = self._share(len(pools) - number)
+                if seconds is not None and seconds <= 0:
+                    self.out_of_time = True
+                    return
+                with contextlib.closing(pool):
+                    yield from self._operator(adapter, pool, seconds)
 
-    def _operator(self, adapter: Adapter) -> Iterator[Cell]:
-        """A backend that ends the process is left out of another try."""
-        lost: dict[str, Outcome] = {}
-        whole = CaseKey(op_name(adapter), "all", (), "")
+    def _load(self, pools: Sequence[_Pool]) -> None:
+        """Import all operators side by side, and wait: nothing is measured beside it. Errors come up again later."""
+        most = self._options.step_seconds
+        concurrent.futures.wait([
+            pool.submit_within(most, f"{_DRIVER}:load", str(self._root), adapter.operator)
+            for adapter, pool in zip(self._adapters, pools, strict=True)
+        ])  # fmt: skip
+
+    def _share(self, operators: int) -> float | None:
+        """Seconds of the next of so many operators that are left."""
+        return None if self._deadline is None else (self._deadline - time.monotonic()) / operators
+
+    def _operator(self, adapter: Adapter, pool: _Pool, seconds: float | None) -> Iterator[Cell]:
+        """A backend that ends the process is left out of another try, which goes on behind what was measured."""
+        whole = CaseKey(op_name(adapter), WHOLE, (), "")
+        lost = {backend for case, backend in self._done if case == whole}
+        until = None if seconds is None else time.monotonic() + seconds
         with tempfile.TemporaryDirectory(prefix="helion-bench-") as folder:
-            progress = Path(folder) / "progress.json"
+            progress, reader = Path(folder) / "progress.json", Reader(Path(folder) / "cells.jsonl")
             for _ in range(_MOST_LOST):
                 progress.unlink(missing_ok=True)
+                request = self._request(adapter, folder, lost, reader, seconds)
+                request["seconds"] = None if until is None else until - time.monotonic()
                 try:
-                    answer = self._drive(self._request(adapter, progress, lost))
-                    yield from (_cell(adapter, entry) for entry in answer["cells"])
+                    yield from self._watched(adapter, pool, request, reader)
                     break
                 except AutotuneError as error:
+                    yield from (_cell(adapter, entry) for entry in reader.new())
                     step = last_step(progress)
-                    failed = self._failure(error, step.name)
+                    failed = self._failure(error, step.name, request["step_seconds"])
                 if not step.backend or step.backend in lost:
                     yield outcome.cell(whole, "tritonbench", failed)
                     break
-                lost[step.backend] = failed
-        yield from (outcome.cell(whole, name, failed) for name, failed in lost.items())
+                lost.add(step.backend)
+                if not reader.seen or reader.seen[-1]["backend"] != step.backend:
+                    yield outcome.cell(whole, step.backend, failed)
 
-    def _drive(self, request: dict[str, Any]) -> dict[str, Any]:
-        with contextlib.closing(_Pool(1, timeout=None)) as pool:
-            return pool.submit(_DRIVE, request).result()
+    def _watched(self, adapter: Adapter, pool: _Pool, request: dict[str, Any], reader: Reader) -> Iterator[Cell]:
+        future = pool.submit(f"{_DRIVER}:drive", request)
+        finished = False
+        while not finished:
+            finished = bool(concurrent.futures.wait([future], timeout=_POLL).done)
+            yield from (_cell(adapter, entry) for entry in reader.new())
+        self.out_of_time |= not future.result()["complete"]
 
-    def _request(self, adapter: Adapter, progress: Path, lost: Collection[str]) -> dict[str, Any]:
+    def _request(
+        self, adapter: Adapter, folder: str, lost: Collection[str], reader: Reader, seconds: float | None
+    ) -> dict[str, Any]:
+        done = [[case.shape, backend] for case, backend in self._done if case.op == op_name(adapter)]
+        most = self._options.step_seconds
         return {
             "root": str(self._root),
             "operator": adapter.operator,
             "device": self._options.device,
             "cpu": self._options.device == CPU,
+            "stride": adapter.stride * (_QUICK if self._options.quick else 1),
             "skip": sorted(lost),
-            "progress": str(progress),
-            "step_seconds": self._options.step_seconds,
+            "done": [*done, *([entry["shape"], entry["backend"]] for entry in reader.seen)],
+            "record": f"{folder}/cells.jsonl",
+            "progress": f"{folder}/progress.json",
+            "start_seconds": most,
+            "step_seconds": most if seconds is None else min(most, max(_LEAST_STEP, seconds / 2)),
         }
 
-    def _failure(self, error: Exception, step: str) -> Outcome:
+    def _failure(self, error: Exception, step: str, seconds: float) -> Outcome:
         if isinstance(error, CandidateTimeout) or HUNG in str(error):
-            text = f"stopped after {self._options.step_seconds:g} s in its {step or 'start'}"
-            return outcome.failed(text, Status.TIMEOUT)
+            return outcome.failed(f"stopped after {seconds:g} s in its {step or 'start'}", Status.TIMEOUT)
         return outcome.failed(f"in its {step or 'start'}: {error}")
 
 

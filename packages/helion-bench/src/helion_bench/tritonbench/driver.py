@@ -1,22 +1,30 @@
 """Runs one operator of tritonbench; called by import path, with JSON, in a process that does nothing else.
 
 Its loop over inputs and backends is its own. What is ours: our function among its backends, which inputs it takes,
-and the judgement of every result against float64 (it compares with its baseline, and says only yes or no).
+how long a backend may take, and the judgement of every result against float64 (it compares with its baseline, and
+says only yes or no, and nothing of the others where the baseline fails). Every cell is recorded as soon as it is
+found: what ends this process loses no other.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.util
 import itertools
 import logging
+import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from helion_autotune.errors import DeviceFault
 from helion_autotune.evaluate.jobs import resolve
 
 from ..backends.ours import function
@@ -24,13 +32,21 @@ from ..cases.operation import Results
 from ..cases.reference import as_tuple
 from ..cases.verdict import Verdict, compare
 from ..measure.device import Device
+from ..results.model import Status
 from ..run import outcome
 from ..run.outcome import Outcome
 from ..run.progress import Progress, limited
+from .limit import interrupted
 from .operators import ADAPTERS, Adapter, wide
+from .record import write
 
 OURS = "helion"
 _CPU_INPUTS = 2
+_GRACE = 10.0  # seconds from the exception that ends a backend to the end of its process, if that did not help
+
+
+class _OutOfTime(Exception):
+    """The time of the operator is spent."""
 
 
 @dataclass
@@ -39,34 +55,61 @@ class Drive:
 
     adapter: Adapter
     request: dict[str, Any]
+    device: Device
     progress: Progress
-    verdicts: dict[tuple[int, str], Verdict] = field(default_factory=dict)
-    dtypes: dict[int, str] = field(default_factory=dict)
+    begin: float = field(default_factory=time.monotonic)
+    truth: tuple[str, Results] | None = None
+    verdict: Verdict | None = None
+    slow: dict[str, Outcome] = field(default_factory=dict)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the time of the operator is spent; infinite where it has no limit."""
+        seconds = self.request["seconds"]
+        return float("inf") if seconds is None else self.begin + seconds - time.monotonic()
+
+
+def load(root: str, operator: str) -> None:
+    """Import an operator, so that driving it in the same process begins at once."""
+    _loaded(root, operator)
 
 
 def drive(request: dict[str, Any]) -> dict[str, Any]:
-    """`{"baseline": name, "cells": [{"shape", "dtype", "backend", "outcome"}]}`.
+    """Record one cell after the other, and tell whether that is all: `{"complete": bool}`.
 
-    `request`: `root` (of the checkout), `operator`, `device` (import path of a Device), `cpu`, `skip` (names of
-    backends), `progress` (a path), `step_seconds`. Raises what loading the operator raises.
+    `request`: `root` (of the checkout), `operator`, `device` (import path of a Device), `cpu`, `stride` (of inputs),
+    `skip` (names of backends), `done` (pairs of an input's label and a backend), `record` and `progress` (paths), and
+    the limits `start_seconds`, `step_seconds` (of one backend) and `seconds` (of all, or None). Raises what loading
+    the operator raises, and DeviceFault where a backend leaves the device unusable.
     """
+    os.chdir(Path(request["record"]).parent)  # torch writes its choices of matrix products where it is
     device: Device = resolve(request["device"])()
-    with limited(Progress(request["progress"], request["step_seconds"])) as steps, device.active():
+    with limited(Progress(request["progress"], request["start_seconds"])) as steps, device.active():
         steps.mark("", "start")
-        operator, triton_op = _loaded(request)
-        run = Drive(ADAPTERS[request["operator"]], request, steps)
+        operator, triton_op = _loaded(request["root"], request["operator"])
+        run = Drive(ADAPTERS[request["operator"]], request, device, steps)
         _join(operator, triton_op, run)
-        bench = _run(operator, run)
-        return {"baseline": triton_op.BASELINE_BENCHMARKS.get(bench.name, ""), "cells": list(_cells(bench, run))}
+        try:
+            _run(operator, run)
+        except _OutOfTime:
+            return {"complete": False}
+        return {"complete": True}
 
 
-def _loaded(request: dict[str, Any]) -> tuple[Any, Any]:
+def _loaded(root: str, operator: str) -> tuple[Any, Any]:
     """The class of the operator, and the module that holds the registries."""
-    sys.path.insert(0, request["root"])
+    if root not in sys.path:
+        sys.path.insert(0, root)
     logging.disable(logging.WARNING)
-    loader: Any = importlib.import_module("tritonbench.operators")
-    operator = loader.load_opbench_by_name(request["operator"])
-    return operator, importlib.import_module("tritonbench.utils.triton_op")
+    try:
+        loader: Any = importlib.import_module("tritonbench.operators")
+        found = loader.load_opbench_by_name(operator)
+        return found, importlib.import_module("tritonbench.utils.triton_op")
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if not package or importlib.util.find_spec(package) is not None:
+            raise
+        raise RuntimeError(f"tritonbench needs {package}, which is not installed: pip install {package}") from error
 
 
 def _join(operator: Any, triton_op: Any, run: Drive) -> None:
@@ -79,20 +122,19 @@ def _join(operator: Any, triton_op: Any, run: Drive) -> None:
 
         register = triton_op.register_benchmark(operator_name=run.adapter.operator, func_name=OURS)
         setattr(operator, OURS, register(benchmark))
+        # next to the baseline, which it runs first: time may not suffice for all
+        triton_op.REGISTERED_BENCHMARKS[run.adapter.operator].move_to_end(OURS, last=False)
     every_input, bench = operator.get_input_iter, operator._do_bench
 
     def get_input_iter(self: Any) -> Iterator[Any]:
         return _picked(every_input(self), run)
 
-    def do_bench(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        name = keywords["fn_name"]
-        run.progress.mark(name, "measurement")
-        if (self._cur_input_id, name) not in run.verdicts:
-            run.dtypes[self._cur_input_id] = _dtype(self.example_inputs)
-        return bench(self, *arguments, **keywords)
+    def do_bench(self: Any, **keywords: Any) -> None:
+        _measure(functools.partial(bench, self, **{**keywords, "baseline": False}), self, keywords["fn_name"], run)
 
     def accuracy(self: Any, fn: Any, baseline_fn: Any) -> bool:
-        return _judge(self, fn, baseline_fn, run)
+        run.verdict = _judged(self, fn, run)
+        return run.verdict.ok
 
     operator.get_input_iter, operator._do_bench, operator.accuracy = get_input_iter, do_bench, accuracy
 
@@ -101,26 +143,56 @@ def _picked(inputs: Iterator[Any], run: Drive) -> Iterator[Any]:
     """The first inputs for the interpreter, cut to its size; else some spread over all there are."""
     if run.request["cpu"]:
         return (run.adapter.cut(tuple(i)) for i in itertools.islice(inputs, _CPU_INPUTS))
-    return itertools.islice(inputs, 0, None, run.adapter.stride)
+    return itertools.islice(inputs, 0, None, run.request["stride"])
 
 
-def _judge(bench: Any, fn: Any, baseline_fn: Any, run: Drive) -> bool:
-    """What tritonbench asks of every backend but the baseline; the baseline is judged on the first of them."""
-    number = bench._cur_input_id
-    truth = Results(as_tuple(_truth(bench, run)))
-    for call in (baseline_fn, fn):
-        key = number, call._name
-        if key not in run.verdicts:
-            run.verdicts[key] = compare(Results(tuple(t.detach() for t in as_tuple(call()))), truth)
-    return run.verdicts[number, fn._name].ok
+def _measure(bench: Callable[[], Any], operator: Any, name: str, run: Drive) -> None:
+    """Have tritonbench measure a backend as if it were not the baseline, which it does not judge; record the cell."""
+    shape = label(operator.get_x_val(operator.example_inputs))
+    if [shape, name] in run.request["done"]:
+        return
+    if run.left <= 0:
+        raise _OutOfTime
+    found = run.slow.get(name) or _found(bench, operator, name, run)
+    write(run.request["record"], {
+        "shape": shape, "dtype": _dtype(operator.example_inputs), "backend": name, "outcome": found,
+    })  # fmt: skip
+    if found["status"] == Status.ERROR.value and not run.device.alive():
+        raise DeviceFault(f"{name} left the device unusable")
 
 
-def _truth(bench: Any, run: Drive) -> Any:
-    with torch.no_grad():
-        return run.adapter.call(run.adapter.torch_function, bench, wide(bench.example_inputs))
+def _found(bench: Callable[[], Any], operator: Any, name: str, run: Drive) -> Outcome:
+    most = run.request["step_seconds"]
+    seconds = min(most, run.left)
+    run.progress.mark(name, "measurement", seconds + _GRACE)
+    operator.baseline_fn, run.verdict = _nothing, None
+    with interrupted(seconds) as limit:
+        metrics = bench()
+    run.progress.pause()
+    if not limit.passed:
+        return _outcome(metrics, run.verdict)
+    if seconds < most:
+        raise _OutOfTime
+    run.slow[name] = outcome.failed(f"stopped after {most:g} s in its measurement", Status.TIMEOUT)
+    return run.slow[name]
 
 
-def _run(operator: Any, run: Drive) -> Any:
+def _nothing() -> None:
+    """In place of a baseline: tritonbench judges nothing without one."""
+
+
+def _judged(bench: Any, fn: Any, run: Drive) -> Verdict:
+    shape = label(bench.get_x_val(bench.example_inputs))
+    if run.truth is None or run.truth[0] != shape:
+        run.truth = None
+        with torch.no_grad():
+            exact = run.adapter.call(run.adapter.torch_function, bench, wide(bench.example_inputs))
+        run.truth = shape, Results(as_tuple(exact))
+    got = Results(tuple(t.detach() for t in as_tuple(fn()) if isinstance(t, torch.Tensor)))
+    return compare(got, run.truth[1])
+
+
+def _run(operator: Any, run: Drive) -> None:
     parser = importlib.import_module("tritonbench.utils.parser").get_parser()
     request = run.request
     metrics = "accuracy" if request["cpu"] else "latency,accuracy"
@@ -128,26 +200,15 @@ def _run(operator: Any, run: Drive) -> Any:
     arguments += ["--device", "cpu" if request["cpu"] else "cuda", "--rtol", "1e-2", "--atol", "1e-2"]
     arguments += ["--skip", ",".join(request["skip"])] if request["skip"] else []
     known, extra = parser.parse_known_args([*arguments, *(run.adapter.cpu_arguments if request["cpu"] else ())])
-    bench = operator(tb_args=known, extra_args=extra)
-    bench.run(known.warmup, known.iter)
-    return bench
-
-
-def _cells(bench: Any, run: Drive) -> Iterator[dict[str, Any]]:
-    for number, (x, measured) in enumerate(bench.output.result):
-        for name, metrics in measured.items():
-            yield {
-                "shape": label(x),
-                "dtype": run.dtypes.get(number, ""),
-                "backend": name,
-                "outcome": _outcome(metrics, run.verdicts.get((number, name))),
-            }
+    operator(tb_args=known, extra_args=extra).run(known.warmup, known.iter)
 
 
 def _outcome(metrics: Any, verdict: Verdict | None) -> Outcome:
     if metrics.error_msg:
         return outcome.failed(str(metrics.error_msg))
-    found = outcome.judged(verdict) if verdict is not None else {"status": "ok"}
+    if verdict is None:
+        return outcome.failed("its result could not be judged")
+    found = outcome.judged(verdict)
     times = microseconds(metrics.latency)
     if times:
         found["latency"] = {"rounds": [times], "method": "tritonbench", "dropped": 0}

@@ -9,5 +9,7 @@ def get_parser():
         parser.add_argument(option, type=float)
     for option in ("--keep-going", "--skip-print"):
         parser.add_argument(option, action="store_true")
+    for option in ("--m", "--n", "--k"):
+        parser.add_argument(option, type=int)
     parser.set_defaults(warmup=1, iter=1)
     return parser

@@ -1,12 +1,13 @@
+from collections import OrderedDict
 from types import SimpleNamespace
 
-REGISTERED = {}
+REGISTERED_BENCHMARKS = {}
 BASELINE_BENCHMARKS = {}
 
 
 def register_benchmark(operator_name, func_name, baseline=False):
     def decorator(function):
-        REGISTERED.setdefault(operator_name, []).append(func_name)
+        REGISTERED_BENCHMARKS.setdefault(operator_name, OrderedDict())[func_name] = None
         if baseline:
             BASELINE_BENCHMARKS[operator_name] = func_name
         return lambda self, *args: function(self, *args)
@@ -23,9 +24,10 @@ class BenchmarkOperator:
 
     def run(self, warmup, rep):
         result = []
-        names = [n for n in REGISTERED[self.name] if n not in self.tb_args.skip.split(",")]
+        names = [n for n in REGISTERED_BENCHMARKS[self.name] if n not in self.tb_args.skip.split(",")]
+        names.sort(key=lambda n: n != BASELINE_BENCHMARKS[self.name])
         for number, inputs in enumerate(self.get_input_iter()):
-            self._cur_input_id, self.example_inputs = number, inputs
+            self._cur_input_id, self.example_inputs, self.baseline_fn = number, inputs, None
             found = {n: self._do_bench(input_id=number, fn_name=n, baseline=n == names[0]) for n in names}
             result.append((self.get_x_val(inputs), found))
         self.output = SimpleNamespace(result=result)
@@ -37,7 +39,7 @@ class BenchmarkOperator:
             fn._name = fn_name
             if baseline:
                 self.baseline_fn = fn
-            else:
+            elif self.baseline_fn is not None:
                 metrics.accuracy = self.accuracy(fn, self.baseline_fn)
         except Exception as error:
             metrics.error_msg = str(error)
