@@ -19,26 +19,35 @@ from .frame import Call, kernel, operator, usable
 from .frame.rows import as_rows, shaped
 from .frame.samples import Shape, randn
 from .frame.support import DTYPES
+from .frame.vectors import LANES, as_vectors, ends, whole_vectors
 
 SMALL: Shape = (5, 48)
-SHAPES: tuple[Shape, ...] = ((8192, 1024), (8192, 4096), (8192, 8192), (4096, 32768), (4096, 65536), (2048, 131072))
+SHAPES: tuple[Shape, ...] = (
+    (8192, 1024), (8192, 4096), (8192, 8192), (4096, 32768), (4096, 50257), (4096, 65536), (2048, 131072),
+)  # fmt: skip
 
 RESIDENT = 32768  # longest row of which a program holds two tensors in registers
-STEP = 16384
+RESIDENT_UNEVEN = 4096  # the same, of rows that begin at any element: they are loaded element by element
+STEP = 64 << 10  # bytes that a program loads of a tensor before it waits: 64 a thread, more would spill
+BYTES_OF_A_WARP = 2048
+
+
+def _value(x: torch.Tensor, high: torch.Tensor, total: torch.Tensor, log: bool) -> torch.Tensor:
+    return x - high - torch.log(total) if log else torch.exp(x - high) / total
 
 
 def _normalised(x: torch.Tensor, log: bool) -> torch.Tensor:
     """A tile of float32 values, along its second dimension."""
     high = torch.amax(x, dim=1, keepdim=True)
-    exp = torch.exp(x - high)
-    total = torch.sum(exp, dim=1, keepdim=True)
-    return x - high - torch.log(total) if log else exp / total
+    return _value(x, high, torch.sum(torch.exp(x - high), dim=1, keepdim=True), log)
+
+
+def _derivative(g: torch.Tensor, y: torch.Tensor, total: torch.Tensor, log: bool) -> torch.Tensor:
+    return g - torch.exp(y) * total if log else y * (g - total)
 
 
 def _gradient(g: torch.Tensor, y: torch.Tensor, log: bool) -> torch.Tensor:
-    if log:
-        return g - torch.exp(y) * torch.sum(g, dim=1, keepdim=True)
-    return y * (g - torch.sum(g * y, dim=1, keepdim=True))
+    return _derivative(g, y, torch.sum(g if log else g * y, dim=1, keepdim=True), log)
 
 
 @kernel("softmax", static_shapes=False)
@@ -60,30 +69,59 @@ def softmax_rows_backward(grad: torch.Tensor, out: torch.Tensor, dtype: torch.dt
     return dx
 
 
-def _part(x: torch.Tensor, row: Any, part: Any, policy: str) -> Any:
-    return hl.load(x, [row, part], eviction_policy=policy).to(torch.float32)
-
-
-def _one_program(*_: Any) -> dict[str, Any]:
-    """Programs so large that a multiprocessor has one: what they read again stays in the cache."""
-    return {"block_sizes": [STEP], "num_warps": 32}
+def _one_program(x: torch.Tensor, *_: Any) -> dict[str, Any]:
+    """Programs so large that a multiprocessor has one, of long rows: what they read again stays in the cache."""
+    step = min(STEP, 1 << (x.size(1) * x.element_size() - 1).bit_length())
+    warps = max(1, step // BYTES_OF_A_WARP)
+    return {"block_sizes": [step // (LANES * x.element_size())], "num_warps": warps}
 
 
 @kernel("softmax", prefer=_one_program, static_shapes=False)
-def softmax_long_rows_backward(grad: torch.Tensor, out: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Tensor:
-    """As `softmax_rows_backward`, for rows that registers cannot hold: they are read once more."""
+def softmax_vectors(x: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Tensor:
+    """As `softmax_rows`, for contiguous rows that begin at any element."""
+    m, n = x.size(0), hl.specialize(x.size(1))
+    out = torch.empty([m, n], dtype=dtype, device=x.device)
+    x_vectors, out_vectors = as_vectors(x), as_vectors(out)
+    block = hl.register_block_size(64, 4096)
+    for row in hl.grid(m):
+        begin, end = whole_vectors(row, n)
+        column, inside = ends(row, n)
+        rest = hl.load(x, [row, column], extra_mask=inside).to(dtype).to(torch.float32)
+        rest = torch.where(inside, rest, float("-inf"))
+        highs = hl.full([block, LANES], float("-inf"), dtype=torch.float32)
+        for part in hl.tile(begin, end, block_size=block):
+            highs = torch.maximum(highs, x_vectors[part, :].to(dtype).to(torch.float32))
+        high = torch.maximum(highs.amax(), rest.amax())
+        sums = hl.zeros([block, LANES], dtype=torch.float32)
+        for part in hl.tile(begin, end, block_size=block):
+            sums += torch.exp(x_vectors[part, :].to(dtype).to(torch.float32) - high)
+        total = sums.sum() + torch.exp(rest - high).sum()
+        for part in hl.tile(begin, end, block_size=block):
+            out_vectors[part, :] = _value(x_vectors[part, :].to(dtype).to(torch.float32), high, total, log)
+        hl.store(out, [row, column], _value(rest, high, total, log), extra_mask=inside)
+    return out
+
+
+@kernel("softmax", prefer=_one_program, static_shapes=False)
+def softmax_vectors_backward(grad: torch.Tensor, out: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Tensor:
+    """As `softmax_rows_backward`, for contiguous rows that registers cannot hold, or that begin at any element."""
     m, n = out.size(0), hl.specialize(out.size(1))
     dx = torch.empty([m, n], dtype=dtype, device=out.device)
-    block = hl.register_block_size(64, STEP)
+    grad_vectors, out_vectors, dx_vectors = as_vectors(grad.view_as(out)), as_vectors(out), as_vectors(dx)
+    block = hl.register_block_size(64, 4096)
     for row in hl.grid(m):
-        sums = hl.zeros([block], dtype=torch.float32)
-        for part in hl.tile(n, block_size=block):
-            g = _part(grad, row, part, "evict_last")
-            sums += g if log else g * _part(out, row, part, "evict_last")
-        total = sums.sum()
-        for part in hl.tile(n, block_size=block):
-            g, y = _part(grad, row, part, "evict_first"), _part(out, row, part, "evict_first")
-            dx[row, part] = g - torch.exp(y) * total if log else y * (g - total)
+        begin, end = whole_vectors(row, n)
+        column, inside = ends(row, n)
+        g_rest, y_rest = (hl.load(t, [row, column], extra_mask=inside).to(torch.float32) for t in (grad, out))
+        sums = hl.zeros([block, LANES], dtype=torch.float32)
+        for part in hl.tile(begin, end, block_size=block):
+            g = grad_vectors[part, :].to(torch.float32)
+            sums += g if log else g * out_vectors[part, :].to(torch.float32)
+        total = sums.sum() + (g_rest if log else g_rest * y_rest).sum()
+        for part in hl.tile(begin, end, block_size=block):
+            g, y = grad_vectors[part, :].to(torch.float32), out_vectors[part, :].to(torch.float32)
+            dx_vectors[part, :] = _derivative(g, y, total, log)
+        hl.store(dx, [row, column], _derivative(g_rest, y_rest, total, log), extra_mask=inside)
     return dx
 
 
@@ -115,11 +153,18 @@ def _three(x: torch.Tensor, dim: int) -> torch.Tensor:
     return x.flatten(0, dim - 1).flatten(2) if dim else x.unsqueeze(0).flatten(2)
 
 
+def _uneven(n: int) -> bool:
+    """Whether rows of n elements are worth being taken apart: few begin where vectors of memory do."""
+    return n > RESIDENT_UNEVEN and n % LANES != 0
+
+
 def _forward(x: torch.Tensor, dim: int, dtype: torch.dtype, log: bool) -> torch.Tensor:
     if x.numel() == 0:
         return _fake(x, dim, dtype, log)
     if dim == x.dim() - 1:
-        return shaped(softmax_rows(as_rows(x, x.size(-1)), dtype, log), x.size())
+        rows = as_rows(x, x.size(-1))
+        forward = softmax_vectors if _uneven(x.size(-1)) and rows.is_contiguous() else softmax_rows
+        return shaped(forward(rows, dtype, log), x.size())
     return shaped(softmax_columns(_three(x, dim), dtype, log), x.size())
 
 
@@ -132,8 +177,12 @@ def _backward(grad: torch.Tensor, out: torch.Tensor, dim: int, dtype: torch.dtyp
         return _fake(out, dim, dtype, log)
     if dim == out.dim() - 1:
         n = out.size(-1)
-        backward = softmax_rows_backward if n <= RESIDENT else softmax_long_rows_backward
-        return shaped(backward(as_rows(grad, n), as_rows(out, n), dtype, log), out.size())
+        grad, rows = as_rows(grad, n), as_rows(out, n)
+        if n > RESIDENT or _uneven(n):
+            dx = softmax_vectors_backward(grad.contiguous(), rows.contiguous(), dtype, log)
+        else:
+            dx = softmax_rows_backward(grad, rows, dtype, log)
+        return shaped(dx, out.size())
     return shaped(softmax_columns_backward(_three(grad, dim), _three(out, dim), dtype, log), out.size())
 
 

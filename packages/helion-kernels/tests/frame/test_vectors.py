@@ -1,0 +1,116 @@
+"""Rows that begin at any element, taken apart: every element once, none of another row, in loads of 16 bytes."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+import torch
+
+import helion
+import helion.language as hl
+from helion.runtime.targets import parse_target
+from helion_kernels import log_softmax, softmax
+from helion_kernels.frame.vectors import LANES, SHORTEST, as_vectors, ends, whole_vectors
+from helion_kernels.softmax import RESIDENT_UNEVEN
+from helion_kernels.testing import check, specialised
+
+FUNCTIONS = pytest.mark.parametrize("function", [softmax, log_softmax], ids=lambda f: f.__name__)
+INF, NAN = float("inf"), float("nan")
+
+
+@helion.kernel(config=helion.Config(block_sizes=[2]), static_shapes=False)
+def visited(x: torch.Tensor) -> None:
+    """Adds the number of its row and 65 to every element, as often as a row takes it for its own."""
+    m, n = x.size(0), hl.specialize(x.size(1))
+    vectors = as_vectors(x)
+    block = hl.register_block_size(16)
+    for row in hl.grid(m):
+        begin, end = whole_vectors(row, n)
+        column, inside = ends(row, n)
+        hl.atomic_add(x, [row, torch.where(inside, column, 0)], torch.where(inside, row + 65, 0).to(torch.int32))
+        for part in hl.tile(begin, end, block_size=block):
+            hl.atomic_add(vectors, [part, slice(None)], row + 65)
+
+
+@pytest.mark.parametrize("n", [*range(SHORTEST, SHORTEST + LANES + 1), 31, 33, 100])
+def test_every_element_is_visited_by_its_row_once(n):
+    m = 10
+    memory = torch.zeros(LANES + m * n + LANES, dtype=torch.int32)
+    x = memory[LANES : LANES + m * n].view(m, n)
+    visited(x)
+    assert torch.equal(x, torch.arange(m, dtype=torch.int32)[:, None].expand(m, n) + 65)
+    assert memory[:LANES].eq(0).all() and memory[-LANES:].eq(0).all()
+
+
+@FUNCTIONS
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("n", [RESIDENT_UNEVEN + 1, RESIDENT_UNEVEN + 6, 3 * RESIDENT_UNEVEN - 1])
+def test_values_and_gradients(function, dtype, n):
+    check(function, (3 * torch.randn(9, n)).to(dtype).requires_grad_(), -1)
+    check(function, (3 * torch.randn(1, n)).to(dtype).requires_grad_(), -1)
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Rows of 17 elements are taken apart."""
+    monkeypatch.setattr(sys.modules["helion_kernels.softmax"], "RESIDENT_UNEVEN", SHORTEST)
+
+
+@FUNCTIONS
+def test_views_at_any_place_of_their_memory(function, short):
+    """The last row ends with the memory, the first one begins with it, and what lies around would be seen."""
+    memory = torch.full((12 * 37 + 3,), NAN, dtype=torch.bfloat16)
+    for begin in range(4):
+        rows = memory[begin:][: 12 * 37].view(12, 37)
+        rows.copy_(torch.randn(12, 37))
+        for view in (rows[2:-1], rows[:, 1:], rows[:, :-2], rows[1::3, 3:30], rows.t()[:12, :]):
+            check(function, view.detach().requires_grad_(), -1)
+        memory.fill_(NAN)
+
+
+@FUNCTIONS
+def test_neighbours_do_not_meet(function, short, interpret):
+    """Rows of NaN and infinities beside ordinary ones: vectors that two rows share hold both."""
+    x = torch.randn(24, 19)
+    x[1], x[4, 0], x[6, -1], x[9, 5], x[11], x[13, -1], x[15, 0] = NAN, NAN, NAN, NAN, -INF, INF, INF
+    x[17, 1:], x[19, :-1], x[21, 3:] = -INF, -INF, -INF
+    check(function, x, -1)
+    ordinary = x.isfinite().all(1)
+    assert ordinary.sum() == 14 and function(x, -1)[ordinary].isfinite().all()
+    extreme = torch.tensor([3e37, -3e37, 0.0]).repeat(3, 7)
+    check(function, extreme, -1)
+
+
+@FUNCTIONS
+def test_gradients_that_are_no_rows_of_their_own(function, short, interpret):
+    x = torch.randn(5, 21, dtype=torch.float64)
+    ours = x.float().requires_grad_()
+    x.requires_grad_()
+    for make in (lambda t: t.sum(), lambda t: t[:, 1:].square().sum(), lambda t: t.t()[3].sum()):
+        (found,) = torch.autograd.grad(make(function(ours, -1)), ours)
+        (wanted,) = torch.autograd.grad(make(function(x, -1)), x)
+        assert (found - wanted).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_results_of_another_dtype(dtype, short):
+    x = torch.randn(6, 27, dtype=torch.bfloat16, requires_grad=True)
+    out = check(softmax, x, -1, dtype, tolerance=1.6e-2, reference=lambda t, *_: softmax(t, -1))
+    assert out.dtype is dtype and out.is_contiguous()
+
+
+@pytest.mark.parametrize("shape", [(512, 50257), (512, 32001)])
+def test_loads_and_stores_are_16_bytes_wide(shape):
+    """But those of both ends; for an H100, where nothing spills."""
+    target = parse_target("sm_90")
+    rows = [made for made in specialised("softmax", shape, torch.bfloat16) if "columns" not in made.bound.kernel.name]
+    assert [made.bound.kernel.name for made in rows] == ["softmax_vectors", "softmax_vectors_backward"] * 2
+    for made in rows:
+        config = made.config(target)
+        compiled = made.bound._compile(made.bound.generate(config, target), target)
+        widths = re.findall(r"(?:ld|st)\.global\S*?((?:\.v4)?\.b\d+) ", compiled.asm["ptx"])
+        by_elements = 1 + (1 if made.bound.kernel.name == "softmax_vectors" else 2)
+        assert widths.count(".b16") == by_elements and set(widths) == {".b16", ".v4.b32"}
+        assert made.bound.compile_for(target, config).spills == 0
