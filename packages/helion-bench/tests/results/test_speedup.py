@@ -27,6 +27,15 @@ def test_without_common_rounds_there_is_still_an_estimate():
     assert found.value == pytest.approx(2.0)
 
 
+def test_measured_once_the_samples_tell_the_spread():
+    """Several rounds of one sample each would tell the same; one round of many is no tie for want of rounds."""
+    ours = Latency.of([[10.0 + 0.1 * (i % 5) for i in range(40)]], "tritonbench")
+    peer = Latency.of([[20.0 + 0.2 * (i % 5) for i in range(40)]], "tritonbench")
+    found = speedup_of(ours, peer)
+    assert found.known and 1.9 < found.low <= found.value <= found.high < 2.1
+    assert found.value == pytest.approx(2.0, rel=0.01)
+
+
 def test_the_best_peer_is_the_fastest_that_is_right():
     run = synthetic_run(1, [matmul_case(4096)])
     (found,) = speedups(run, "helion")

@@ -11,7 +11,7 @@ from helion_bench.command.runner import Request
 from helion_bench.errors import InvalidRequest
 from helion_bench.results.model import Role, Status
 from helion_bench.tritonbench import checkout
-from helion_bench.tritonbench.driver import label, microseconds
+from helion_bench.tritonbench.driver import label, microseconds, thinned
 from helion_bench.tritonbench.limit import TimeUp, interrupted
 from helion_bench.tritonbench.record import Reader, write
 
@@ -116,6 +116,12 @@ class Latency:
 )
 def test_latencies_in_all_their_forms(latency, expected):
     assert microseconds(latency) == pytest.approx(expected)
+
+
+def test_samples_are_thinned_by_rank():
+    assert thinned([3.0, 1.0, 2.0]) == [1.0, 2.0, 3.0] and thinned([]) == []
+    kept = thinned([float(k) for k in range(1001)][::-1])
+    assert len(kept) == 101 and kept[50] == 500.0 and kept == sorted(set(kept)) and kept[0] < 10 and kept[-1] > 990
 
 
 @pytest.mark.parametrize(
