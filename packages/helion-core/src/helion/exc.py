@@ -118,6 +118,14 @@ class LoopDependencyError(Base):
     hint = "put hl.barrier() between the two loops, or split them into two kernels"
 
 
+class HostCodeBetweenLoops(Base):
+    code = "HLN018"
+    message = (
+        "this host code {does} `{name}`, which the tile loop above it {loop}: it runs before the whole kernel does"
+    )
+    hint = "{instead}"
+
+
 class UnsupportedArgument(Base):
     code = "HLN012"
     message = "argument `{name}` of type {type} is not supported"
@@ -353,6 +361,12 @@ class CacheMissed(Base):
     code = "HLN307"
     message = "no config of `{kernel}` is cached, but HELION_ASSERT_CACHE_HIT is set; {explanation}"
     hint = "tune it once without HELION_ASSERT_CACHE_HIT, or pass config=..."
+
+
+class OutsideOfTensors(Base):
+    code = "HLN308"
+    message = "{kernel} {does} outside of {where}: an index is below 0 or beyond the size of its dimension"
+    hint = "clamp the index, or leave such elements out: hl.load(x, [i], extra_mask=(i >= 0) & (i < x.size(0)))"
 
 
 # --- export and the command line (HLN5xx) -----------------------------------------------------------------------------

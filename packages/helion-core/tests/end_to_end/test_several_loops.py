@@ -61,3 +61,56 @@ def test_a_partial_tile_leaves_the_other_lanes_of_an_accumulator(n, sign):
     high, low, total = largest_lanes(x)
     assert torch.equal(high, x.amax(1)) and torch.equal(low, x.amin(1))
     torch.testing.assert_close(total, x.exp().sum(1))
+
+
+@pytest.mark.parametrize("static_shapes", [True, False])
+@pytest.mark.parametrize("interpret", [True, False])
+def test_names_may_be_used_anew_between_loops(static_shapes, interpret):
+    @helion.kernel(use_default_config=True, static_shapes=static_shapes, interpret=interpret)
+    def twice(x: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        out, parts = torch.empty_like(x), [torch.empty_like(x)]
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile] * n
+            parts[0][tile] = x[tile] + 1
+        first, kept = out, parts[0]
+        out, x, n, parts[0] = torch.empty_like(x), x * 3, n + 1, torch.ones_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile] * n
+        return first, kept, out
+
+    for size in (37, 50):
+        x = torch.randn(size)
+        first, kept, out = twice(x, 2)
+        torch.testing.assert_close((first, kept, out), (x * 2, x + 1, x * 3 * 3))
+
+
+def test_loops_may_use_different_parts_of_one_tensor():
+    @helion.kernel(use_default_config=True)
+    def halves(x: torch.Tensor) -> torch.Tensor:
+        n = x.size(1) // 2
+        left, right = x[:, :n], x[:, n:]
+        sums = x.new_empty([x.size(0)])
+        for tile in hl.tile(left.size()):
+            left[tile] = left[tile] * 2
+        for tile in hl.tile(x.size(0)):
+            sums[tile] = right[tile, :].sum(1)
+        return sums
+
+    x = torch.randn(20, 30)
+    expected = x[:, 15:].sum(1)
+    torch.testing.assert_close(halves(x), expected)
+
+
+@pytest.mark.parametrize("interpret", [True, False])
+def test_what_masks_leave_out_may_lie_anywhere(interpret):
+    @helion.kernel(use_default_config=True, interpret=interpret)
+    def previous(x: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            at = tile.index - 5
+            out[tile] = hl.load(x, [at], extra_mask=at >= 0) + x[tile + 3]
+        return out
+
+    x = torch.randn(37)
+    expected = torch.cat([torch.zeros(5), x[:-5]]) + torch.cat([x[3:], torch.zeros(3)])
+    torch.testing.assert_close(previous(x), expected)

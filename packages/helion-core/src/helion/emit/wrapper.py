@@ -10,7 +10,7 @@ from typing import Any
 from ..config import Config
 from ..frontend.rewrite import number_loops
 from ..frontend.source import FunctionSource
-from ..ir import Baked, BlockSize, HostScalar, Program, Range
+from ..ir import Baked, BlockSize, HostScalar, HostTensor, Program, Range
 from ..lower.grid import Persistence, axes
 from ..lower.layout import Layout
 from ..syntax import parse
@@ -34,9 +34,10 @@ def host_function(
     entry = {s: f"_entry_{s.name}" for s in program.scalars if not assigned.isdisjoint(_names(s.source))}
     names = {s: entry.get(s, s.source) for s in program.scalars}
     grid = grid_text(program, layout, config, names, persistent)
-    launch = _launch(program, grid, options, [names[s] for s in passed])
     loops = number_loops(source.node)
-    replaced = {loops[phase.loop]: launch if phase.loop == last else ast.Pass() for phase in program.phases}
+    kept = _kept(source.node, program, loops)
+    launch = _launch(program, grid, options, [names[s] for s in passed], kept)
+    replaced = {loops[phase.loop]: _keeping(k, kept) for k, phase in enumerate(program.phases)} | {loops[last]: launch}
     # a copy in which tile loops are replaced: deepcopy takes what its memo already holds
     node = copy.deepcopy(source.node, {id(loop): _placed(new, loop) for loop, new in replaced.items()})
     node.decorator_list, node.returns = [], None
@@ -67,6 +68,34 @@ def _placed(new: ast.stmt, loop: ast.For) -> ast.stmt:
     return new
 
 
+def _kept(node: ast.FunctionDef, program: Program, loops: Mapping[int, ast.For]) -> dict[HostTensor, str]:
+    """Names for tensors of earlier loops that host code before the launch, where the last loop stands, may replace."""
+    launched = loops[program.phases[-1].loop].lineno
+    found: dict[HostTensor, str] = {}
+    earlier = [tensor for tensor in program.tensors if tensor.phase < len(program.phases) - 1]
+    for tensor in earlier:
+        loop = loops[program.phases[tensor.phase].loop]
+        between = [n for n in ast.walk(node) if (loop.end_lineno or 0) < getattr(n, "lineno", 0) < launched]
+        if not _replaced(between).isdisjoint(_names(tensor.source)):
+            found[tensor] = f"_{tensor.name}_{tensor.phase}"
+    return found
+
+
+def _replaced(nodes: Sequence[ast.AST]) -> set[str]:
+    """Names that stores among `nodes` go to, or into."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
+            found |= _names(ast.unparse(node))
+    return found
+
+
+def _keeping(phase: int, kept: Mapping[HostTensor, str]) -> ast.stmt:
+    """What stands in the place of an earlier loop."""
+    here = {name: tensor.source for tensor, name in kept.items() if tensor.phase == phase}
+    return parse(f"{', '.join(here)} = {', '.join(here.values())}").body[0] if here else ast.Pass()
+
+
 _DEFAULTS = {TORCH: "torch"}
 
 
@@ -78,8 +107,10 @@ def _names(source: str) -> set[str]:
     return {source} if source.isidentifier() else {n.id for n in ast.walk(parse(source)) if isinstance(n, ast.Name)}
 
 
-def _launch(program: Program, grid: str, options: Mapping[str, Any], numbers: Sequence[str]) -> ast.stmt:
-    arguments = [*(t.source for t in program.tensors), *numbers]
+def _launch(
+    program: Program, grid: str, options: Mapping[str, Any], numbers: Sequence[str], kept: Mapping[HostTensor, str]
+) -> ast.stmt:
+    arguments = [*(kept.get(t, t.source) for t in program.tensors), *numbers]
     keywords = [f"{key}={value!r}" for key, value in options.items()]
     text = f"{LAUNCH}({', '.join([KERNEL, grid, *arguments, *keywords])})"
     return parse(text).body[0]

@@ -200,11 +200,22 @@ def plain_iter(iterable: Any, word: str) -> Any:
     """The iterable of a loop that holds `break` or `return`, which a device loop cannot."""
     engine = _engine.current()
     if isinstance(iterable, DeviceLoop) or (engine is not None and engine.is_device_value(iterable)):
+        behind = "return behind the loop, which runs all its tiles; to leave work out, " if word == "return" else ""
         raise exc.DeviceControlFlow(
             statement=f"`{word}` inside a device loop", location=location.here(),
-            instead="keep the loop running and mask its effect: torch.where(active, new, old), "
+            instead=f"{behind}keep the loop running and mask its effect: torch.where(active, new, old), "
             "or move the condition into the bounds of the loop",
         )  # fmt: skip
+    return iterable
+
+
+def without_else(iterable: Any) -> Any:
+    """The iterable of a loop with an `else`, which a tile loop of the host, replaced by a launch, cannot have."""
+    engine = _engine.current()
+    if isinstance(iterable, DeviceLoop) and engine is not None and not engine.in_device:
+        raise exc.DeviceControlFlow(
+            statement="`else` of a tile loop", instead="write its statements behind the loop", location=location.here()
+        )
     return iterable
 
 

@@ -235,6 +235,8 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_For(self, node: ast.For) -> ast.AST | list[ast.stmt]:
         iterable, span = self.visit(node.iter), node.iter
+        if node.orelse:
+            iterable = _at(_call("without_else", iterable), node, span)
         target = self.visit(node.target)
         number = ast.Constant(getattr(node, "helion_number", -1))
         jumps = _own_jumps(node.body) & {ast.Break, ast.Return}

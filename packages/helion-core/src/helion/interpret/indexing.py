@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from .. import exc, location
 from ..frontend.engine import current
 from .tiles import EagerTile
 
@@ -19,7 +20,7 @@ def load(tensor: torch.Tensor, index: Any, mask: torch.Tensor | None = None) -> 
     """`tensor[index]`; masked-off and out-of-range lanes are 0."""
     if mask is None and not _has_tiles(index):
         return tensor[index]
-    found, inside, shape = vectors(tensor, index)
+    found, inside, shape = vectors(tensor, index, mask, "reads")
     result = tensor[found] if found else tensor
     keep = _combined(inside, mask)
     if keep is not None:
@@ -32,7 +33,7 @@ def store(tensor: torch.Tensor, index: Any, value: Any, mask: torch.Tensor | Non
     if mask is None and not _has_tiles(index):
         tensor[index] = value
         return
-    found, inside, shape = vectors(tensor, index)
+    found, inside, shape = vectors(tensor, index, mask, "writes")
     value = torch.as_tensor(value, device=tensor.device).to(tensor.dtype)
     keep = _combined(inside, mask)
     if keep is None:
@@ -48,8 +49,13 @@ def _combined(inside: torch.Tensor | None, mask: torch.Tensor | None) -> torch.T
     return inside & mask
 
 
-def vectors(tensor: torch.Tensor, index: Any) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None, list[int]]:
-    """One index tensor per dimension, all broadcasting to `shape`, and which lanes lie inside the tensor."""
+def vectors(
+    tensor: torch.Tensor, index: Any, mask: torch.Tensor | None, does: str
+) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None, list[int]]:
+    """One index tensor per dimension, all broadcasting to a shape, which lanes lie inside the tensor, and that shape.
+
+    Raises `OutsideOfTensors` where a computed index leaves its dimension in a lane that `mask` does not leave out.
+    """
     entries = _entries(tensor, index)
     placed: list[tuple[torch.Tensor, int]] = []  # index values and the dim of the result where theirs begin
     sizes: list[int] = []
@@ -67,15 +73,24 @@ def vectors(tensor: torch.Tensor, index: Any) -> tuple[tuple[torch.Tensor, ...],
             sizes.extend(values.shape)
         dimension += 1
     rank = len(sizes)
-    spreads, inside = [], None
+    spreads, inside, strays = [], None, []
+    computed = [isinstance(e, torch.Tensor) and not isinstance(e, EagerTile) for e in entries if e is not None]
     for k, (values, at) in enumerate(placed):
         spread = values.reshape([1] * at + list(values.shape) + [1] * (rank - at - values.dim()))
         limit = tensor.shape[k]
         if spread.numel() and (int(spread.min()) < 0 or int(spread.max()) >= limit):
             ok = (spread >= 0) & (spread < limit)
-            inside = ok if inside is None else inside & ok
+            if computed[k]:
+                strays.append(~ok)
+            else:
+                inside = ok if inside is None else inside & ok
             spread = spread.clamp(0, max(0, limit - 1))
         spreads.append(spread)
+    kept = _combined(inside, mask)
+    for stray in strays:
+        if bool((stray if kept is None else stray & kept).any()):
+            raise exc.OutsideOfTensors(kernel="this", does=does, where="a tensor", location=location.here())
+        inside = ~stray if inside is None else inside & ~stray
     return tuple(spreads), inside, sizes
 
 

@@ -39,7 +39,7 @@ _UPDATES: dict[str, Callable[..., Any]] = {
 
 def _atomic(engine: EagerEngine, kind: str, tensor: torch.Tensor, index: Any, values: Any, sem: str) -> torch.Tensor:
     """One element after the other, as if the lanes came in order."""
-    vectors, inside, shape = indexing.vectors(tensor, () if index is None else _index(index))
+    vectors, inside, shape = indexing.vectors(tensor, () if index is None else _index(index), None, "updates memory")
     flat = [v.expand(shape).reshape(-1) for v in vectors]
     keep = None if inside is None else inside.expand(shape).reshape(-1)
     operands = [torch.as_tensor(v, device=tensor.device).to(tensor.dtype).expand(shape).reshape(-1) for v in values]

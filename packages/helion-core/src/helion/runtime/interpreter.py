@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -23,13 +23,17 @@ from triton.runtime.interpreter import InterpretedFunction, ReduceOps, ScanOps, 
 from triton.runtime.jit import JITFunction
 
 from ..syntax import CONVERTING
+from .bounds import Spans, checked
 from .locks import Lock
 
 _lock = Lock()  # the interpreter patches triton.language, which all threads share
 
 
-def run(kernel: JITFunction[Any], grid: tuple[int, ...], args: tuple[Any, ...]) -> None:
-    """Launches `kernel` over `grid` on CPU tensors. Triton options such as num_warps have no meaning here."""
+def run(kernel: JITFunction[Any], grid: tuple[int, ...], args: tuple[Any, ...], spans: Spans | None = None) -> None:
+    """Launches `kernel` over `grid` on CPU tensors. Triton options such as num_warps have no meaning here.
+
+    Raises Triton's `InterpreterError`; its cause is `OutsideOfTensors` where the kernel leaves `spans`.
+    """
     if 0 in grid:
         return
     function = _interpreted(kernel)
@@ -39,7 +43,9 @@ def run(kernel: JITFunction[Any], grid: tuple[int, ...], args: tuple[Any, ...]) 
             kernel.fn.__globals__["libdevice"] = Libdevice()
         with CONVERTING:
             function.rewrite()
-        function[grid](*args)
+        builder = triton_interpreter.interpreter_builder
+        with nullcontext() if spans is None else checked(builder, spans):
+            function[grid](*args)
 
 
 _cache: dict[int, tuple[Any, InterpretedFunction[Any]]] = {}

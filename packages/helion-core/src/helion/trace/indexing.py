@@ -17,6 +17,7 @@ from ..frontend.control import Undefined
 from ..frontend.engine import DeviceLoop
 from ..ir import Dim, HostTensor, NewAxis, PointIndex, SliceIndex, TileIndex, Value, ValueIndex
 from . import jagged, shapes
+from .between import Memory
 from .hosted import hosted
 from .symbols import expr_of, is_symbolic
 from .values import Tile, TileTensor
@@ -84,6 +85,7 @@ def host_tensor(tracer: Tracer, tensor: torch.Tensor) -> HostTensor:
             tensor.untyped_storage()._cdata in tracer.borrowed,
         )  # fmt: skip
         tracer.tensors[id(tensor)] = found
+        tracer.memory[found] = Memory.of(tensor)
         tracer.real_tensors.setdefault(id(tensor), (tensor, tensor))  # type: ignore[arg-type]
     return found
 

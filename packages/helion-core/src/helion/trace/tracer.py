@@ -19,6 +19,7 @@ from ..language.loops import TileLoop
 from ..lower.fuse import fuse_accumulators
 from ..settings import Settings
 from . import branches, callees, failures, jagged, loops, shapes
+from .between import BetweenLoops, Memory, check_order
 from .dynamic import HostMode
 from .fakes import fake_mode
 from .hosted import hosted
@@ -81,6 +82,7 @@ class Tracer:
         self.facts: list[str] = []  # what else calls are checked for, as expressions of the parameters
         self.phases: list[Phase] = []
         self.tensors: dict[int, HostTensor] = {}
+        self.memory: dict[HostTensor, Memory] = {}
         self.devices: dict[torch.device, str] = {}  # of the tensors used on the device, with the name of one on each
         self.host_scalars: dict[sympy.Symbol, HostScalar] = {}
         self.replacements: dict[tuple[int, str], list[int | ir.Baked | None]] = {}
@@ -95,6 +97,8 @@ class Tracer:
         self.inlined: list[Any] = []  # user functions that device code called
         self.jagged: dict[Range, TileTensor] = {}  # ranges over rows of different length, and those lengths
         self.stage = 0  # how many barriers came before
+        self._modes = ExitStack()
+        self._between: BetweenLoops | None = None  # from the first tile loop on
         self._host_statements: list[str] = []
         self._full_ranges: dict[Size, Range] = {}
         self.min_lanes: dict[int, int] = {}
@@ -502,6 +506,8 @@ class Tracer:
         if self._host_statements:
             raise exc.DeviceLoopInHostControlFlow(statement=self._host_statements[-1], location=location.here())
         where = location.here()
+        if self._between is not None:
+            self._between.check()
         for bound in [*loop.begins, *loop.ends]:
             if self.env.is_device(bound):
                 raise exc.InvalidArgument(
@@ -521,7 +527,9 @@ class Tracer:
         if not block.has_effect():
             raise exc.DeviceLoopWithoutEffect(location=where)
         self.phases.append(Phase(ranges, block, number, where, self.stage))
-        self._check_phase_order(where)
+        check_order(self, where)
+        if self._between is None:
+            self._between = self._modes.enter_context(BetweenLoops(self))
         return [self._host_after(n, v, f) for n, v, f in zip(names, values, finals, strict=True)]
 
     def _host_after(self, name: str, before: Any, after: Any) -> Any:
@@ -529,17 +537,6 @@ class Tracer:
         from ..frontend.control import Undefined
 
         return before if after is before else Undefined(name)
-
-    def _check_phase_order(self, where: location.Location | None) -> None:
-        """A later tile loop may not read what an earlier one wrote: their programs run at the same time."""
-        *earlier, last = self.phases
-        together = [phase for phase in earlier if phase.stage == last.stage]
-        accesses = [op for phase in together for op in phase.body.walk() if isinstance(op, ir.Access)]
-        written = {op.tensor.source for op in accesses if op.effect}
-        for op in last.body.walk():
-            reads = isinstance(op, ir.Access) and not isinstance(op, ir.Store)
-            if reads and op.tensor.source in written:
-                raise exc.LoopDependencyError(name=op.tensor.source, location=where)
 
     def mark(self) -> tuple[int, ...]:
         """How far the trace has come, for `rewind`."""
@@ -672,8 +669,8 @@ class Tracer:
     @contextmanager
     def running(self) -> Iterator[None]:
         """The modes under which host code of the kernel runs."""
-        with ExitStack() as stack:
-            stack.enter_context(self.fake_mode)
+        with self._modes:
+            self._modes.enter_context(self.fake_mode)
             if not self.settings.static_shapes:
-                stack.enter_context(HostMode(self))
+                self._modes.enter_context(HostMode(self))
             yield

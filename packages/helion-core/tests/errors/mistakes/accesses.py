@@ -2,6 +2,7 @@
 
 import torch
 
+import helion
 import helion.language as hl
 from helion import exc
 
@@ -323,3 +324,32 @@ def jagged_tile_of_a_number(x):
         for inner in hl.jagged_tile(64):
             out[tile] = x[tile]
     return out
+
+
+@mistake(
+    exc.OutsideOfTensors,
+    "out[tile] = x[-1 - tile.index] + doubled",
+    "`backwards` reads outside of all its tensors",
+    "extra_mask",
+    script=True,
+)
+def computed_index_below_0():
+    @helion.kernel(autotune_effort="none")
+    def backwards(x):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            doubled = x[tile] * 2
+            out[tile] = x[-1 - tile.index] + doubled
+        return out
+
+    backwards(V)
+
+
+@mistake(exc.OutsideOfTensors, "TABLE[tile.index + 1] = x[tile]", "this writes outside of a tensor", script=True)
+def computed_index_beyond_the_end_in_plain_pytorch():
+    @helion.kernel(interpret=True)
+    def shifted(x):
+        for tile in hl.tile(x.size(0)):
+            TABLE[tile.index + 1] = x[tile]
+
+    shifted(TABLE.clone())

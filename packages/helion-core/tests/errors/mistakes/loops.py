@@ -359,3 +359,72 @@ def total_summed_up_over_the_grid(x):
         total = total + x[tile, 0].sum()
         out[tile] = x[tile, 0]
     return total
+
+
+@mistake(exc.DeviceControlFlow, "for tile in hl.tile(x.size(0))", "`else` of a tile loop", "behind the loop")
+def tile_loop_with_an_else(x):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile, :] = x[tile, :]
+    else:
+        out.zero_()
+    return out
+
+
+@mistake(exc.DeviceControlFlow, "for tile in hl.tile(x.size(0))", "`return` inside", "return behind the loop")
+def returns_in_the_loop(x):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile, :] = x[tile, :]
+        return out
+
+
+@mistake(exc.HostCodeBetweenLoops, "total * 2", "reads `total`", "writes", "behind the last tile loop")
+def host_code_reads_what_a_loop_writes(x):
+    total, out = x.new_empty([x.size(0)]), torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        total[tile] = x[tile, :].sum(1)
+    doubled = total * 2
+    for tile in hl.tile(x.size(0)):
+        out[tile, :] = x[tile, :] + 1
+    return out, doubled
+
+
+@mistake(exc.HostCodeBetweenLoops, "y.zero_()", "changes `y`", "reads", "make a new tensor")
+def host_code_changes_what_a_loop_reads(x):
+    y, first, second = x.clone(), torch.empty_like(x), torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        first[tile, :] = y[tile, :]
+    y.zero_()
+    for tile in hl.tile(x.size(0)):
+        second[tile, :] = y[tile, :]
+    return first, second
+
+
+@mistake(
+    exc.HostCodeBetweenLoops,
+    "y[0] = 0",
+    "changes `y`",
+    "writes",
+    "or make two kernels",
+    settings={"static_shapes": False},
+)
+def host_code_changes_what_a_loop_writes(x):
+    y = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        y[tile, :] = x[tile, :]
+    hl.barrier()
+    y[0] = 0
+    for tile in hl.tile(x.size(0)):
+        x[tile, :] = y[tile, :]
+
+
+@mistake(exc.LoopDependencyError, "for tile_n in hl.tile(x.size(0))", "reads `total`", "hl.barrier()")
+def reads_through_another_view(x):
+    total, out = x.new_empty([x.size(0)]), torch.empty_like(x)
+    column = total[:, None]
+    for tile in hl.tile(x.size(0)):
+        column[tile, 0] = x[tile, :].sum(1)
+    for tile_n in hl.tile(x.size(0)):
+        out[tile_n, :] = x[tile_n, :] + total[tile_n][:, None]
+    return out

@@ -391,3 +391,16 @@ def plain_function_as_a_triton_function(x):
     for tile in hl.tile(x.size(0)):
         x[tile] = hl.triton_kernel(centred, [x[tile]], x[tile])
     return x
+
+
+@mistake(
+    exc.InvalidArgument,
+    "hl.device_print(x[tile])",
+    "as the text of hl.device_print",
+    'hl.device_print("text", value)',
+    args=(V,),
+)
+def prints_without_a_text(x):
+    for tile in hl.tile(x.size(0)):
+        hl.device_print(x[tile])
+        x[tile] = x[tile] + 1

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
+import linecache
+import os
 from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ... import exc
 from ...integration.capture import refuse_in_capture
+from ...ir import Access, CallTriton, InlineTriton, Program
+from ...location import Location
 from ...lower.grid import INTERPRETER_UNITS
+from .. import bounds
 from ..binaries.compile import compile_error, compile_kernel
 from ..binaries.load import load_kernel
 from ..locks import Lock
@@ -24,6 +29,8 @@ from .signature import fits_32_bits, signature
 from .unwrapped import form_with_descriptors
 
 if TYPE_CHECKING:
+    from triton.runtime.errors import InterpreterError
+
     from ...emit.module import Generated
 
 
@@ -93,6 +100,7 @@ def _refused(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> 
 
 def _interpreted(generated: Generated) -> Callable[..., None]:
     maker = Maker(generated.program, generated.descriptors)
+    reaches_elsewhere = _reaches_elsewhere(generated.program)
     by_pointers: list[Callable[..., None]] = []
 
     def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
@@ -108,14 +116,46 @@ def _interpreted(generated: Generated) -> Callable[..., None]:
 
         from .. import interpreter
 
+        spans = None if reaches_elsewhere else bounds.spans_of(args)
         try:
-            interpreter.run(kernel, grid, (*args, *maker(args)))
+            interpreter.run(kernel, grid, (*args, *maker(args)), spans)
         except InterpreterError as error:
-            raise exc.KernelRunFailed(
-                kernel=generated.program.name, config=generated.config, reason=str(error)
-            ) from error
+            told = _told(generated, error)
+            raise told from (None if isinstance(told, exc.OutsideOfTensors) else error)
 
     return launch
+
+
+def _reaches_elsewhere(program: Program) -> bool:
+    """Whether the kernel may use addresses that are not those of its tensors: given as numbers, or by Triton code."""
+    return any(
+        isinstance(op, (InlineTriton, CallTriton)) or (isinstance(op, Access) and op.base is not None)
+        for op in program.ops()
+    )
+
+
+def _told(generated: Generated, error: InterpreterError) -> exc.Base:
+    name, cause = generated.program.name, error.__cause__
+    if isinstance(cause, bounds.OutsideOfTensors):
+        line = _line(generated, cause.__traceback__)
+        return exc.OutsideOfTensors(kernel=f"`{name}`", does=cause.does, where="all its tensors", location=line)
+    return exc.KernelRunFailed(kernel=name, config=generated.config, reason=str(error))
+
+
+def _line(generated: Generated, traceback: TracebackType | None) -> Location | None:
+    """The user's line behind the line of generated code that `traceback` passes: that of the comment above it."""
+    while traceback is not None and traceback.tb_frame.f_code.co_name != generated.kernel_name:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return None
+    filename, number = traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
+    lines = {f"# {os.path.basename(op.line[0])}:{op.line[1]}:": op.line for op in generated.program.ops()}
+    for text in reversed(linecache.getlines(filename)[:number]):
+        found = next((line for tag, line in lines.items() if text.lstrip().startswith(tag)), None)
+        if found is not None:
+            line = linecache.getline(*found)
+            return Location(*found, column=len(line) - len(line.lstrip()))
+    return None
 
 
 class GpuLauncher:

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 def device_print(tracer: Tracer, prefix: str, values: Sequence[Any]) -> None:
     """`tl.device_print`: one line per lane."""
+    if not isinstance(prefix, str):
+        raise exc.InvalidArgument(
+            what=f"{tracer.describe(prefix)} as the text of hl.device_print",
+            instead='give a text first: hl.device_print("text", value)', location=location.here(),
+        )  # fmt: skip
     tensors = [_as_value(tracer, v, "print") for v in values]
     tracer.record(ir.Print(prefix=prefix, inputs=tuple(tensors)))
 
