@@ -8,6 +8,7 @@ import torch
 from helion_bench.cases import catalogue
 from helion_bench.cases.operation import Operation, Random, Shape
 from helion_bench.cases.reference import as_tuple, in_parts
+from helion_bench.errors import InvalidRequest
 from helion_bench.run.calls import Problem, bind
 
 OURS = sorted(p.name for p in entry_points(group="helion_bench.cases") if p.value.startswith("helion_bench."))
@@ -177,6 +178,11 @@ def test_a_program_may_register_an_operation_of_its_own():
         assert case.id == "doubled/3/bfloat16/fwd" and judged(case).ok
     finally:
         catalogue.REGISTRY.unregister("doubled")
+
+
+def test_a_request_without_cases_is_told_what_there_is():
+    with pytest.raises(InvalidRequest, match=r"float31 .*; there is: shapes .*, dtypes bfloat16 .*, passes fwd bwd"):
+        catalogue.cases(["softmax"], dtypes=["float31"])
 
 
 def test_a_run_that_is_cut_short_has_measured_what_is_needed_most():

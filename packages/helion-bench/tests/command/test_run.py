@@ -102,6 +102,17 @@ def test_unknown_names_are_refused_with_what_there_is(runner: FakeRunner, store:
     assert store.runs() == []
 
 
+@pytest.mark.parametrize("option", ["--results", "--json", "--html", "--csv", "--markdown"])
+def test_what_cannot_be_written_is_said_before_anything_is_measured(runner: FakeRunner, tmp_path: Path, option, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["run", "softmax", option, str(file / "out")]) == 2
+    assert "cannot write" in capsys.readouterr().err
+    assert main(["run", "softmax", "--json", str(tmp_path)]) == 2
+    assert "it is a folder" in capsys.readouterr().err
+    assert not runner.told
+
+
 def test_an_interrupted_run_is_kept_and_resumed(runner: FakeRunner, store: Store, capsys):
     runner.interrupt_after = 10
     assert main(["run", "softmax", "layer_norm", "--quick"]) == 130

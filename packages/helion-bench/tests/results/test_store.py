@@ -94,7 +94,7 @@ def test_a_baseline_is_found_by_name_and_not_overwritten(run: Run, store: Store)
     store.save(run, "v0.1", replace=True)
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b"])
+@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b", "last"])
 def test_names_that_are_no_file_names_are_refused(run: Run, store: Store, name: str):
     with pytest.raises(ResultsError, match="no name for a baseline"):
         store.save(run, name)

@@ -61,7 +61,7 @@ def test_a_spent_budget_ends_the_run(plugins):
         (Request(ops=("sofmax",), device="cpu"), "there is no operation 'sofmax'; there is: attention, "),
         (Request(backends=("cudn",), device="cpu"), "there is no backend 'cudn'; there is: compile, "),
         (Request(dtypes=("int4",), device="cpu"), "has a case with shape any, dtype int4 and pass fwd"),
-        (Request(ops=("softmax",), shapes=("3x3",), device="cpu"), "there is: 16x128, 7x100"),
+        (Request(ops=("softmax",), shapes=("3x3",), device="cpu"), "there is: shapes 16x128 7x100, dtypes bfloat16 "),
         (Request(shapes=("rows=3,cols=x",), device="cpu"), "is not of the form rows=8192,cols=4096"),
         (Request(passes=("sideways",), device="cpu"), "there is no pass sideways; there is: fwd, bwd"),
         (Request(device="tpu"), "there is no device 'tpu'; there is: cuda, cpu"),

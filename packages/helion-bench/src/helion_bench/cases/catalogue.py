@@ -10,6 +10,7 @@ from typing import Literal
 from helion_autotune.registry import Registry
 
 from ..errors import InvalidRequest
+from ..plugins import make, usable
 from ..results.model import CaseKey
 from .operation import Operation, Pass, Shape
 
@@ -22,10 +23,15 @@ Extent = Literal["cpu", "cpu-quick", "quick", "full"]
 
 @functools.lru_cache(maxsize=256)
 def operation(name: str) -> Operation:
-    """The operation of that name. Raises `InvalidRequest` naming those there are."""
+    """The operation of that name. Raises `InvalidRequest` naming those there are, `UnusablePlugin`."""
     if name not in REGISTRY.names():
         raise InvalidRequest(f"there is no operation {name!r}", known=REGISTRY.names())
-    return REGISTRY.get(name)()
+    return make(REGISTRY, name, Operation)  # type: ignore[type-abstract]
+
+
+def operations() -> list[Operation]:
+    """Every operation that can be used."""
+    return list(usable(REGISTRY.names(), operation))
 
 
 def cases(
@@ -39,18 +45,22 @@ def cases(
     operation has that in its place. What an operation does not have is passed over where another one has it. Raises
     `InvalidRequest` where no operation has it.
     """
-    names = _matching(operations, REGISTRY.names(), "operation")
+    named = _matching(operations, REGISTRY.names(), "operation")
+    chosen = list(usable(named, operation, wanted=operations))
     found: list[CaseKey] = []
-    for name in names:
-        one = operation(name)
+    for one in chosen:
         for shape in _shapes(one, shapes, extent):
             for dtype in [d for d in dtypes if d in one.dtypes] if dtypes else one.dtypes[:1]:
                 found += [_key(one, shape, dtype, p) for p in one.passes if not passes or _named(p, passes)]
     if not found:
         raise InvalidRequest(
-            f"none of {', '.join(names)} has a case with shape {_shown(shapes)}, dtype {_shown(dtypes)} and pass "
+            f"none of {', '.join(named)} has a case with shape {_shown(shapes)}, dtype {_shown(dtypes)} and pass "
             f"{_shown(passes)}",
-            known=sorted({s.label for n in names for s in _shapes(operation(n), (), extent)}),
+            known=[
+                "shapes " + " ".join(dict.fromkeys(s.label for one in chosen for s in _shapes(one, (), extent))),
+                "dtypes " + " ".join(dict.fromkeys(dtype for one in chosen for dtype in one.dtypes)),
+                "passes " + " ".join(dict.fromkeys(pass_ for one in chosen for pass_ in one.passes)),
+            ],
         )
     return found
 

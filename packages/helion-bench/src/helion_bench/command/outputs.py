@@ -15,6 +15,12 @@ from helion_bench.results.store import Store, write_file
 _HISTORY = 30  # earlier runs shown
 
 
+def named_files(arguments: argparse.Namespace) -> list[Path]:
+    """The files that the command line names."""
+    named = (getattr(arguments, form, None) for form in ("json", "csv", "markdown", "html"))
+    return [Path(path) for path in named if path]
+
+
 def write_outputs(arguments: argparse.Namespace, run: Run, comparison: Comparison | None, store: Store) -> list[str]:
     """Write what was asked for; returns the files."""
     written = []

@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from helion_bench.command.exits import INTERRUPTED, NEEDS_COMPARISON
+from helion_bench.command.outputs import named_files
 from helion_bench.command.progress import showing
 from helion_bench.command.runner import Plan, Request, Runner, load_runner
 from helion_bench.command.stored import against, show, verdict
 from helion_bench.errors import InvalidRequest
 from helion_bench.results.errors import ResultsError
 from helion_bench.results.model import Cell, Run
-from helion_bench.results.store import Store
+from helion_bench.results.store import Store, check_writable
 
 _KEEP_EVERY = 2.0  # seconds between writes of what is measured so far
 
@@ -31,6 +32,8 @@ def run_command(arguments: argparse.Namespace, store: Store, argv: Sequence[str]
     plan = _plan(runner, arguments, argv)
     if arguments.against:
         store.find(arguments.against, plan.run.machine.gpu)  # raises before an hour of measuring, not after
+    for path in (store.path(plan.run), *named_files(arguments)):
+        check_writable(path)
     run = _measure(runner, plan, store, _to_resume(arguments, plan, store))
     path = store.put(run)
     comparison = against(arguments, run, store)

@@ -23,6 +23,7 @@ from helion_bench.results.codec import decode, encode
 from helion_bench.results.errors import ResultsError
 from helion_bench.results.model import Run
 
+LAST = "last"  # instead of a name: the latest run
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -61,6 +62,17 @@ def write_file(path: Path, content: bytes) -> None:
             os.unlink(temporary)
 
 
+def check_writable(path: Path) -> None:
+    """Raises ResultsError where `write_file` could not write `path`, which stays as it is."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror}") from None
+    if path.is_dir():
+        raise ResultsError(f"cannot write {path}: it is a folder")
+
+
 @dataclass(frozen=True)
 class Stored:
     """A file of the store; `broken` says why it cannot be read."""
@@ -90,6 +102,8 @@ class Store:
         """Keep `run` as the baseline `name` of its GPU. Raises ResultsError if there is one, unless `replace`."""
         if not _NAME.fullmatch(name):
             raise ResultsError(f"{name!r} is no name for a baseline: letters, digits, and . _ + - within")
+        if name == LAST:
+            raise ResultsError(f"{LAST!r} is no name for a baseline: it means the latest run")
         path = self.root / folder_of(run.machine.gpu) / "baselines" / f"{name}.json"
         if path.exists() and not replace:
             raise ResultsError(f"there is a baseline {name!r} already ({path}); --replace overwrites it")
@@ -127,7 +141,7 @@ class Store:
         path = Path(name)
         if path.suffix == ".json" or os.sep in name or path.is_file():
             return read_run(path)
-        if name == "last":
+        if name == LAST:
             return self._last_or_error()
         folder = "*" if gpu is None else folder_of(gpu)
         found = [*self.root.glob(f"{folder}/baselines/{name}.json"), *self.root.glob(f"{folder}/runs/{name}.json")]

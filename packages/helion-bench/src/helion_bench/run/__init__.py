@@ -14,6 +14,7 @@ import torch
 
 from ..backends.catalogue import backends
 from ..cases import catalogue
+from ..cases.operation import Operation
 from ..command.runner import OpListing
 from ..measure.machine import commit
 from ..results.model import Backend, CaseKey, Cell, Role, Run
@@ -85,7 +86,7 @@ def _result(plan: Plan, cells: Mapping[tuple[CaseKey, str], Cell]) -> Run:
 
 def list_ops() -> Sequence[OpListing]:
     """Every operation there is, of plug-ins too."""
-    return [_listing(name) for name in catalogue.REGISTRY.names()]
+    return [_listing(one) for one in catalogue.operations()]
 
 
 def list_backends(device: str, tritonbench: str | None = None) -> Sequence[Backend]:
@@ -98,7 +99,6 @@ def list_backends(device: str, tritonbench: str | None = None) -> Sequence[Backe
     return [dataclasses.replace(b, why_not=b.why_not or "there is no GPU here") for b in found]
 
 
-def _listing(name: str) -> OpListing:
-    one = catalogue.operation(name)
+def _listing(one: Operation) -> OpListing:
     text = (type(one).__doc__ or "").strip().splitlines()[0] if type(one).__doc__ else ""
-    return OpListing(name, tuple(s.label for s in one.shapes if not s.cpu), one.dtypes, one.passes, text)
+    return OpListing(one.name, tuple(s.label for s in one.shapes if not s.cpu), one.dtypes, one.passes, text)
