@@ -185,6 +185,9 @@ def test_mistakes_are_found_at_every_call():
     matmul(torch.randn(4, 7), torch.randn(7, 3))
     with pytest.raises(exc.TileSizeMismatch, match=r"runs to 9.*size is 5"):
         matmul(torch.randn(4, 5), torch.randn(9, 3))
+    with pytest.raises(exc.TileSizeMismatch, match=r"runs to 5.*dimension 1 of `x`, whose size is 9"):
+        matmul(torch.randn(4, 9), torch.randn(5, 3))
+    near(matmul(torch.ones(4, 9), torch.ones(9, 3)), torch.full((4, 3), 9.0).double(), 1e-6)
 
 
 def test_a_point_outside_is_found_at_every_call():

@@ -80,6 +80,29 @@ def test_the_fastest_of_several_configs_is_kept():
     assert bound.config in [bound.config_spec.normalize(c) for c in kernel.configs]
 
 
+@pytest.mark.parametrize("static_shapes", [True, False])
+@pytest.mark.parametrize("shapes", [((70, 60), (90, 40)), ((70, 90), (60, 40)), ((70, 5), (1, 40)), ((70, 1), (5, 40))])
+def test_operands_that_do_not_multiply_are_refused_either_way(shapes, static_shapes):
+    kernel = helion.kernel(matmul.fn, use_default_config=True, static_shapes=static_shapes)
+    with pytest.raises(exc.TileSizeMismatch, match="dimension 1 of `x`"):
+        kernel(*map(torch.ones, shapes))
+
+
+def test_a_part_of_the_depth_of_both_may_be_multiplied():
+    @helion.kernel(use_default_config=True)
+    def begin(x: torch.Tensor, y: torch.Tensor, depth: int) -> torch.Tensor:
+        out = torch.empty([x.size(0), y.size(1)], dtype=x.dtype, device=x.device)
+        for tile_m, tile_n in hl.tile(out.size()):
+            acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+            for tile_k in hl.tile(depth):
+                acc = torch.addmm(acc, x[tile_m, tile_k], y[tile_k, tile_n])
+            out[tile_m, tile_n] = acc
+        return out
+
+    x, y = inputs(40, 90, 30)
+    check(begin(x, y, 50), x[:, :50], y[:50])
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(130, 70, 50), (64, 64, 64), (1, 33, 2)], ids=str)
 def test_dtypes_and_sizes(dtype, shape):

@@ -114,6 +114,12 @@ def _device_error(error: Exception) -> Exception:
             op="a numpy function on a device value", reason="", location=place,
             instead="use the function of torch, mostly of the same name",
         )  # fmt: skip
+    if "_semantic" in str(error) and _passes(traceback, "triton"):
+        return exc.UnsupportedOperation(
+            op=f"{_expression(place)}, a function of Triton's language,", reason="", location=place,
+            instead="use torch's function (torch.exp for tl.exp), tile.id for a program id, tile.index for tl.arange, "
+            "subscripts for tl.load and tl.store; hl.inline_triton and hl.triton_kernel take Triton as it is",
+        )  # fmt: skip
     if isinstance(error, _DEFECTS) and _in_package(traceback):
         return exc.InternalError(text=_reason(error), location=place)
     if isinstance(error, AttributeError) and error.name:

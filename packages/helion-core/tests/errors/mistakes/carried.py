@@ -196,7 +196,7 @@ def variable_that_was_deleted(x):
     return out
 
 
-@mistake(exc.StaleValue, "holder[0].add_(x[tile, inner].sum(1))", "outside the loop")
+@mistake(exc.UnsupportedOperation, "holder[0].add_(x[tile, inner].sum(1))", "outside this loop", "x = x + y")
 def outer_value_changed_in_place_through_a_closure(x):
     out = x.new_empty([x.size(0)])
     for tile in hl.tile(x.size(0)):
@@ -242,4 +242,15 @@ def variable_used_before_its_assignment(x):
     for tile in hl.tile(x.size(0)):
         out[tile] = v + x[tile]
         v = x[tile]
+    return out
+
+
+@mistake(exc.UnsupportedOperation, "total.add_(x[tile, inner].sum(1))", "outside this loop", "x = x + y")
+def method_that_updates_in_place(x):
+    out = x.new_empty([x.size(0)])
+    for tile in hl.tile(x.size(0)):
+        total = hl.zeros([tile])
+        for inner in hl.tile(x.size(1)):
+            total.add_(x[tile, inner].sum(1))
+        out[tile] = total
     return out

@@ -2,8 +2,10 @@
 
 import asyncio
 import functools
+import math
 
 import torch
+import triton.language as tl
 
 import helion
 import helion.language as hl
@@ -404,3 +406,28 @@ def prints_without_a_text(x):
     for tile in hl.tile(x.size(0)):
         hl.device_print(x[tile])
         x[tile] = x[tile] + 1
+
+
+@mistake(exc.DeviceValueAsPython, None, "Python string", 'print("text", value)', args=(V,))
+def value_in_an_f_string(x):
+    for tile in hl.tile(x.size(0)):
+        print(f"{x[tile]}")
+        x[tile] = x[tile] + 1
+
+
+@mistake(exc.DeviceValueAsPython, "math.exp(x[tile])", "Python float", "use that of torch", args=(V,))
+def math_on_a_tile(x):
+    for tile in hl.tile(x.size(0)):
+        x[tile] = math.exp(x[tile])
+
+
+@mistake(exc.UnsupportedOperation, "tl.exp(x[tile])", "a function of Triton's language", "torch.exp", args=(V,))
+def function_of_triton(x):
+    for tile in hl.tile(x.size(0)):
+        x[tile] = tl.exp(x[tile])
+
+
+@mistake(exc.UnsupportedOperation, "tl.program_id(0)", "a function of Triton's language", "tile.id", args=(V,))
+def program_id_of_triton(x):
+    for tile in hl.tile(x.size(0)):
+        x[tile] = x[tile] + tl.program_id(0)

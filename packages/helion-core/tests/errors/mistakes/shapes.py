@@ -371,3 +371,23 @@ def chunk_of_a_missing_dim(x):
         a, b, c = x[tile, :].chunk(3, dim=2)
         out[tile, :] = a
     return out
+
+
+@mistake(
+    exc.TileSizeMismatch,
+    "torch.addmm(acc, x[tile_m, tile_k].T.T",
+    "`tile_k` runs to 40",
+    "dimension 1 of `x`",
+    "size is 64",
+    "[64, 64]",
+    args=(X, torch.zeros(40, 64)),
+)
+def product_of_a_part(x, y):
+    k, n = y.size()
+    out = x.new_empty([x.size(0), n])
+    for tile_m, tile_n in hl.tile(out.size()):
+        acc = hl.zeros([tile_m, tile_n])
+        for tile_k in hl.tile(k):
+            acc = torch.addmm(acc, x[tile_m, tile_k].T.T, y[tile_k, tile_n].to(x.dtype) * 2)
+        out[tile_m, tile_n] = acc
+    return out

@@ -35,6 +35,10 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
 def _python_value(wanted: str, how: str) -> Callable[..., Any]:
     def refuse(tracer: Tracer, tensor: Any, *args: Any, **kwargs: Any) -> Any:
         hint = "keep it a 0-d device value; use it directly in expressions, indices, loop bounds and conditions"
+        if wanted == "string":
+            hint = 'print("text", value) prints it on the device'
+        elif isinstance(tensor, TileTensor) and tensor.dim() > 0 and wanted in ("float", "int"):
+            hint = "functions of math take one number: use that of torch, mostly of the same name, for a whole tile"
         if isinstance(tensor, (TileTensor, Tile)):
             raise exc.DeviceValueAsPython(wanted=wanted, how=how, instead=hint, location=location.here())
         from ..indexing import direct_usage

@@ -47,7 +47,10 @@ def update(tracer: Tracer, target: TileTensor, result: TileTensor) -> TileTensor
             help="an in-place update keeps the shape; write `x = x + y` instead", location=location.here(),
         )  # fmt: skip
     if target.home is not tracer.block:
-        raise exc.StaleValue(location=location.here())
+        raise exc.UnsupportedOperation(
+            op="an in-place update of a value from outside this loop or branch", reason="", location=location.here(),
+            instead="write `x = x + y`, so that the variable is carried through the loop",
+        )  # fmt: skip
     target.value = tracer.value(pointwise.cast(tracer, result, old.dtype))
     if not target.value.hint:
         target.value.hint = old.hint

@@ -10,6 +10,7 @@ from ... import exc, ir, location
 from ...ir import Dim, Value
 from .. import jagged, shapes
 from ..values import TileTensor
+from . import depth
 from .pointwise import cast
 from .registry import aten, handles
 
@@ -24,6 +25,7 @@ def dot(tracer: Tracer, a: TileTensor, b: TileTensor, acc: Any = None, out_dtype
     """`a @ b (+ acc)`, in `out_dtype` (int32 for int8 operands, else float32, or the accumulator's dtype)."""
     left, right = _operands(tracer, a, b)
     dims = _result_dims(tracer, left, right)
+    depth.check(tracer, left, right)
     if tracer.jagged:
         left, right = _within_rows(tracer, a, b)
     if shapes.is_one(left.shape[-1]):
@@ -183,22 +185,22 @@ def dot_scaled(
                 location=location.here(),
             )  # fmt: skip
     packing = [2 if f == "e2m1" else 1 for f in (a_format, b_format)]
-    depth = (
+    depths = (
         [left.shape[-1] * packing[0], right.shape[-2] * packing[1]]
         if len(left.dims) == len(right.dims) == 2
         else [0, 1]
     )
-    if not shapes.same(*depth):
+    if not shapes.same(*depths):
         raise exc.ShapeMismatch(
             op="dot_scaled", left=tracer.show(left.shape), right=tracer.show(right.shape), relation="multiply",
-            detail=": the inner sizes differ" if depth != [0, 1] else ": both must be 2-D", location=location.here(),
+            detail=": the inner sizes differ" if depths != [0, 1] else ": both must be 2-D", location=location.here(),
             help="a is [M, K], b is [K, N]; e2m1 packs two along K",
         )  # fmt: skip
     inputs = [
         left,
-        *_scale(tracer, a_scale, left.shape[0], depth[0]),
+        *_scale(tracer, a_scale, left.shape[0], depths[0]),
         right,
-        *_scale(tracer, b_scale, right.shape[1], depth[0]),
+        *_scale(tracer, b_scale, right.shape[1], depths[0]),
     ]
     if acc is not None:
         inputs.append(tracer.value(cast(tracer, acc, torch.float32)))
