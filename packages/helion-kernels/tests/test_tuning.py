@@ -109,7 +109,9 @@ def test_a_search_of_helions_tuner():
 
 
 def test_mistakes():
-    with pytest.raises(exc.UnsupportedDevice):
+    with pytest.raises(exc.InvalidArgument, match=r"tuning for `cpu`[\s\S]*a machine with a GPU"):
         tune("softmax", device="cpu")
+    with pytest.raises(exc.InvalidArgument, match="the operation 'softmix'"):
+        tune("softmix", device="cpu")
     with pytest.raises(exc.InvalidArgument, match="'softmix'"):
         run(faster, op="softmix")

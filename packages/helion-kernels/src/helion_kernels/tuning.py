@@ -69,11 +69,14 @@ def tune(
     op: a function of this package or its name. shapes: as in the operation's `SHAPES`, which are the default.
     seconds: per kernel and shape, at most. folder: of the table (default: the user's own). report: gets a line for
     every kernel. A run that was killed goes on where it stood: helion keeps finished searches. Raises
-    `UnsupportedDevice` where `device` is no GPU.
+    `InvalidArgument` where `op` is none, or `device` no GPU that is here.
     """
+    module_of(op if isinstance(op, str) else op.__name__)
     device = torch.device(device)
     if device.type != "cuda" or not torch.cuda.is_available():
-        raise exc.UnsupportedDevice(device=device)
+        raise exc.InvalidArgument(
+            what=f"tuning for `{device}`", instead="tune on a machine with a GPU, which candidates are measured on"
+        )
     if device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
     return tune_with(
