@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sympy
 
@@ -43,13 +43,15 @@ class Printer:
     """Prints expressions; `symbol` names their symbols, `device` chooses Triton's functions over Python's.
 
     `natural` tells which symbols are never negative: quotients of others are rounded down explicitly on the device.
+    `wide` tells of which symbols products may exceed the 32 bits that they have themselves.
     """
 
     def __init__(
         self, symbol: Callable[[sympy.Symbol], str], device: bool,
         natural: Callable[[sympy.Symbol], bool] = lambda _: False,
+        wide: Callable[[sympy.Symbol], bool] = lambda _: False,
     ) -> None:  # fmt: skip
-        self._symbol, self._natural = symbol, natural
+        self._symbol, self._natural, self._wide = symbol, natural, wide
         self._functions = _DEVICE if device else _HOST
         self._device = device
 
@@ -70,9 +72,9 @@ class Printer:
         if isinstance(e, sympy.Add):
             return "(" + " + ".join(map(self._atom, e.args)).replace("+ (-1 * ", "- (") + ")"
         if isinstance(e, sympy.Mul):
-            return "(" + " * ".join(map(self._atom, e.args)) + ")"
+            return self._product(e.args)
         if isinstance(e, sympy.Pow) and e.exp.is_Integer and 0 < int(e.exp) <= 4:
-            return "(" + " * ".join([self._atom(e.base)] * int(e.exp)) + ")"
+            return self._product([e.base] * int(e.exp))
         name = type(e).__name__
         if name in _FUNCTIONS:
             return _FUNCTIONS[name].format(*map(self._atom, e.args))
@@ -91,6 +93,15 @@ class Printer:
         if e in (sympy.true, sympy.false):
             return str(bool(e))
         raise AssertionError(f"no way to print {e} ({name})")
+
+    def _product(self, factors: Sequence[sympy.Basic]) -> str:
+        """In 64 bits from the first factor on that needs them."""
+        texts = [self._atom(f) for f in factors]
+        for k, factor in enumerate(factors):
+            if factor.is_integer and any(map(self._wide, factor.free_symbols)):
+                texts[k] = f"tl.cast({texts[k]}, tl.int64)"
+                break
+        return "(" + " * ".join(texts) + ")"
 
     def never_negative(self, e: Size) -> bool:
         """Whether it is certain that `e` is at least 0."""

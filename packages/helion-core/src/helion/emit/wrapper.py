@@ -10,7 +10,7 @@ from typing import Any
 from ..config import Config
 from ..frontend.rewrite import number_loops
 from ..frontend.source import FunctionSource
-from ..ir import Baked, BlockSize, HostScalar, HostTensor, Program, Range
+from ..ir import Baked, BlockSize, HostScalar, HostTensor, Program, Range, Size
 from ..lower.grid import Persistence, axes
 from ..lower.layout import Layout
 from ..syntax import parse
@@ -150,9 +150,13 @@ def _count(r: Range, layout: Layout, printer: Printer) -> str:
     begin, end, width = (layout.number(size) for size in (r.begin, r.end, r.width))
     if begin is not None and end is not None and width is not None:
         return str(max(0, -((begin - end) // width)))
-    length = f"{printer(r.end)}" if r.begin == 0 else f"({printer(r.end)} - {printer(r.begin)})"
-    step = printer(r.width)
-    return f"max(0, -(-({length}) // {f'({step})' if ' ' in step else step}))"
+    length = printer(r.end) if r.begin == 0 else f"({printer(r.end)} - {_operand(r.begin, printer)})"
+    return f"max(0, -(-({length}) // {_operand(r.width, printer)}))"
+
+
+def _operand(size: Size, printer: Printer) -> str:
+    text = printer(size)
+    return f"({text})" if " " in text else text
 
 
 class _Replace(ast.NodeTransformer):
