@@ -14,7 +14,7 @@ from helion.runtime.targets import parse_target
 from helion_kernels import log_softmax, softmax
 from helion_kernels.frame.vectors import LANES, SHORTEST, as_vectors, ends, whole_vectors
 from helion_kernels.softmax import RESIDENT_UNEVEN
-from helion_kernels.testing import check, specialised
+from helion_kernels.testing import TOLERANCES, assert_close, check, specialised
 
 FUNCTIONS = pytest.mark.parametrize("function", [softmax, log_softmax], ids=lambda f: f.__name__)
 INF, NAN = float("inf"), float("nan")
@@ -114,3 +114,19 @@ def test_loads_and_stores_are_16_bytes_wide(shape):
         by_elements = 1 + (1 if made.bound.kernel.name == "softmax_vectors" else 2)
         assert widths.count(".b16") == by_elements and set(widths) == {".b16", ".v4.b32"}
         assert made.bound.compile_for(target, config).spills == 0
+
+
+@pytest.mark.gpu
+@FUNCTIONS
+@pytest.mark.parametrize("n", [RESIDENT_UNEVEN + 1, 32001, 50257])
+def test_on_a_gpu(function, n):
+    """Rows that begin and end with their memory, and rows of a larger memory, whose begin is aligned or is not."""
+    memory = torch.randn(300, n, device="cuda", dtype=torch.bfloat16)
+    for rows in (memory, memory[1:], memory[8:-3]):
+        x = rows.detach().requires_grad_()
+        exact = rows.double().requires_grad_()
+        seed = torch.randn_like(rows)
+        out, expected = function(x, -1), getattr(torch, function.__name__)(exact, -1)
+        assert_close(out, expected, TOLERANCES[torch.bfloat16])
+        (found,), (wanted,) = torch.autograd.grad(out, x, seed), torch.autograd.grad(expected, exact, seed.double())
+        assert_close(found, wanted, 2 * TOLERANCES[torch.bfloat16])  # of a result that is rounded itself
