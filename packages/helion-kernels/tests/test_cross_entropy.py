@@ -161,6 +161,17 @@ def test_gradients_twice(chunk_rows, interpret):
     assert_close(half, [t / 2 for t in first], 1e-6)
 
 
+@pytest.mark.parametrize("classes", [16, 19, 5])
+def test_second_derivatives_are_refused(classes, interpret):
+    """First ones are right where a graph of them is asked for, in one part and in two."""
+    x, matrix, labels = leaf(6, 8), leaf(classes, 8), labels_of(6, classes)
+    found = torch.autograd.grad(linear_cross_entropy(x, matrix, labels), [x, matrix], create_graph=True)
+    loss = torch.nn.functional.cross_entropy(x.double() @ matrix.double().t(), labels)
+    torch.testing.assert_close(found, torch.autograd.grad(loss, [x, matrix]), atol=1e-5, rtol=1e-5)
+    with pytest.raises(NotImplementedError, match="second derivatives"):
+        torch.autograd.grad(found[0].sum(), matrix)
+
+
 def test_other_strides_of_operands():
     x, matrix = torch.randn(24, 9).t().requires_grad_(), torch.randn(24, 70)[:, ::2].t().requires_grad_()
     for chunk_rows in (None, 4):
@@ -225,6 +236,8 @@ def test_operators(interpret):
     loss = torch.ones(())
     for op, args in [
         (ops.linear_cross_entropy, (x, matrix, None, labels, *settings, True, 4, True)),
+        (ops.padded_linear_rows_backward, (torch.randn(7, 10), matrix.detach())),
+        (ops.padded_linear_matrix_backward, (torch.randn(6, 10), x.detach())),
         (ops.padded_linear, (x, matrix, None)),
         (ops.padded_linear, (x, matrix, leaf(10))),
         (ops.cross_entropy, (logits, labels, None, *settings, "mean")),

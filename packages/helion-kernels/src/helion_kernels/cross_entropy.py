@@ -290,12 +290,24 @@ def _write_gradient_of_rows(out: torch.Tensor, grad: torch.Tensor, matrix: torch
     return out
 
 
+def _gradient_of_rows(grad: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    return _write_gradient_of_rows(_fake_gradient_of_rows(grad, matrix), grad, matrix)
+
+
+def _fake_gradient_of_rows(grad: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    return matrix.new_empty(grad.size(0), matrix.size(1))
+
+
 def _gradient_of_matrix(grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """grad.T @ x."""
-    out = x.new_empty(grad.size(1), x.size(1))
+    out = _fake_gradient_of_matrix(grad, x)
     for part in _parts(grad.size(1)):
         torch.mm(grad[:, part].t(), x, out=out[part])
     return out
+
+
+def _fake_gradient_of_matrix(grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return x.new_empty(grad.size(1), x.size(1))
 
 
 def _parts(n: int) -> list[slice]:
@@ -318,14 +330,23 @@ def _gradients_linear(ctx: Any, grad: torch.Tensor | None) -> tuple[torch.Tensor
         return (None,) * 3
     x, matrix = ctx.saved_tensors
     of_x, of_matrix, of_bias = ctx.needs_input_grad
-    dx = _write_gradient_of_rows(torch.empty_like(x), grad, matrix) if of_x else None
-    return dx, _gradient_of_matrix(grad, x) if of_matrix else None, grad.sum(0) if of_bias else None
+    return (
+        padded_linear_rows_backward_op(grad, matrix) if of_x else None,
+        padded_linear_matrix_backward_op(grad, x) if of_matrix else None,
+        grad.sum(0) if of_bias else None,
+    )
 
 
 padded_linear_op = operator(
     "padded_linear(Tensor x, Tensor matrix, Tensor? bias) -> Tensor",
     _linear, _fake_linear, _gradients_linear, _save_linear,
 )  # fmt: skip
+padded_linear_rows_backward_op = operator(
+    "padded_linear_rows_backward(Tensor grad, Tensor matrix) -> Tensor", _gradient_of_rows, _fake_gradient_of_rows
+)
+padded_linear_matrix_backward_op = operator(
+    "padded_linear_matrix_backward(Tensor grad, Tensor x) -> Tensor", _gradient_of_matrix, _fake_gradient_of_matrix
+)
 
 
 # --- operator, fused with a linear layer
