@@ -32,7 +32,7 @@ RESIDENT = 32768  # longest row that is held in registers; longer ones are read 
 CHUNK_ELEMENTS = 2**28  # logits that `linear_cross_entropy` holds at a time: 512 MiB of bfloat16
 CHUNK_ROWS = 128  # tiles of products have as many: chunks of about equal size are multiples of these
 EVEN_CLASSES = 8  # products of other numbers of classes are made in two parts
-ROW_ELEMENTS = 64  # rows of logits start at multiples of these: products are slow where such distances are odd
+ROW_ELEMENTS = 64  # rows of logits start at multiples of these, so that they are aligned for products
 
 
 def _loss(
