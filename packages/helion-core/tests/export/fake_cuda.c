@@ -64,8 +64,9 @@ static int launch(const char *call, void *function, const unsigned *where, void 
             where[6]);
     fprintf(f, "\"stream\": %llu, \"parameters\": [", (unsigned long long)(uintptr_t)stream);
     char *sizes = strdup(getenv("FAKE_CUDA_SIZES"));
+    char *rest;  /* threads launch at the same time, and strtok has one state for all of them */
     int k = 0;
-    for (char *word = strtok(sizes, ","); word; word = strtok(NULL, ","), k++) {
+    for (char *word = strtok_r(sizes, ",", &rest); word; word = strtok_r(NULL, ",", &rest), k++) {
         fprintf(f, "%s\"", k ? ", " : "");
         for (int b = 0; b < atoi(word); b++) fprintf(f, "%02x", ((unsigned char *)parameters[k])[b]);
         fprintf(f, "\"");
