@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from helion_autotune.points import Point as Point
     from helion_autotune.points import point_key as point_key
     from helion_autotune.report import Reporter as Reporter
-    from helion_autotune.session import Result as Result
+    from helion_autotune.result import Result as Result
     from helion_autotune.session import Session as Session
     from helion_autotune.space import Boolean as Boolean
     from helion_autotune.space import Enum as Enum
@@ -93,7 +93,8 @@ _HOMES = {
     "observer": ("Observer",),
     "points": ("Point", "point_key"),
     "report": ("Reporter",),
-    "session": ("Result", "Session"),
+    "result": ("Result",),
+    "session": ("Session",),
     "space": (
         "Boolean",
         "Enum",

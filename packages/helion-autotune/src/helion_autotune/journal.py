@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from helion_autotune.points import Point
-    from helion_autotune.session import Result
+    from helion_autotune.result import Result
 
 SCHEMA = 1
 _DEADLY_AFTER = 3

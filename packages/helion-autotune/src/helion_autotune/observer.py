@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from helion_autotune.points import Point
-    from helion_autotune.session import Result
+    from helion_autotune.result import Result
     from helion_autotune.strategies.base import Milestone
     from helion_autotune.trial import Trial
 

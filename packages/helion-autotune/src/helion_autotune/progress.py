@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from helion_autotune.points import Point
-    from helion_autotune.session import Result
+    from helion_autotune.result import Result
     from helion_autotune.trial import Trial
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from helion_autotune.points import Point
-    from helion_autotune.session import Result
+    from helion_autotune.result import Result
     from helion_autotune.strategies.base import Milestone
     from helion_autotune.summary import Statistics
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helion_autotune.budget import Budget
 from helion_autotune.errors import StrategyStalled
 from helion_autotune.evaluate.protocol import Best
 from helion_autotune.points import Point, point_key
-from helion_autotune.summary import Statistics, summarise
+from helion_autotune.result import Result
+from helion_autotune.summary import summarise
 from helion_autotune.trial import Trial, failed_trial
 
 if TYPE_CHECKING:
@@ -24,23 +24,6 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS = 0.5
 _REPEATS_MEAN_EXHAUSTED = 500
-
-
-@dataclass(frozen=True)
-class Result:
-    """The outcome of a run.
-
-    ``milliseconds`` is None if nothing was measured: then ``point`` is the default. ``play_off`` holds the
-    finalists with their interleaved times. ``stopped`` says why the search ended: ``done`` (the strategy has
-    nothing left), ``seconds`` or ``configs`` (the budget), ``interrupted`` (Ctrl-C).
-    """
-
-    point: Point
-    milliseconds: float | None
-    trials: list[Trial]
-    statistics: Statistics
-    stopped: str
-    play_off: tuple[tuple[Point, float | None], ...] = ()
 
 
 class Session:

@@ -12,7 +12,8 @@ from helion_autotune.journal import Journal
 from helion_autotune.logfiles import CsvLog, TextLog
 from helion_autotune.progress import TerminalProgress
 from helion_autotune.report import Reporter
-from helion_autotune.session import Result, Session
+from helion_autotune.result import Result
+from helion_autotune.session import Session
 from helion_autotune.strategies import STRATEGIES
 from helion_autotune.strategies.base import Strategy
 

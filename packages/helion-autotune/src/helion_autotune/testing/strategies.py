@@ -15,7 +15,8 @@ from helion_autotune.budget import Budget
 from helion_autotune.errors import CompileError
 from helion_autotune.evaluate.inline import InlineEvaluator
 from helion_autotune.points import point_key
-from helion_autotune.session import Result, Session
+from helion_autotune.result import Result
+from helion_autotune.session import Session
 from helion_autotune.space import (
     Boolean,
     Enum,
