@@ -8,6 +8,7 @@ import torch
 import helion
 import helion.language as hl
 from helion import exc
+from helion.runtime.targets import parse_target
 
 LENGTHS = (5, 0, 19, 1, 0, 12, 20)
 X = torch.randn(len(LENGTHS), 20, generator=torch.Generator().manual_seed(0))
@@ -117,3 +118,24 @@ def test_reductions_of_no_elements():
         return out
 
     assert flags(torch.empty(4, 0)).tolist() == [[False] * 4, [True] * 4]
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_indices_have_32_bits_where_lengths_have_64(rows):
+    """The loop counts in 64 bits then, which Triton does not accept of a carried position of 32."""
+
+    @helion.kernel(config=helion.Config(block_sizes=[rows, 16]))
+    def last_positive(x, lengths):
+        out = torch.empty(x.size(0), dtype=torch.int32)
+        for tile in hl.tile(x.size(0)):
+            last = hl.full([tile], -1, dtype=torch.int32)
+            for k in hl.jagged_tile(lengths[tile]):
+                found = torch.where(x[tile, k] > 0, k.index[None, :], -1).amax(1)
+                last = torch.maximum(last, found)
+            out[tile] = last
+        return out
+
+    expected = [max((k for k in range(n) if row[k] > 0), default=-1) for row, n in zip(X, LENGTHS, strict=True)]
+    assert last_positive(X, N).tolist() == expected
+    for target in ("sm_90", "gfx942"):
+        assert last_positive.bind((X, N)).compile_for(parse_target(target)).code_size > 0

@@ -75,6 +75,21 @@ def test_carried_integers_of_more_than_32_bits():
     assert torch.equal(count(X, N, 2**33), expected)
 
 
+def test_ranges_that_begin_beyond_32_bits():
+    @default
+    def sums(begins):
+        out = torch.empty_like(begins)
+        for i in hl.grid(begins.size(0)):
+            total = hl.zeros([], dtype=torch.int64)
+            for k in range(begins[i], begins[i] + 3):
+                total = total + k
+            out[i] = total
+        return out
+
+    begins = torch.tensor([3_000_000_000, 5, -3_000_000_000])
+    assert torch.equal(sums(begins), 3 * begins + 3)
+
+
 def test_and_and_or_hand_back_an_operand():
     @default
     def choose(x, n, m):

@@ -4,11 +4,8 @@ clips.
 
 from __future__ import annotations
 
-import sympy
-import torch
-
 from .. import ir
-from ..ir import HostScalar, Program, Range, Size, Value
+from ..ir import Size
 from ..lower.access import BLOCK_PTR, BlockDim, block_dims, descriptor, descriptor_order
 from .kernel import KernelEmitter
 from .memory import scaled, stride_text
@@ -71,18 +68,7 @@ def _descriptor(op: ir.Access, dims: tuple[BlockDim, ...], k: KernelEmitter) -> 
 def _narrow(start: Size, k: KernelEmitter) -> str:
     """An offset in the 32 bits that a descriptor takes; its tensor's sizes fit them."""
     text = k.print(start)
-    return f"tl.cast({text}, tl.int32)" if _is_wide(start, k.layout.program) else text
-
-
-def _is_wide(size: Size, program: Program) -> bool:
-    """Whether `size` is computed from 64-bit values of the device or of the caller."""
-    for symbol in size.free_symbols if isinstance(size, sympy.Basic) else ():
-        match program.symbols.get(symbol):
-            case Value(dtype=torch.int64) | HostScalar(is_wide=True):
-                return True
-            case Range(begin=begin, end=end) if _is_wide(begin, program) or _is_wide(end, program):
-                return True
-    return False
+    return f"tl.cast({text}, tl.int32)" if ir.is_wide(start, k.program.symbols) else text
 
 
 def _block_pointer(op: ir.Access, dims: tuple[BlockDim, ...], k: KernelEmitter) -> tuple[str, str]:

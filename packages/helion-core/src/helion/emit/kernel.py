@@ -303,6 +303,8 @@ class KernelEmitter:
             if r.full and r not in self._headers:
                 self._headers[r] = self._top_header, 1, self._scopes[0]
             text = lanes if r.full else f"{self._offset(r)} + {lanes}"
+            if self.layout.is_wide(r) and not self.layout.is_huge(r):
+                text = f"({text}).to(tl.int32)"
             found = self._in_header(r, ("index", r), f"index_{suffix}", text)
         return found
 

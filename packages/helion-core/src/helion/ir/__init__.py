@@ -37,7 +37,7 @@ from .operations import (
 )
 from .passes import dims_of, remove_dead, sizes_of
 from .printer import print_program, short_dtype
-from .program import Baked, HostScalar, HostTensor, Phase, Program
+from .program import Baked, HostScalar, HostTensor, Phase, Program, is_wide
 from .verifier import verify
 
 __all__ = [
@@ -94,6 +94,7 @@ __all__ = [
     "ValueIndex",
     "While",
     "dims_of",
+    "is_wide",
     "next_range_id",
     "print_program",
     "remove_dead",

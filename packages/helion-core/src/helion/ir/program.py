@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -60,6 +60,17 @@ class Phase:
     loop: int
     location: Location | None
     stage: int = 0  # phases of one stage run side by side; a grid-wide barrier stands between stages
+
+
+def is_wide(size: Size, symbols: Mapping[sympy.Symbol, Any]) -> bool:
+    """Whether `size` is computed from 64-bit values of the device or of the caller; `symbols`: what it is made of."""
+    for symbol in size.free_symbols if isinstance(size, sympy.Basic) else ():
+        match symbols.get(symbol):
+            case Value(dtype=torch.int64) | HostScalar(is_wide=True):
+                return True
+            case Range(begin=begin, end=end) if is_wide(begin, symbols) or is_wide(end, symbols):
+                return True
+    return False
 
 
 @dataclass(eq=False)

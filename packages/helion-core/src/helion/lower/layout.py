@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import sympy
 from torch.utils._sympy.functions import FloorDiv, Max, Min
 
-from ..ir import BlockSize, Program, Range, Size, Value
+from ..ir import BlockSize, Program, Range, Size, Value, is_wide
 
 INT32_MAX = 2**31 - 1
 
@@ -84,9 +84,14 @@ class Layout:
     def is_huge(self, r: Range) -> bool:
         """Whether indices of the range, or of the lanes behind its end, exceed 32 bits."""
         end, width = self.number(r.end), self.number(r.width)
-        if end is None and self.program.wide:
-            return True
-        return end is not None and end + (width or 0) > INT32_MAX
+        if end is None:
+            sizes = (size for tensor in self.program.tensors for size in tensor.sizes)
+            return self.program.wide or any(isinstance(size, int) and size > INT32_MAX for size in sizes)
+        return end + (width or 0) > INT32_MAX
+
+    def is_wide(self, r: Range) -> bool:
+        """Whether a loop over the range counts in 64 bits, because its bounds have as many."""
+        return any(is_wide(bound, self.program.symbols) for bound in (r.begin, r.end))
 
     def active(self, ranges: frozenset[Range]) -> frozenset[Range]:
         """Those ranges whose masks are needed."""

@@ -129,9 +129,9 @@ def number_dtype(tracer: Tracer, *values: Any) -> torch.dtype:
 
 
 def _may_be_long(tracer: Tracer, number: Any) -> bool:
-    """Whether an int may need 64 bits: it does, or it is the caller's."""
+    """Whether an int may need 64 bits."""
     if is_symbolic(number):
-        return not tracer.host_scalars.keys().isdisjoint(number.node.expr.free_symbols)
+        return tracer.may_be_long(number.node.expr)
     return not -(2**31) <= number < 2**31
 
 

@@ -160,13 +160,13 @@ class Tracer:
             dtype = torch.float32 if isinstance(number, (float, torch.SymFloat)) else torch.int64
             if isinstance(number, (bool, torch.SymBool)):
                 dtype = torch.bool
-            elif (
-                dtype is torch.int64
-                and isinstance(expr, sympy.Expr)
-                and expr.free_symbols.isdisjoint(self.host_scalars)
-            ):
-                dtype = torch.int32  # offsets and sizes of tiles; a number of the caller's may be larger
+            elif dtype is torch.int64 and isinstance(expr, sympy.Expr) and not self.may_be_long(expr):
+                dtype = torch.int32  # offsets and sizes of tiles
         return self.emit(ir.Scalar(expr=hosted(self, expr)), (), dtype)
+
+    def may_be_long(self, expr: sympy.Expr) -> bool:
+        """Whether an integer may need 64 bits: it is made of the caller's numbers, or of 64-bit ones of the device."""
+        return not expr.free_symbols.isdisjoint(self.host_scalars) or ir.is_wide(expr, self.symbols)
 
     def number(self, number: Any, double: bool) -> TileTensor:
         """A 0-d value from a symbolic number, which keeps the 64 bits of a float where `double`."""

@@ -14,7 +14,7 @@ def _helion_jagged(offsets, values, out):
     acc = tl.full([], 0.0, tl.float32)
     # kernels.py:177: for tile in hl.tile(begin, end):
     for offset_tile in tl.range(offsets_tile, offsets_tile_1, BLOCK_TILE):
-        index_tile = offset_tile + tl.arange(0, BLOCK_TILE)
+        index_tile = (offset_tile + tl.arange(0, BLOCK_TILE)).to(tl.int32)
         mask_tile = index_tile < offsets_tile_1
         # kernels.py:178: acc = acc + (values[tile] + 1).sum()
         values_tile = tl.load(values + index_tile, mask=mask_tile & (index_tile < 70), other=0.0)
