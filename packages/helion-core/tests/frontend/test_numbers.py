@@ -127,6 +127,34 @@ def test_powers_of_numbers(function):
         assert value(function(X, a, b)) == pytest.approx(a**b, rel=1e-6), (a, b)
 
 
+def test_pow_as_a_function():
+    @kernel
+    def power(x, a, b):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile] * pow(a, b) + (pow(b, 3, 5) if isinstance(b, int) else 0)
+        return out
+
+    for a, b in POWERS:
+        more = pow(b, 3, 5) if isinstance(b, int) else 0
+        assert value(power(X, a, b)) == pytest.approx(pow(a, b) + more, rel=1e-6), (a, b)
+
+
+@pytest.mark.parametrize("interpret", [True, False])
+def test_divmod_of_device_scalars(interpret):
+    @helion.kernel(use_default_config=True, interpret=interpret)
+    def hours(n, step):
+        out = n.new_empty([2, n.size(0)])
+        for k in hl.grid(n.size(0)):
+            quotient, rest = divmod(n[k], step)
+            out[0, k], out[1, k] = quotient + divmod(7, n[k])[0], rest
+        return out
+
+    n = torch.tensor([-7, 5, 23, -1, 60])
+    expected = [[v // 4 + 7 // v for v in n.tolist()], [v % 4 for v in n.tolist()]]
+    assert hours(n, 4).tolist() == expected
+
+
 def test_one_trace_serves_floats_of_either_sign():
     cube.reset()
     for a in (-2.5, 1.5, -0.5, 3.0):

@@ -1,4 +1,4 @@
-"""What Python does with the caller's numbers and torch's symbolic ones cannot: as text, and in `**`, `~` and `divmod`.
+"""What Python does with numbers and torch's symbolic ones or tensors cannot: as text, and in `**`, `~` and `divmod`.
 
 Rewritten functions call this. Where Python's answer is text or depends on more than a formula, the trace takes the
 number's value of this call, and then holds for calls with that value only.
@@ -90,7 +90,14 @@ class Bits:
 
 def _divmod(a: Any, b: Any) -> Any:
     whole = all(isinstance(number, (int, torch.SymInt)) for number in (a, b))
-    return (a // b, a % b) if whole else divmod(settled(a), settled(b))
+    on_device = isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor)
+    return (a // b, a % b) if whole or on_device else divmod(settled(a), settled(b))
+
+
+def _pow(a: Any, exponent: Any, modulus: Any = None) -> Any:
+    if modulus is None:
+        return base(a) ** exponent
+    return pow(settled(a), settled(exponent), settled(modulus))
 
 
 def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,7 +105,7 @@ def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _BUILTINS: dict[Any, Callable[..., Any]] = {
-    divmod: _divmod, **{function: _of_values(function) for function in (str, repr, ascii, format)},
+    divmod: _divmod, pow: _pow, **{function: _of_values(function) for function in (str, repr, ascii, format)},
 }  # fmt: skip
 
 
