@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from ..ir import HostScalar
 from .fakes import Named
-from .indexing import borrowed
+from .host_tensors import borrowed
 
 if TYPE_CHECKING:
     from .tracer import Tracer

@@ -1,4 +1,4 @@
-"""Subscripts of host tensors in device code (loads and stores), and of device values (views)."""
+"""Accesses of host tensors in device code: loads, stores and atomic updates, and how their subscripts are read."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._sympy.functions import Max
 
 from .. import exc, ir, location
 from ..frontend.control import Undefined
 from ..frontend.engine import DeviceLoop
 from ..ir import Dim, HostTensor, NewAxis, PointIndex, SliceIndex, TileIndex, Value, ValueIndex
 from . import jagged, shapes
-from .between import Memory
+from .host_tensors import direct_usage, host_tensor
 from .hosted import hosted
 from .symbols import expr_of, is_symbolic
 from .values import Tile, TileTensor
@@ -26,166 +23,11 @@ if TYPE_CHECKING:
     from .tracer import Tracer
 
 
-# --- host tensors
-
-
-def fake_of(tracer: Tracer, tensor: torch.Tensor) -> FakeTensor:
-    """The fake tensor for a real one met while tracing."""
-    found = tracer.real_tensors.get(id(tensor))
-    if found is None:
-        fake = fake_like(tracer, tensor)
-        found = tracer.real_tensors[id(tensor)] = (tensor, fake)
-        tracer.derived[id(fake)] = (fake, lambda find: find(tensor))
-    return found[1]
-
-
-def fake_like(tracer: Tracer, tensor: torch.Tensor) -> FakeTensor:
-    """A fresh fake tensor with the sizes and strides of `tensor`; aliased arguments stay apart."""
-    with _disable_current_modes(), tracer.fake_mode:
-        return borrowed(
-            tracer, torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=tensor.device)
-        )
-
-
-def borrowed(tracer: Tracer, fake: torch.Tensor) -> FakeTensor:
-    """Notes that `fake` stands for a tensor that was there before the call."""
-    tracer.borrowed.add(fake.untyped_storage()._cdata)
-    return fake  # type: ignore[return-value]
-
-
-def source_of(tracer: Tracer, tensor: torch.Tensor) -> str:
-    """The Python expression of a host tensor. Raises `HostTensorDirectUsage` where none is known."""
-    derived = tracer.derived.get(id(tensor))
-    if derived is not None:
-        return derived[1](lambda inner: source_of(tracer, inner))
-    found = tracer.names.find(tensor) if tracer.names is not None else None
-    if found is None:
-        raise exc.UnsupportedOperation(
-            op="a host tensor that no variable of the kernel reaches", reason="", location=location.here(),
-            instead="assign it to a variable before the tile loop",
-        )  # fmt: skip
-    return found
-
-
-def host_tensor(tracer: Tracer, tensor: torch.Tensor) -> HostTensor:
-    """The program's entry for a host tensor, made on first use."""
-    if not isinstance(tensor, FakeTensor):
-        tensor = fake_of(tracer, tensor)
-    found = tracer.tensors.get(id(tensor))
-    if found is None:
-        source = source_of(tracer, tensor)
-        _check_device(tracer, tensor.device, source)
-        if tensor.dtype.is_complex:
-            raise exc.UnsupportedTensor(
-                name=source, what=str(tensor.dtype).removeprefix("torch."), instead="torch.view_as_real(x)"
-            )
-        found = HostTensor(
-            _identifier(source), source, tensor.dtype, tuple(map(expr_of, tensor.size())),
-            tuple(map(_stride, tensor.stride())), len(tracer.phases),
-            tensor.untyped_storage()._cdata in tracer.borrowed,
-        )  # fmt: skip
-        tracer.tensors[id(tensor)] = found
-        tracer.memory[found] = Memory.of(tensor)
-        tracer.real_tensors.setdefault(id(tensor), (tensor, tensor))  # type: ignore[arg-type]
-    return found
-
-
-def _stride(stride: Any) -> Any:
-    """A stride as an expression. torch counts sizes of 0 as 1, but then there is nothing to reach."""
-    expr = expr_of(stride)
-    if not isinstance(expr, sympy.Expr):
-        return expr
-    return expr.replace(
-        lambda e: isinstance(e, (Max, sympy.Max)) and len(e.args) == 2 and 1 in e.args,
-        lambda e: next(a for a in e.args if a != 1),
-    )
-
-
-def _check_device(tracer: Tracer, device: torch.device, source: str) -> None:
-    """A kernel reads and writes memory of one device: a pointer into another's is wrong without any error."""
-    tracer.devices.setdefault(device, source)
-    if len({(d.type, d.index or 0) for d in tracer.devices}) > 1:
-        found = ", ".join(f"`{name}` on {d}" for d, name in tracer.devices.items())
-        raise exc.DeviceMismatch(name=tracer.name, devices=found)
-
-
-def _identifier(source: str) -> str:
-    import re
-
-    parts = [
-        p
-        for p in re.findall(r"[A-Za-z_]\w*|\d+", source)
-        if p not in ("torch", "ops", "aten", "default", "cell_contents")
-    ]
-    name = "_".join(parts).replace("__closure__", "").replace("__globals__", "").strip("_")
-    return name if name and not name[0].isdigit() else f"t_{name}"
-
-
-_VIEWS = {"t", "transpose", "permute", "view", "reshape", "unsqueeze", "squeeze", "expand", "alias", "detach", "select",
-          "slice", "flatten", "_unsafe_view", "unflatten", "movedim", "swapaxes", "diagonal", "unfold"}  # fmt: skip
-
-
-def host_operator(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
-    """An operator on host tensors alone inside a tile loop: views are replayed by the wrapper, the rest is refused."""
-    if func is torch.ops.prim.device.default:  # fake tensors are asked for their device by dispatch
-        return func(*args, **kwargs)
-    if func.overloadpacket.__name__ not in _VIEWS:
-        tensor = next(a for a in [*args, *kwargs.values()] if isinstance(a, torch.Tensor))
-        raise direct_usage(tracer, tensor, func)
-    result = func(*args, **kwargs)
-    packet, overload = func.overloadpacket.__name__, func._overloadname
-
-    def render(find: Any) -> str:
-        def show(a: Any) -> str:
-            return find(a) if isinstance(a, torch.Tensor) else repr(a)
-
-        shown = [*map(show, args), *(f"{k}={show(v)}" for k, v in kwargs.items())]
-        return f"torch.ops.aten.{packet}.{overload}({', '.join(shown)})"
-
-    tracer.derived[id(result)] = (result, render)
-    return result
-
-
 def load_scalar(tracer: Tracer, tensor: torch.Tensor, func: Any) -> TileTensor:
     """A 0-d host tensor among the operands of a device operator is read; any other is a mistake."""
     if tensor.dim() > 0:
         raise direct_usage(tracer, tensor, func)
     return load(tracer, tensor, ())
-
-
-def direct_usage(tracer: Tracer, tensor: torch.Tensor, func: Any) -> exc.Base:
-    try:
-        name = source_of(tracer, tensor)
-    except exc.Base:
-        name = "tensor"
-    example = ", ".join(["tile"] + [":"] * (tensor.dim() - 1)) if tensor.dim() else "()"
-    return exc.HostTensorDirectUsage(
-        name=name, shape=tracer.show([expr_of(s) for s in tensor.size()]), example=example,
-        op=func if isinstance(func, str) else getattr(func, "overloadpacket", func).__name__, location=location.here(),
-    )  # fmt: skip
-
-
-# --- subscripts
-
-
-def getitem(tracer: Tracer, tensor: Any, index: Any) -> Any:
-    if isinstance(tensor, Tile):
-        raise exc.InvalidIndexing(
-            what="a tile", instead="index its vector of indices: tile.index[...]", location=location.here()
-        )
-    if isinstance(tensor, TileTensor):
-        from .operators.views import subscript
-
-        result = subscript(tracer, tensor, index)
-        tensor.share_with(result)
-        return result
-    return load(tracer, tensor, index)
-
-
-def setitem(tracer: Tracer, tensor: Any, index: Any, value: Any) -> None:
-    if isinstance(tensor, (TileTensor, Tile)):
-        raise exc.DeviceTensorSubscriptAssignment(location=location.here())
-    store(tracer, tensor, index, value)
 
 
 def load(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import exc, location
-from . import indexing
+from . import indexing, subscripts
+from .host_tensors import host_tensor
 from .values import TileTensor
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _index(index: Any) -> Any:
 
 def load(tracer: Tracer, tensor: Any, index: Any, mask: Any, eviction: str | None) -> TileTensor:
     if isinstance(tensor, TileTensor):
-        return indexing.getitem(tracer, tensor, _index(index))  # type: ignore[no-any-return]
+        return subscripts.getitem(tracer, tensor, _index(index))  # type: ignore[no-any-return]
     if eviction is not None and eviction not in EVICTIONS:
         raise exc.InvalidArgument(
             what=f"the eviction policy {eviction!r}", instead=f"use one of {', '.join(map(repr, EVICTIONS))}",
@@ -91,7 +92,7 @@ def atomic(tracer: Tracer, kind: str, tensor: Any, index: Any, values: tuple[Any
     """Records an atomic update of `tensor[index]`; the result is the previous value."""
     name = f"hl.atomic_{kind}"
     tensor, base = _target(tensor, name)
-    host = indexing.host_tensor(tracer, tensor)
+    host = host_tensor(tracer, tensor)
     index = () if index is None else index
     if sem not in _SEMANTICS:
         raise exc.InvalidArgument(

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map_only
 
 from .. import exc, location
-from . import indexing
+from . import host_tensors, indexing, subscripts
 from .fakes import not_compiled
 from .operators import dispatch, functions
 from .values import Tile, TileTensor
@@ -49,9 +49,9 @@ class FunctionMode(TorchFunctionMode):
             return _metadata(func, args, kwargs)
         tracer = self.tracer
         if func is _TENSOR.__getitem__:
-            return indexing.getitem(tracer, *args)
+            return subscripts.getitem(tracer, *args)
         if func is _TENSOR.__setitem__:
-            return indexing.setitem(tracer, *args)
+            return subscripts.setitem(tracer, *args)
         handler = functions.HANDLERS.get(func)
         if handler is not None:
             return handler(tracer, *args, **kwargs)
@@ -75,7 +75,7 @@ class FunctionMode(TorchFunctionMode):
         """A real tensor (a global, say) as the fake one that stands for it."""
         if isinstance(tensor, (TileTensor, FakeTensor)):
             return tensor
-        return indexing.fake_of(self.tracer, tensor)
+        return host_tensors.fake_of(self.tracer, tensor)
 
 
 def _metadata(func: Any, args: Any, kwargs: Any) -> Any:
@@ -106,7 +106,7 @@ class DispatchMode(TorchDispatchMode):
             on_device |= isinstance(leaf, TileTensor)
             on_host |= isinstance(leaf, _TENSOR) and not isinstance(leaf, TileTensor)
         if on_host and not on_device:
-            return indexing.host_operator(tracer, func, args, kwargs)
+            return host_tensors.host_operator(tracer, func, args, kwargs)
         if on_host:
             args, kwargs = tree_map_only(
                 _TENSOR,

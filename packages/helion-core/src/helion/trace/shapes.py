@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import sympy
+from torch.utils._sympy.functions import Min
 
 from .. import exc, location
 from ..frontend import engine
@@ -39,6 +40,15 @@ def product(sizes: Sequence[Size]) -> Size:
     for size in sizes:
         result = result * size
     return int(result) if isinstance(result, sympy.Integer) else result
+
+
+def dim_extent(dim: Dim) -> Size:
+    """How many elements of a dimension are there: a partial tile has those inside its range."""
+    tiles = [r for r in dim.ranges if not r.full and not r.scalar]
+    if len(tiles) != 1:
+        return dim.size
+    (r,) = tiles
+    return Min(dim.size, r.end - r.base)
 
 
 def show(sizes: Sequence[Size], name: Namer) -> str:

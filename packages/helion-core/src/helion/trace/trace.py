@@ -23,7 +23,7 @@ from ..settings import Settings
 from . import failures
 from .dynamic import Sizes, checker, dynamic_like, tensors_of
 from .fakes import Named, fake_mode
-from .indexing import fake_like
+from .host_tensors import fake_like
 from .places import Places
 from .settle import settle
 from .specialized import describe

@@ -152,7 +152,7 @@ class Tracer:
     def scalar(self, number: Any, dtype: torch.dtype | None = None) -> TileTensor:
         """A 0-d value from a symbolic (or plain) number."""
         if isinstance(number, torch.Tensor):
-            from .indexing import direct_usage
+            from .host_tensors import direct_usage
 
             raise direct_usage(self, number, "an operation on numbers")
         expr = expr_of(number)

@@ -12,6 +12,7 @@ from ... import exc, ir, location
 from ...ir import Block, Value
 from .. import jagged, shapes
 from ..values import TileTensor
+from .broadcast import broadcast_values
 from .pointwise import cast
 
 if TYPE_CHECKING:
@@ -81,31 +82,11 @@ def _check_closed(block: Block) -> None:
             )  # fmt: skip
 
 
-def _values(tracer: Tracer, op: str, tensors: Any) -> list[Value]:
-    """The inputs broadcast to one shape."""
-    import torch
-
-    listed = list(tensors) if isinstance(tensors, (tuple, list)) else [tensors]
-    for tensor in listed:
-        if not isinstance(tensor, TileTensor):
-            raise exc.InvalidArgument(
-                what=f"{op} of a {type(tensor).__name__}", instead="give device values", location=location.here()
-            )
-    dims = shapes.broadcast(op, [tracer.value(t).dims for t in listed], tracer.show_size)
-    result = []
-    for tensor in torch.broadcast_tensors(*listed) if len(listed) > 1 else listed:
-        value = tracer.value(tensor)
-        if value.dims != dims:
-            value = tracer.value(tracer.emit(ir.Expand(inputs=(value,)), dims, value.dtype))
-        result.append(value)
-    return result
-
-
 def scan(
     tracer: Tracer, function: Callable[..., Any], tensors: Sequence[TileTensor], dim: int, reverse: bool
 ) -> tuple[TileTensor, ...]:
     """Inclusive running results of all `tensors` at once."""
-    values = _values(tracer, "associative_scan", tensors)
+    values = broadcast_values(tracer, "associative_scan", tensors)
     d = shapes.dim_number(dim, len(values[0].dims), "associative_scan")
     if not values[0].dims:
         return tuple(map(tracer.wrap, values))
@@ -122,7 +103,7 @@ def reduce_with(
     keep_dims: bool,
 ) -> tuple[TileTensor, ...]:  # fmt: skip
     """All `tensors` reduced at once over `dim` (None: over every dimension)."""
-    values = _values(tracer, "reduce", tensors)
+    values = broadcast_values(tracer, "reduce", tensors)
     rank = len(values[0].dims)
     dims = range(rank) if dim is None else [shapes.dim_number(dim, rank, "reduce")]
     for d in sorted(dims, reverse=True) if rank else ():

@@ -14,9 +14,11 @@ from torch.utils._pytree import tree_iter
 from ... import exc, ir, location
 from ...ir import Slot, Value
 from ...syntax import parse
+from ..host_tensors import direct_usage
+from ..indexing import load_scalar
 from ..symbols import is_symbolic
 from ..values import Tile, TileTensor
-from .combine import _values
+from .broadcast import broadcast_values
 
 if TYPE_CHECKING:
     from ..tracer import Tracer
@@ -49,8 +51,6 @@ def python_print(tracer: Tracer, *values: Any, **options: Any) -> None:
 
 def _check_printable(tracer: Tracer, value: Any) -> None:
     """Refuses what would print stand-ins of tracing: containers of device values, whole host tensors."""
-    from ..indexing import direct_usage
-
     if isinstance(value, torch.Tensor) and not isinstance(value, (TileTensor, Tile)):
         raise direct_usage(tracer, value, "print")
     if isinstance(value, (list, tuple, dict)) and any(isinstance(v, torch.Tensor) for v in tree_iter(value)):
@@ -73,8 +73,6 @@ def _as_value(tracer: Tracer, value: Any, what: str) -> Value:
     if is_symbolic(value) or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         value = tracer.scalar(value)
     if isinstance(value, torch.Tensor) and not isinstance(value, TileTensor):
-        from ..indexing import load_scalar
-
         value = load_scalar(tracer, value, print)
     if not isinstance(value, TileTensor):
         raise exc.InvalidArgument(
@@ -93,7 +91,7 @@ def inline_asm(
 ) -> Any:
     dtypes = list(dtype) if isinstance(dtype, (tuple, list)) else [dtype]
     values = [a if isinstance(a, TileTensor) else tracer.full((), a, None) for a in args]
-    inputs = _values(tracer, "inline_asm_elementwise", values) if values else []
+    inputs = broadcast_values(tracer, "inline_asm_elementwise", values) if values else []
     dims = inputs[0].dims if inputs else ()
     results = tuple(Value(dims, d) for d in dtypes)
     tracer.record(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ... import exc, location
+from ..host_tensors import direct_usage
 from ..values import Tile, TileTensor
 from . import lookup, movement, products, random
 
@@ -41,8 +42,6 @@ def _python_value(wanted: str, how: str) -> Callable[..., Any]:
             hint = "functions of math take one number: use that of torch, mostly of the same name, for a whole tile"
         if isinstance(tensor, (TileTensor, Tile)):
             raise exc.DeviceValueAsPython(wanted=wanted, how=how, instead=hint, location=location.here())
-        from ..indexing import direct_usage
-
         raise direct_usage(tracer, tensor, how)
 
     return refuse

@@ -16,8 +16,9 @@ from ...ir import Dim, Size
 from .. import jagged, shapes
 from ..symbols import expr_of
 from ..values import TileTensor
+from .broadcast import along
 from .pointwise import cast
-from .reductions import dim_extent
+from .reductions import reduce
 from .registry import aten, handles
 from .views import permute
 
@@ -31,14 +32,6 @@ if TYPE_CHECKING:
 def lanes(tracer: Tracer, size: Size, start: Size = 0, step: Size = 1) -> TileTensor:
     """start, start + step, ...: `size` of them, int32."""
     return tracer.emit(ir.Iota(start=start, step=step), (tracer.dim(size),), torch.int32)
-
-
-def along(x: TileTensor, rank: int, dim: int) -> TileTensor:
-    """A vector as dimension `dim` of a value of `rank` dims."""
-    for k in range(rank):
-        if k != dim:
-            x = x.unsqueeze(k)
-    return x
 
 
 def take(tracer: Tracer, x: TileTensor, dim: int, positions: TileTensor) -> TileTensor:
@@ -170,8 +163,6 @@ def narrow(tracer: Tracer, x: TileTensor, dim: int, start: int, length: int, ste
 
 def _one(tracer: Tracer, x: TileTensor, dim: int, at: Any) -> TileTensor:
     """The lane `at`, by a sum over where it is: exact, and cheaper than a gather."""
-    from .reductions import reduce
-
     here = along(lanes(tracer, tracer.value(x).shape[dim]), x.dim(), dim) == at
     if x.dtype is torch.bool:
         return reduce(tracer, "max", cast(tracer, x & here, torch.int32), dim, True) != 0
@@ -309,7 +300,7 @@ def _unbind(tracer: Tracer, x: TileTensor, dim: int = 0) -> list[TileTensor]:
 @handles(aten.flip.default)
 def _flip(tracer: Tracer, x: TileTensor, dims: Sequence[int]) -> TileTensor:
     for dim in sorted({shapes.dim_number(d, x.dim(), "flip") for d in dims}):
-        size = dim_extent(tracer.value(x).dims[dim])
+        size = shapes.dim_extent(tracer.value(x).dims[dim])
         x = take_all(tracer, x, dim, lambda at, n=size: tracer.env.sym(n - 1) - at)  # type: ignore[misc]
     return x
 
@@ -333,7 +324,7 @@ def _roll(tracer: Tracer, x: TileTensor, shifts: Sequence[int], dims: Sequence[i
         dims = [0]
     for shift, dim in zip(shifts, [dims] if isinstance(dims, int) else dims, strict=True):
         d = shapes.dim_number(dim, x.dim(), "roll")
-        size = tracer.env.sym(dim_extent(tracer.value(x).dims[d]))
+        size = tracer.env.sym(shapes.dim_extent(tracer.value(x).dims[d]))
         x = take_all(tracer, x, d, lambda at, n=size, s=shift: torch.remainder(at - s, n))  # type: ignore[misc]
     return x
 

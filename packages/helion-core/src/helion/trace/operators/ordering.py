@@ -13,7 +13,8 @@ import torch
 from ... import exc, ir, location
 from .. import jagged, shapes
 from ..values import TileTensor
-from .movement import along, bitcast, lanes, narrow
+from .broadcast import along
+from .movement import bitcast, lanes, narrow
 from .pointwise import cast
 from .registry import aten, handles
 

@@ -9,6 +9,7 @@ import torch
 from ... import exc, ir, location
 from ...ir import Dim, Value
 from .. import jagged, shapes
+from ..indexing import load_scalar
 from ..values import TileTensor
 from . import depth
 from .pointwise import cast
@@ -131,8 +132,6 @@ def matmul(tracer: Tracer, a: Any, b: Any) -> TileTensor:
 
 
 def _loaded(tracer: Tracer, x: Any) -> TileTensor:
-    from ..indexing import load_scalar
-
     return load_scalar(tracer, x, torch.matmul)
 
 

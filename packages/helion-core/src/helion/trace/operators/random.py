@@ -14,10 +14,11 @@ import torch
 
 from ... import exc, ir, location
 from ...ir import Dim, HostScalar, Range, Size, Value
+from ..indexing import load
 from ..symbols import is_symbolic
 from ..values import Tile, TileTensor
+from .broadcast import along
 from .inplace import update
-from .movement import along
 from .pointwise import cast
 from .registry import aten, handles
 
@@ -45,8 +46,6 @@ def seed_value(tracer: Tracer, seed: Any) -> TileTensor:
     if isinstance(seed, TileTensor) and seed.dim() == 0:
         return cast(tracer, seed, torch.int64)
     if isinstance(seed, torch.Tensor) and not isinstance(seed, (TileTensor, Tile)) and seed.dim() == 0:
-        from ..indexing import load
-
         return cast(tracer, load(tracer, seed, ()), torch.int64)
     if isinstance(seed, int) or is_symbolic(seed):
         return tracer.scalar(seed, torch.int64)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 import torch
-from torch.utils._sympy.functions import Min
 
 from ... import exc, ir, location
-from ...ir import Dim, Size
+from ...ir import Size
 from ...lower.padding import identity
 from .. import jagged, shapes
 from ..values import TileTensor
+from .broadcast import along
+from .combine import reduce_with
 from .pointwise import cast
 from .registry import aten, handles
 
@@ -64,17 +65,9 @@ def count(tracer: Tracer, x: TileTensor, dims: Sequence[int], keepdim: bool) -> 
         rows = jagged.inside(tracer, tracer.value(x).dims)
     for d in dims:
         if rows is None or shapes.is_one(tracer.value(rows).shape[d]):
-            total = total * dim_extent(tracer.value(x).dims[d])
+            total = total * shapes.dim_extent(tracer.value(x).dims[d])
     number = tracer.env.sym(int(total) if isinstance(total, sympy.Integer) else total)
     return number if rows is None else reduce(tracer, "sum", rows, dims, keepdim, torch.int32) * number
-
-
-def dim_extent(dim: Dim) -> Size:
-    tiles = [r for r in dim.ranges if not r.full and not r.scalar]
-    if len(tiles) != 1:
-        return dim.size
-    (r,) = tiles
-    return Min(dim.size, r.end - r.base)
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -179,9 +172,6 @@ _BETTER = {"argmax": _better(torch.gt), "argmin": _better(torch.lt)}
 
 def _arg_over_all(tracer: Tracer, kind: str, x: TileTensor, keepdim: bool) -> TileTensor:
     """The flat position of the first extreme element; a partial tile counts as large as it is."""
-    from .combine import reduce_with
-    from .movement import along
-
     wide = cast(tracer, x, torch.float32) if x.dtype in (*_HALF, torch.bool) else x
     position: Any = 0
     stride: Size = 1
@@ -189,7 +179,7 @@ def _arg_over_all(tracer: Tracer, kind: str, x: TileTensor, keepdim: bool) -> Ti
         jagged.refuse(tracer, x, d, f"{kind} of all elements")
         lanes = along(tracer.emit(ir.Iota(start=0, step=1), (dim,), torch.int32), x.dim(), d)
         position = position + lanes * tracer.env.sym(stride)
-        stride = stride * dim_extent(dim)
+        stride = stride * shapes.dim_extent(dim)
     fills = (identity(kind, wide.dtype), 2**31 - 1)
     _, found = reduce_with(tracer, _BETTER[kind], (wide, cast(tracer, position, torch.int32)), None, fills, keepdim)
     return cast(tracer, found, torch.int64)

@@ -11,6 +11,7 @@ from ...ir import Block
 from ...lower.padding import identity
 from .. import jagged, shapes
 from ..values import TileTensor
+from .broadcast import along
 from .combine import scan
 from .pointwise import cast
 from .reductions import wide_dtype
@@ -65,8 +66,6 @@ def _extreme(tracer: Tracer, x: TileTensor, dim: int, combine: Any) -> tuple[Til
 
 def position_along(tracer: Tracer, x: TileTensor, dim: int) -> TileTensor:
     """The position of every element of x along `dim`, int32."""
-    from .movement import along
-
     dims = tracer.value(x).dims
     at = tracer.value(along(tracer.emit(ir.Iota(start=0, step=1), dims[dim : dim + 1], torch.int32), len(dims), dim))
     return tracer.emit(ir.Expand(inputs=(at,)), dims, torch.int32) if at.dims != dims else tracer.wrap(at)
