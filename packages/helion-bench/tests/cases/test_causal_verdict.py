@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from helion_bench.cases.attention import Attention, heads
-from helion_bench.cases.operation import Results
+from helion_bench.cases.results import Results
 from helion_bench.cases.verdict import TOLERANCES
 from helion_bench.results.model import CaseKey
 from helion_bench.run.calls import Problem, bind

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helion_bench.cases import verdict as verdict_module
-from helion_bench.cases.operation import Results
+from helion_bench.cases.results import Results
 from helion_bench.cases.verdict import TOLERANCES, compare, compare_tensor
 
 

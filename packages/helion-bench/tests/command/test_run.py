@@ -9,8 +9,8 @@ import pytest
 
 from helion_bench.__main__ import main
 from helion_bench.command import run as run_module
-from helion_bench.command.runner import OpListing, Request
 from helion_bench.errors import InvalidRequest
+from helion_bench.request import OpListing, Request
 from helion_bench.results.model import Backend, Cell, Run, Status
 from helion_bench.results.store import Store, read_run
 from helion_bench.testing.synthetic import BACKENDS, row_cases, synthetic_run

@@ -8,11 +8,11 @@ import pytest
 from helion_bench import run as bench
 from helion_bench.backends.catalogue import backends
 from helion_bench.cases import catalogue
-from helion_bench.command.runner import Request
 from helion_bench.measure.cuda import CudaDevice
 from helion_bench.measure.monitor import monitor
 from helion_bench.measure.rounds import interleave
 from helion_bench.measure.sampler import Subject, calibrate
+from helion_bench.request import Request
 from helion_bench.results.model import Status
 from helion_bench.run.isolated import Isolated
 from helion_bench.run.options import Options

@@ -12,7 +12,7 @@ import torch
 
 from helion_bench.cases import verdict as verdict_module
 from helion_bench.cases.attention import Attention, heads
-from helion_bench.cases.operation import Results
+from helion_bench.cases.results import Results
 from helion_bench.cases.verdict import MOST, TOLERANCES
 from helion_bench.results.model import CaseKey
 from helion_bench.run.calls import Problem, bind

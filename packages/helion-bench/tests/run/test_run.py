@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from helion_bench import run as bench
-from helion_bench.command.runner import Request
 from helion_bench.errors import InvalidRequest
+from helion_bench.request import Request
 from helion_bench.results.codec import decode, encode
 from helion_bench.results.model import Status
 from helion_bench.run.plan import measured

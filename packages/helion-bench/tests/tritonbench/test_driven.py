@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from helion_bench import run as bench
-from helion_bench.command.runner import Request
 from helion_bench.errors import InvalidRequest
+from helion_bench.request import Request
 from helion_bench.results.model import Role, Status
 from helion_bench.tritonbench import checkout
 from helion_bench.tritonbench.driver import label, microseconds, thinned

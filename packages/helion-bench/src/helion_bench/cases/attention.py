@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from .operation import Gradient, Inputs, Operation, Pass, Random, Results, Shape, Sizes
+from .operation import Operation, Pass, Random, Shape
+from .results import Gradient, Inputs, Results, Sizes
 
 _ROWS = 1024  # queries of one part of the reference
 

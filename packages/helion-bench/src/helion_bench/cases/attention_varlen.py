@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from .attention import one_head
-from .operation import Gradient, Inputs, Operation, Pass, Random, Results, Shape, Sizes
+from .operation import Operation, Pass, Random, Shape
+from .results import Gradient, Inputs, Results, Sizes
 
 
 def _packed(

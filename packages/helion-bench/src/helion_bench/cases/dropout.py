@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from .operation import Gradient, Inputs, Pass, Results, Sizes
+from .operation import Pass
+from .results import Gradient, Inputs, Results, Sizes
 from .rows import RowOperation, rows
 from .verdict import Verdict, compare, wrong
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from .operation import Inputs, Random, Sizes
+from .operation import Random
+from .results import Inputs, Sizes
 from .rows import RowOperation, rows
 
 INTERMEDIATE = (

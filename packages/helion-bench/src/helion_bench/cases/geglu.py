@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch.nn import functional as F
 
 from .gated import Gated
-from .operation import Inputs
+from .results import Inputs
 
 
 class GeGLU(Gated):

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import torch
 
-from .operation import Gradient, Inputs, Operation, Pass, Random, Results, Shape, Sizes
+from .operation import Operation, Pass, Random, Shape
 from .reference import wide
+from .results import Gradient, Inputs, Results, Sizes
 
 
 def _experts(groups: int, rows: int, k: int, n: int, *, quick: bool = False, cpu: bool = False) -> Shape:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch.nn import functional as F
 
-from .operation import Inputs, Random, Sizes
+from .operation import Random
+from .results import Inputs, Sizes
 from .rows import HIDDEN, RowOperation
 
 _EPS = 1e-5

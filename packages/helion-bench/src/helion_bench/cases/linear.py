@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from .operation import Inputs, Random, Sizes
+from .operation import Random
 from .products import Product
+from .results import Inputs, Sizes
 
 
 class Linear(Product):

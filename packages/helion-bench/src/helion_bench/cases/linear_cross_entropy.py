@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch.nn import functional as F
 
-from .operation import Inputs, Operation, Pass, Random, Shape, Sizes
+from .operation import Operation, Pass, Random, Shape
+from .results import Inputs, Sizes
 
 
 def _head(rows: int, hidden: int, vocabulary: int, *, quick: bool = False, cpu: bool = False) -> Shape:

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from .operation import Inputs
 from .products import Product
+from .results import Inputs
 
 
 class Matmul(Product):

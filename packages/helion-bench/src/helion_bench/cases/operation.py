@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from ..results.model import Pass
-
-if TYPE_CHECKING:
-    from .verdict import Verdict
-
-Sizes = Mapping[str, int]
-Inputs = dict[str, Any]
-Gradient = tuple[torch.Tensor, ...] | None
-"""One tensor an output, for a backward pass."""
-
-LARGEST_PART = 1 << 26  # elements of the largest intermediate result of one part of a reference; 512 MiB in float64
+from .reference import in_parts
+from .results import Gradient, Inputs, Results, Sizes
+from .verdict import Verdict, compare
 
 
 @dataclass(frozen=True)
@@ -41,20 +34,6 @@ class Shape:
     def __post_init__(self) -> None:
         if not self.label:
             object.__setattr__(self, "label", "x".join(map(str, self.sizes.values())))
-
-
-@dataclass(frozen=True)
-class Results:
-    """What an implementation computed: its outputs, and the gradients of the inputs that have one, by name."""
-
-    outputs: tuple[torch.Tensor, ...]
-    gradients: Mapping[str, torch.Tensor] = field(default_factory=dict)
-
-    def named(self) -> dict[str, torch.Tensor]:
-        """All of it by a name to show."""
-        single = len(self.outputs) == 1
-        outputs = {"output" if single else f"output {k}": t for k, t in enumerate(self.outputs)}
-        return outputs | {f"gradient of {name}": t for name, t in self.gradients.items()}
 
 
 class Operation(abc.ABC):
@@ -105,14 +84,10 @@ class Operation(abc.ABC):
 
         Large cases are computed part by part, so that float64 never needs much more memory than the case itself.
         """
-        from .reference import in_parts
-
         return in_parts(self, sizes, inputs, gradient)
 
     def verify(self, inputs: Inputs, gradient: Gradient, results: Results, expected: Results) -> Verdict:
         """Whether `results` are right to the accuracy of their dtype; `gradient` is that of the outputs."""
-        from .verdict import compare
-
         return compare(results, expected)
 
 

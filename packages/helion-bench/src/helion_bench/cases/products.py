@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from .operation import Inputs, Operation, Pass, Random, Shape, Sizes
+from .operation import Operation, Pass, Random, Shape
+from .results import Inputs, Sizes
 
 
 def product(m: int, k: int, n: int, *, quick: bool = False, cpu: bool = False) -> Shape:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 
-from .operation import LARGEST_PART, Results
+from .results import Gradient, Inputs, Results, Sizes
 
-if TYPE_CHECKING:
-    from .operation import Gradient, Inputs, Operation, Sizes
+LARGEST_PART = 1 << 26  # elements of the largest intermediate result of one part; 512 MiB in float64
+
+
+class Divisible(Protocol):
+    """What a reference asks of an operation; see `operation.Operation`, which has all of it."""
+
+    gradients: ClassVar[tuple[str, ...]]
+    rows: ClassVar[tuple[str, ...]]
+    parts: ClassVar[Literal["cat", "mean"]]
+
+    def eager(self, **inputs: Any) -> Any: ...
+    def largest(self, sizes: Sizes, inputs: Inputs) -> int: ...
 
 
 def wide(value: Any) -> Any:
@@ -23,7 +33,7 @@ def as_tuple(value: Any) -> tuple[torch.Tensor, ...]:
 
 
 def in_parts(
-    operation: Operation, sizes: Sizes, inputs: Inputs, gradient: Gradient, limit: int = LARGEST_PART
+    operation: Divisible, sizes: Sizes, inputs: Inputs, gradient: Gradient, limit: int = LARGEST_PART
 ) -> Results:
     """`operation.eager` in float64, over as many parts as keep the largest tensor below `limit` elements."""
     rows = inputs[operation.rows[0]].size(0)
@@ -41,7 +51,7 @@ def in_parts(
     return together.results()
 
 
-def _part(operation: Operation, inputs: Inputs, gradient: Gradient, weight: float) -> Results:
+def _part(operation: Divisible, inputs: Inputs, gradient: Gradient, weight: float) -> Results:
     if gradient is None:
         with torch.no_grad():
             return Results(tuple(t * weight for t in as_tuple(operation.eager(**inputs))))
@@ -55,7 +65,7 @@ def _part(operation: Operation, inputs: Inputs, gradient: Gradient, weight: floa
 class _Together:
     """Results of parts: what has rows is put together at last, what is shared is added up at once."""
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: Divisible) -> None:
         self._operation = operation
         self._rows: dict[str | int, list[torch.Tensor]] = {}
         self._sums: dict[str | int, torch.Tensor] = {}

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from .operation import Inputs, Operation, Pass, Random, Shape, Sizes
+from .operation import Operation, Pass, Random, Shape
+from .results import Inputs, Sizes
 
 
 def _heads(

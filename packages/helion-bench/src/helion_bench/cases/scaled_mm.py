@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import torch
 
-from .operation import Inputs, Pass, Random, Sizes
+from .operation import Pass, Random
 from .products import Product, product
+from .results import Inputs, Sizes
 
 
 class ScaledMM(Product):

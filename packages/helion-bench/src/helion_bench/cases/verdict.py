@@ -17,14 +17,11 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 
 from ..results.model import Accuracy
-
-if TYPE_CHECKING:
-    from .operation import Results
+from .results import Results
 
 # Part of the scale of an element. An element has 8, 11 or 24 bits; the bounds leave room for
 # an intermediate result that is rounded too, and for float32 for sums of ten thousands of elements in another order.

@@ -14,9 +14,10 @@ from rich.markup import escape
 from helion_bench.command.exits import INTERRUPTED, NEEDS_COMPARISON
 from helion_bench.command.outputs import named_files
 from helion_bench.command.progress import showing
-from helion_bench.command.runner import Plan, Request, Runner, load_runner
+from helion_bench.command.runner import Plan, Runner, load_runner
 from helion_bench.command.stored import against, show, verdict
 from helion_bench.errors import InvalidRequest
+from helion_bench.request import Request
 from helion_bench.results.errors import ResultsError
 from helion_bench.results.model import Cell, Run
 from helion_bench.results.store import Store, check_writable

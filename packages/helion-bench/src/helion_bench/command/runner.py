@@ -4,42 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from helion_bench.request import OpListing, Request
 from helion_bench.results.model import Backend, Cell, Run
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asked for, as text; empty means all there is. `seconds` bounds the whole run.
-
-    `metrics` says what to measure (see `helion_bench.command.metrics`), `quick` takes few shapes and few rounds,
-    `device` is "cuda" or "cpu" (no timings then), `tritonbench` is a checkout or None for an installed one.
-    """
-
-    ops: tuple[str, ...] = ()
-    shapes: tuple[str, ...] = ()
-    dtypes: tuple[str, ...] = ()
-    passes: tuple[str, ...] = ("fwd",)
-    backends: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-    device: str = "cuda"
-    quick: bool = False
-    seconds: float | None = None
-    tritonbench: str | None = None
-    command: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class OpListing:
-    """A line of `helion-bench list`: an operation with the shape labels and dtypes it has."""
-
-    name: str
-    shapes: tuple[str, ...]
-    dtypes: tuple[str, ...]
-    passes: tuple[str, ...]
-    description: str = ""
 
 
 class Plan(Protocol):

@@ -15,8 +15,8 @@ import torch
 from ..backends.catalogue import backends
 from ..cases import catalogue
 from ..cases.operation import Operation
-from ..command.runner import OpListing
 from ..measure.machine import commit
+from ..request import OpListing
 from ..results.model import Backend, CaseKey, Cell, Role, Run
 from ..tritonbench import checkout
 from ..tritonbench.driven import Driven

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from ..backends.backend import Implementation
-from ..cases.operation import Gradient, Inputs, Operation, Random, Results
+from ..cases.operation import Operation, Random
 from ..cases.reference import as_tuple
+from ..cases.results import Gradient, Inputs, Results
 from ..results.model import CaseKey
 
 SEED = 20_200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..cases.operation import Results
+from ..cases.results import Results
 from ..cases.verdict import Verdict
 from .calls import Problem, bind
 

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,15 +15,13 @@ from ..backends.backend import Backend
 from ..cases import catalogue
 from ..errors import InvalidRequest
 from ..measure.machine import machine, software
+from ..request import Request
 from ..results import model
 from ..results.model import CaseKey, Run
 from ..tritonbench import checkout, operators
 from ..tritonbench.operators import Adapter
 from .isolated import why_not
 from .options import Options
-
-if TYPE_CHECKING:
-    from ..command.runner import Request
 
 METRICS = frozenset({"latency", "compile_time", "host_overhead", "memory"})
 """What is measured; other metrics are computed from these."""

@@ -28,8 +28,8 @@ from helion_autotune.errors import DeviceFault
 from helion_autotune.evaluate.jobs import resolve
 
 from ..backends.ours import function
-from ..cases.operation import Results
 from ..cases.reference import as_tuple
+from ..cases.results import Results
 from ..cases.verdict import Verdict, compare
 from ..measure.device import Device
 from ..results.model import Status
