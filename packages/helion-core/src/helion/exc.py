@@ -457,11 +457,20 @@ class ManySpecializations(BaseWarning):
     hint = "@helion.kernel(static_shapes=False) compiles one for all sizes; pass changing numbers as plain arguments"
 
 
-def warn(warning: BaseWarning, ignored: Iterable[type[BaseWarning] | str]) -> None:
-    """Issues `warning` at the user's line, unless its class or a base of it is `ignored`."""
+class StoreRace(BaseWarning):
+    code = "HLN403"
+    message = "programs of kernel `{kernel}` that differ in {names} {does}"
+    hint = (
+        "combine them with hl.atomic_add (or atomic_max, ...), or go through `{inner}` inside one program, with "
+        "`for {inner} in hl.tile(...):` below the outermost loop, or give it one tile: hl.tile(n, block_size=n)"
+    )
+
+
+def warn(warning: BaseWarning, ignored: Iterable[type[BaseWarning] | str], place: Location | None = None) -> None:
+    """Issues `warning` at the user's line, or at `place`, unless its class or a base of it is `ignored`."""
     names = {entry if isinstance(entry, str) else entry.__name__ for entry in ignored}
     if names.isdisjoint(cls.__name__ for cls in type(warning).__mro__):
-        place = here() or Location("<unknown>", 0)
+        place = place or here() or Location("<unknown>", 0)
         warnings.warn_explicit(warning, None, place.filename, place.line)
 
 

@@ -29,6 +29,7 @@ from .recognition.recent import Call, Known, Matcher, Signature, matcher
 
 if TYPE_CHECKING:
     from ..integration.named import Operator
+    from ..trace.races import Race
     from ..trace.trace import Traced
     from ..tuning.shapes import ShapeTable
     from .bound import BoundKernel
@@ -172,7 +173,16 @@ class Kernel:
             key = self.specialization_key(args)
         self._bound.setdefault(key, []).append(bound)
         self._warn(args)
+        if traced.races:
+            self._warn_of_races(bound, traced.races)
         return bound
+
+    def _warn_of_races(self, bound: BoundKernel, races: Sequence[Race]) -> None:
+        """Warns of the first store by which programs race, unless no config that was given leads to one."""
+        from ..trace.races import happening
+
+        for race in (happening(races, bound.config_spec, self.configs) if self.configs else races)[:1]:
+            exc.warn(race.warning(self.name), self.settings.ignore_warnings, race.place)
 
     def _warn(self, args: Sequence[Any]) -> None:
         """What the user should know of a new specialisation."""

@@ -25,6 +25,7 @@ from .dynamic import Sizes, checker, dynamic_like, tensors_of
 from .fakes import Named, fake_mode
 from .host_tensors import fake_like
 from .places import Places
+from .races import Race, find_races
 from .settle import settle
 from .specialized import describe
 from .tracer import Tracer
@@ -38,7 +39,8 @@ class Traced:
     they stand for;
     `guards`: conditions on number arguments and sizes under which this trace holds, `symbols`: the Python expressions
     of what they name, `facts`: further conditions, as Python expressions of the `parameters`;
-    `functions`: user functions that were inlined; `places`: what was decided where; `arguments`: what was specialised.
+    `functions`: user functions that were inlined; `places`: what was decided where; `arguments`: what was specialised;
+    `races`: stores by which programs race.
     """
 
     program: Program
@@ -51,6 +53,7 @@ class Traced:
     parameters: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
     scalars: tuple[HostScalar, ...] = ()
+    races: tuple[Race, ...] = ()
 
     @cached_property
     def holds(self) -> Callable[..., bool]:
@@ -119,6 +122,7 @@ def _trace(
             function(*stand_ins)
         with internal_errors(f"finishing the trace of `{name}`"):
             program = tracer.program()
+            races = find_races(program, tracer.memory, tracer.in_this_call)
             conditions = () if settings.static_shapes else settle(tracer, program)
     except Exception as error:
         told = failures.host_error(error)
@@ -130,7 +134,7 @@ def _trace(
         program, dict(tracer.replacements), tuple(g for g in dict.fromkeys(guards) if g is not sympy.true),
         {symbol: scalar.source for symbol, scalar in tracer.host_scalars.items()}, tuple(tracer.inlined),
         tracer.places, arguments, tuple(parameters), tuple(tracer.facts),
-        tuple(tracer.host_scalars.values()),
+        tuple(tracer.host_scalars.values()), races,
     )  # fmt: skip
 
 
