@@ -15,7 +15,7 @@ import helion
 import helion.language as hl
 from helion import exc
 from helion.trace import indexing
-from helion.trace import tracer as tracer_module
+from helion.trace import trace as trace_module
 
 PACKAGE = Path(helion.__file__).parent
 
@@ -69,7 +69,7 @@ def copy_kernel(x):
 
 
 def test_our_own_failure_while_tracing_is_an_internal_error(monkeypatch):
-    monkeypatch.setattr(tracer_module.Tracer, "program", lambda self: {}["missing"])
+    monkeypatch.setattr(trace_module, "program_of", lambda tracer: {}["missing"])
     with pytest.raises(exc.InternalError, match=r"KeyError: 'missing'.*finishing the trace of `copy_kernel`") as caught:
         helion.kernel(copy_kernel).bind((torch.zeros(8),))
     assert "please report it" in str(caught.value)

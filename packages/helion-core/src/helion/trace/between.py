@@ -7,7 +7,6 @@ all of them: it may neither read what an earlier loop writes nor change what one
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,35 +16,9 @@ from torch.utils._pytree import tree_iter
 
 from .. import exc, ir, location
 from .fakes import not_compiled
-from .symbols import is_symbolic
 
 if TYPE_CHECKING:
     from .tracer import Tracer
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Where a tensor lies: its storage, offset, sizes and strides (None where they are symbols), and whether it fills
-    its storage.
-    """
-
-    storage: int
-    layout: tuple[Any, ...] | None
-    whole: bool
-
-    @staticmethod
-    def of(tensor: torch.Tensor) -> Memory:
-        storage = tensor.untyped_storage()
-        layout = (tensor.storage_offset(), *tensor.size(), *tensor.stride())
-        if any(is_symbolic(n) for n in (storage.nbytes(), *layout)):
-            return Memory(storage._cdata, None, False)
-        return Memory(storage._cdata, layout, tensor.numel() * tensor.itemsize == storage.nbytes())
-
-    def overlaps(self, other: Memory) -> bool:
-        """Whether the two share elements for certain."""
-        if self.storage != other.storage:
-            return False
-        return self.whole or other.whole or (self.layout is not None and self.layout == other.layout)
 
 
 def check_order(tracer: Tracer, where: location.Location | None) -> None:

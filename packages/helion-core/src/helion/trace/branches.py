@@ -11,6 +11,7 @@ from ..frontend.engine import Body
 from ..ir import Block, Dim, Value
 from . import carry
 from .carry import Carried
+from .conditions import as_condition
 from .values import TileTensor
 
 if TYPE_CHECKING:
@@ -22,12 +23,14 @@ def branch(
 ) -> Sequence[Any]:
     """Traces `if test` for a condition on the device; returns the variables after it."""
     where = location.here()
-    condition = tracer.value(tracer.as_condition(test, statement))
+    condition = tracer.value(as_condition(tracer, test, statement))
     carried = Carried.take_apart(names, values)
     blocks = [Block(parent=tracer.block), Block(parent=tracer.block)]
-    (first, kept_first), (second, kept_second) = (
+    (first, kept_first, updated_first), (second, kept_second, updated_second) = (
         _trace(tracer, block, body, carried) for block, body in zip(blocks, (then, other), strict=True)
     )
+    for leaf in (*updated_first, *updated_second):
+        tracer.poison(leaf)
     ends = first, second
     # both sides must be built alike; a name without a value before may become a tree on both
     shape = Carried.take_apart(names, ends[0])
@@ -59,8 +62,11 @@ def branch(
     ]
 
 
-def _trace(tracer: Tracer, block: Block, body: Body, carried: Carried) -> tuple[Sequence[Any], list[bool]]:
-    """One side: what its variables hold at its end, and which of them are still the same object.
+def _trace(
+    tracer: Tracer, block: Block, body: Body, carried: Carried
+) -> tuple[Sequence[Any], list[bool], list[TileTensor]]:
+    """One side: what its variables hold at its end, which of them are still the same object, and the leaves that it
+    updated in place.
 
     Device values are wrapped anew and containers copied, so that in-place changes stay on that side.
     """
@@ -69,10 +75,9 @@ def _trace(tracer: Tracer, block: Block, body: Body, carried: Carried) -> tuple[
         leaves = [tracer.wrap(tracer.value(v)) if isinstance(v, TileTensor) else v for v in carried.leaves]
         entering = carried.put_together(leaves)
         ends = body(*entering)
-        for before, inside in zip(carried.leaves, leaves, strict=True):
-            if isinstance(inside, TileTensor) and inside.updated:
-                tracer.poison(before)
-        return ends, [a is b for a, b in zip(entering, ends, strict=True)]
+        pairs = zip(carried.leaves, leaves, strict=True)
+        updated = [before for before, inside in pairs if isinstance(inside, TileTensor) and inside.updated]
+        return ends, [a is b for a, b in zip(entering, ends, strict=True)], updated
     finally:
         tracer.block = outer
 

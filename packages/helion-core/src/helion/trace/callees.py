@@ -11,6 +11,7 @@ import torch
 from .. import exc, location
 from ..location import is_user_file
 from .operators.escape import python_print
+from .ranges import grid_loop
 from .symbols import expr_of, is_symbolic
 from .values import Tile, TileTensor
 
@@ -78,7 +79,7 @@ def _range(tracer: Tracer, *args: Any) -> Any:
     begin, end, step = (0, args[0], 1) if len(args) == 1 else (*args, 1) if len(args) == 2 else args
     from ..language.loops import TileLoop
 
-    return tracer.grid_loop(TileLoop("range", [begin], [end], [1], single=True), [step])
+    return grid_loop(tracer, TileLoop("range", [begin], [end], [1], single=True), [step])
 
 
 def _extremum(name: str) -> Any:

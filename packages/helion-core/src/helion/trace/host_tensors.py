@@ -13,43 +13,43 @@ from torch.utils._sympy.functions import Max
 
 from .. import exc, location
 from ..ir import HostTensor
-from .between import Memory
+from .storage import Memory
 from .symbols import expr_of
 
 if TYPE_CHECKING:
-    from .tracer import Tracer
+    from .state import TraceState
 
 
-def fake_of(tracer: Tracer, tensor: torch.Tensor) -> FakeTensor:
+def fake_of(state: TraceState, tensor: torch.Tensor) -> FakeTensor:
     """The fake tensor for a real one met while tracing."""
-    found = tracer.real_tensors.get(id(tensor))
+    found = state.real_tensors.get(id(tensor))
     if found is None:
-        fake = fake_like(tracer, tensor)
-        found = tracer.real_tensors[id(tensor)] = (tensor, fake)
-        tracer.derived[id(fake)] = (fake, lambda find: find(tensor))
+        fake = fake_like(state, tensor)
+        found = state.real_tensors[id(tensor)] = (tensor, fake)
+        state.derived[id(fake)] = (fake, lambda find: find(tensor))
     return found[1]
 
 
-def fake_like(tracer: Tracer, tensor: torch.Tensor) -> FakeTensor:
+def fake_like(state: TraceState, tensor: torch.Tensor) -> FakeTensor:
     """A fresh fake tensor with the sizes and strides of `tensor`; aliased arguments stay apart."""
-    with _disable_current_modes(), tracer.fake_mode:
+    with _disable_current_modes(), state.fake_mode:
         return borrowed(
-            tracer, torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=tensor.device)
+            state, torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=tensor.device)
         )
 
 
-def borrowed(tracer: Tracer, fake: torch.Tensor) -> FakeTensor:
+def borrowed(state: TraceState, fake: torch.Tensor) -> FakeTensor:
     """Notes that `fake` stands for a tensor that was there before the call."""
-    tracer.borrowed.add(fake.untyped_storage()._cdata)
+    state.borrowed.add(fake.untyped_storage()._cdata)
     return fake  # type: ignore[return-value]
 
 
-def source_of(tracer: Tracer, tensor: torch.Tensor) -> str:
+def source_of(state: TraceState, tensor: torch.Tensor) -> str:
     """The Python expression of a host tensor. Raises `HostTensorDirectUsage` where none is known."""
-    derived = tracer.derived.get(id(tensor))
+    derived = state.derived.get(id(tensor))
     if derived is not None:
-        return derived[1](lambda inner: source_of(tracer, inner))
-    found = tracer.names.find(tensor) if tracer.names is not None else None
+        return derived[1](lambda inner: source_of(state, inner))
+    found = state.names.find(tensor) if state.names is not None else None
     if found is None:
         raise exc.UnsupportedOperation(
             op="a host tensor that no variable of the kernel reaches", reason="", location=location.here(),
@@ -58,26 +58,26 @@ def source_of(tracer: Tracer, tensor: torch.Tensor) -> str:
     return found
 
 
-def host_tensor(tracer: Tracer, tensor: torch.Tensor) -> HostTensor:
+def host_tensor(state: TraceState, tensor: torch.Tensor) -> HostTensor:
     """The program's entry for a host tensor, made on first use."""
     if not isinstance(tensor, FakeTensor):
-        tensor = fake_of(tracer, tensor)
-    found = tracer.tensors.get(id(tensor))
+        tensor = fake_of(state, tensor)
+    found = state.tensors.get(id(tensor))
     if found is None:
-        source = source_of(tracer, tensor)
-        _check_device(tracer, tensor.device, source)
+        source = source_of(state, tensor)
+        _check_device(state, tensor.device, source)
         if tensor.dtype.is_complex:
             raise exc.UnsupportedTensor(
                 name=source, what=str(tensor.dtype).removeprefix("torch."), instead="torch.view_as_real(x)"
             )
         found = HostTensor(
             _identifier(source), source, tensor.dtype, tuple(map(expr_of, tensor.size())),
-            tuple(map(_stride, tensor.stride())), len(tracer.phases),
-            tensor.untyped_storage()._cdata in tracer.borrowed,
+            tuple(map(_stride, tensor.stride())), len(state.phases),
+            tensor.untyped_storage()._cdata in state.borrowed,
         )  # fmt: skip
-        tracer.tensors[id(tensor)] = found
-        tracer.memory[found] = Memory.of(tensor)
-        tracer.real_tensors.setdefault(id(tensor), (tensor, tensor))  # type: ignore[arg-type]
+        state.tensors[id(tensor)] = found
+        state.memory[found] = Memory.of(tensor)
+        state.real_tensors.setdefault(id(tensor), (tensor, tensor))  # type: ignore[arg-type]
     return found
 
 
@@ -92,12 +92,12 @@ def _stride(stride: Any) -> Any:
     )
 
 
-def _check_device(tracer: Tracer, device: torch.device, source: str) -> None:
+def _check_device(state: TraceState, device: torch.device, source: str) -> None:
     """A kernel reads and writes memory of one device: a pointer into another's is wrong without any error."""
-    tracer.devices.setdefault(device, source)
-    if len({(d.type, d.index or 0) for d in tracer.devices}) > 1:
-        found = ", ".join(f"`{name}` on {d}" for d, name in tracer.devices.items())
-        raise exc.DeviceMismatch(name=tracer.name, devices=found)
+    state.devices.setdefault(device, source)
+    if len({(d.type, d.index or 0) for d in state.devices}) > 1:
+        found = ", ".join(f"`{name}` on {d}" for d, name in state.devices.items())
+        raise exc.DeviceMismatch(name=state.name, devices=found)
 
 
 def _identifier(source: str) -> str:
@@ -114,13 +114,13 @@ _VIEWS = {"t", "transpose", "permute", "view", "reshape", "unsqueeze", "squeeze"
           "slice", "flatten", "_unsafe_view", "unflatten", "movedim", "swapaxes", "diagonal", "unfold"}  # fmt: skip
 
 
-def host_operator(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def host_operator(state: TraceState, func: Any, args: Any, kwargs: Any) -> Any:
     """An operator on host tensors alone inside a tile loop: views are replayed by the wrapper, the rest is refused."""
     if func is torch.ops.prim.device.default:  # fake tensors are asked for their device by dispatch
         return func(*args, **kwargs)
     if func.overloadpacket.__name__ not in _VIEWS:
         tensor = next(a for a in [*args, *kwargs.values()] if isinstance(a, torch.Tensor))
-        raise direct_usage(tracer, tensor, func)
+        raise direct_usage(state, tensor, func)
     result = func(*args, **kwargs)
     packet, overload = func.overloadpacket.__name__, func._overloadname
 
@@ -131,17 +131,17 @@ def host_operator(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
         shown = [*map(show, args), *(f"{k}={show(v)}" for k, v in kwargs.items())]
         return f"torch.ops.aten.{packet}.{overload}({', '.join(shown)})"
 
-    tracer.derived[id(result)] = (result, render)
+    state.derived[id(result)] = (result, render)
     return result
 
 
-def direct_usage(tracer: Tracer, tensor: torch.Tensor, func: Any) -> exc.Base:
+def direct_usage(state: TraceState, tensor: torch.Tensor, func: Any) -> exc.Base:
     try:
-        name = source_of(tracer, tensor)
+        name = source_of(state, tensor)
     except exc.Base:
         name = "tensor"
     example = ", ".join(["tile"] + [":"] * (tensor.dim() - 1)) if tensor.dim() else "()"
     return exc.HostTensorDirectUsage(
-        name=name, shape=tracer.show([expr_of(s) for s in tensor.size()]), example=example,
+        name=name, shape=state.show([expr_of(s) for s in tensor.size()]), example=example,
         op=func if isinstance(func, str) else getattr(func, "overloadpacket", func).__name__, location=location.here(),
     )  # fmt: skip

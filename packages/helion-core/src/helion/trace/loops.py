@@ -16,6 +16,8 @@ from ..ir import Block, Dim, Range, Value
 from ..language.loops import TileLoop
 from . import carry
 from .carry import Carried
+from .conditions import as_condition
+from .ranges import item
 from .values import TileTensor
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def _nest(
     values: Sequence[Any],
 ) -> Sequence[Any]:  # fmt: skip
     if depth == len(ranges):
-        return body(tracer.item(loop, ranges), *values)
+        return body(item(tracer, loop, ranges), *values)
     number, tracer.loops = tracer.loops, tracer.loops + 1
 
     def run(params: Sequence[Any]) -> Sequence[Any]:
@@ -127,7 +129,7 @@ class _Attempt:
         block = Block(parent=self.outer)
         leaves = self._parameters(block)
         try:
-            condition = self.tracer.as_condition(test(*self.carried.put_together(leaves)), "while")
+            condition = as_condition(self.tracer, test(*self.carried.put_together(leaves)), "while")
             block.yields = [self.tracer.value(condition)]
         finally:
             self.tracer.block = self.outer

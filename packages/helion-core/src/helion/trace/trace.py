@@ -22,9 +22,11 @@ from ..ir import Baked, HostScalar, Program
 from ..settings import Settings
 from . import failures
 from .dynamic import Sizes, checker, dynamic_like, tensors_of
+from .engine import TracingEngine
 from .fakes import Named, fake_mode
 from .host_tensors import fake_like
 from .places import Places
+from .program import program_of
 from .races import Race, find_races
 from .settle import settle
 from .specialized import describe
@@ -111,7 +113,7 @@ def _trace(
     tunables: Mapping[str, Any] | None, sizes: Sizes,
 ) -> Traced:  # fmt: skip
     code = function.__code__
-    tracer = Tracer(name, settings, location.Location(code.co_filename, code.co_firstlineno), tunables)
+    tracer = TracingEngine(name, settings, location.Location(code.co_filename, code.co_firstlineno), tunables)
     tracer.whole = sizes.whole
     parameters = list(inspect.signature(function).parameters)
     with tracer.fake_mode:
@@ -121,7 +123,7 @@ def _trace(
         with engine.activate(tracer), tracer.running():
             function(*stand_ins)
         with internal_errors(f"finishing the trace of `{name}`"):
-            program = tracer.program()
+            program = program_of(tracer)
             races = find_races(program, tracer.memory, tracer.in_this_call)
             conditions = () if settings.static_shapes else settle(tracer, program)
     except Exception as error:

@@ -11,6 +11,7 @@ import sympy
 from ... import exc, ir, location
 from ...ir import Block, Value
 from .. import jagged, shapes
+from ..callees import callee
 from ..values import TileTensor
 from .broadcast import broadcast_values
 from .pointwise import cast
@@ -30,7 +31,7 @@ def combine_block(tracer: Tracer, function: Callable[..., Any], inputs: Sequence
     outer, tracer.block = tracer.block, block
     try:
         left, right = ([tracer.wrap(v) for v in side] for side in sides)
-        call = tracer.callee(function)
+        call = callee(tracer, function)
         if len(inputs) > 1 and not takes(function, 2 * len(inputs)):
             result = call(tuple(left), tuple(right))
         else:
