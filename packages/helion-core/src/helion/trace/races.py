@@ -24,7 +24,7 @@ from ..location import Location
 if TYPE_CHECKING:
     from ..config import Config
     from ..lower.spec import ConfigSpec
-    from .between import Memory
+    from .storage import Memory
 
 
 @dataclass(frozen=True)
