@@ -129,6 +129,39 @@ def test_a_counter_of_a_while_loop_is_updated_in_place():
     assert collatz(torch.tensor([1, 2, 3, 7])).tolist() == [0, 1, 7, 16]
 
 
+def test_updates_in_place_on_one_side_of_a_branch():
+    @default
+    def count(x, n):
+        out, sums = torch.empty_like(n), torch.empty_like(x)
+        for i in hl.grid(n.size(0)):
+            counted, total = 0, x[i, :]
+            for k in range(n[i] + 2):
+                if k % 2 == 0:
+                    counted += 1
+                    total += k
+                elif k > 2:
+                    total *= 2
+            if n[i] > 1:
+                counted -= 10
+            out[i] = counted
+            sums[i, :] = total
+        return out, sums
+
+    def one(total, n):
+        counted = 0
+        for k in range(n + 2):
+            if k % 2 == 0:
+                counted, total = counted + 1, total + k
+            elif k > 2:
+                total = total * 2
+        return counted - 10 * (n > 1), total
+
+    counts, sums = zip(*map(one, X, N.tolist()), strict=True)
+    found = count(X, N)
+    assert found[0].tolist() == list(counts)
+    torch.testing.assert_close(found[1], torch.stack(sums))
+
+
 def test_floats_keep_64_bits_where_tensors_have_them():
     @default
     def scaled(x, factor):
