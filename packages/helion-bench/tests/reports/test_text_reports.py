@@ -4,17 +4,19 @@ import csv
 import dataclasses
 import io
 import math
+import re
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from helion_bench.reports import figures
 from helion_bench.reports.csv_file import COLUMNS, csv_text
 from helion_bench.reports.markdown import comparison_markdown, markdown
 from helion_bench.reports.metrics import METRICS
-from helion_bench.reports.table import EMPTY
-from helion_bench.reports.tables import headlines, op_tables, summary_table
-from helion_bench.reports.terminal import plain, render_comparison, render_run
+from helion_bench.reports.table import EMPTY, Table, Text
+from helion_bench.reports.tables import headlines, op_tables, problem_table, summary_table
+from helion_bench.reports.terminal import Fitted, plain, render_comparison, render_run
 from helion_bench.results.compare import compare
 from helion_bench.results.model import Cell, Run, Status
 from helion_bench.results.speedup import speedups
@@ -172,3 +174,30 @@ def test_sizes():
         "5.00 MiB",
         "3.00 GiB",
     ]
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 110])
+def test_nothing_is_cut_off_on_a_narrow_terminal(width: int):
+    text = plain(render_run(stored("after"), tuple(METRICS)), width=width)
+    assert max(map(cell_len, text.splitlines())) <= width
+    for table in op_tables(stored("after"), tuple(METRICS)):
+        shown = text[text.index(table.title) :]
+        for cell in (cell for row in table.rows for cell in row):
+            assert re.search(rf"(?<!\S){re.escape(cell.text)}(?!\S)", shown), (table.title, cell.text)
+    problems = problem_table(stored("after"))
+    assert problems is not None
+    for row in problems.rows:
+        assert all(word in text for word in row[-1].text.split()), "sentences are broken into lines"
+
+
+def test_parts_of_a_wide_table_begin_with_what_names_a_row():
+    text = plain(render_run(stored("after")), width=60)
+    heads = [line for line in text.splitlines() if line.startswith("shape")]
+    assert len(heads) > len(list(op_tables(stored("after"))))
+    assert all(line.startswith(("shape     dtype pass", "shape          dtype pass")) for line in heads), heads
+
+
+def test_a_column_that_is_too_wide_by_itself_is_broken():
+    table = Table.of("t", ["case", "a"], [[Text("x" * 50), Text("1.25")], [Text("y"), Text("2")]])
+    lines = plain(iter([Fitted(table)]), width=30).splitlines()
+    assert max(map(len, lines)) <= 30 and "".join(lines).count("x") == 50 and any("1.25" in line for line in lines)

@@ -8,7 +8,7 @@ from helion_bench.command.exits import OK
 from helion_bench.command.runner import Runner, load_runner
 from helion_bench.reports.figures import dtype_name
 from helion_bench.reports.table import EMPTY, Table, Text, Tone
-from helion_bench.reports.terminal import console, render
+from helion_bench.reports.terminal import Fitted, console
 from helion_bench.results.store import Store, Stored
 
 
@@ -23,7 +23,7 @@ def list_command(arguments: argparse.Namespace, store: Store) -> int:
     if "runs" in wanted:
         tables += [_stored(store)]
     for table in tables:
-        console().print(render(table))
+        console().print(Fitted(table))
     return OK
 
 
