@@ -11,6 +11,7 @@ from __future__ import annotations
 from .base import ARRIVALS, Block, BlockSize, Dim, Op, Range, Size, Value, next_range_id
 from .control import For, If, While
 from .escape import Assert, CallTriton, InlineAsm, InlineTriton, Print
+from .host import Baked, HostScalar, HostTensor
 from .memory import Access, Atomic, Index, Load, NewAxis, PointIndex, SliceIndex, Store, TileIndex, ValueIndex
 from .operations import (
     Bitcast,
@@ -36,8 +37,8 @@ from .operations import (
     Split,
 )
 from .passes import dims_of, remove_dead, sizes_of
-from .printer import print_program, short_dtype
-from .program import Baked, HostScalar, HostTensor, Phase, Program, is_wide
+from .printer import short_dtype
+from .program import Phase, Program, is_wide, print_program
 from .verifier import verify
 
 __all__ = [

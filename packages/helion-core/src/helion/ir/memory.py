@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from .base import Dim, Op, Range, Size
-from .program import HostTensor
+from .host import HostTensor
 
 
 class TileIndex(NamedTuple):

@@ -1,4 +1,4 @@
-"""A program as readable text."""
+"""Operations and blocks as readable text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 
 from .base import Block, BlockSize, Op, Range, Value
 from .control import For, If, While
+from .host import HostScalar
 from .memory import Access, Atomic, Index, PointIndex, SliceIndex, Store, TileIndex, ValueIndex
-from .program import HostScalar, Program
 
 _SHORT = {
     torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16", torch.bool: "bool",
@@ -25,7 +25,7 @@ def short_dtype(dtype: torch.dtype) -> str:
     return _SHORT.get(dtype) or str(dtype).removeprefix("torch.")
 
 
-class _Names:
+class Names:
     """Unique printable names of values, from their hints."""
 
     def __init__(self, symbols: dict[sympy.Symbol, Value | Range | BlockSize | HostScalar]) -> None:
@@ -64,27 +64,11 @@ class _Names:
         return f"{self(value)}: {short_dtype(value.dtype)}[{', '.join(map(self.size, value.shape))}]"
 
 
-def print_program(program: Program) -> Iterator[str]:
-    """The lines of a program."""
-    names = _Names(program.symbols)
-    yield f"program {program.name}"
-    for tensor in program.tensors:
-        sizes = ", ".join(map(names.size, tensor.sizes))
-        strides = ", ".join(map(names.size, tensor.strides))
-        yield f"  tensor {tensor.name}: {short_dtype(tensor.dtype)}[{sizes}] strides [{strides}] from {tensor.source}"
-    for scalar in program.scalars:
-        yield f"  scalar {scalar.name} from {scalar.source}"
-    for phase in program.phases:
-        ranges = ", ".join(_print_range(r, names) for r in phase.ranges)
-        yield f"  grid {ranges}:"
-        yield from _print_block(phase.body, names, "    ")
-
-
-def _print_range(r: Range, names: _Names) -> str:
+def print_range(r: Range, names: Names) -> str:
     return f"{r.name} in [{names.size(r.begin)}, {names.size(r.end)}) by {names.size(r.width)}"
 
 
-def _print_index(index: Index, op: Access, names: _Names) -> str:
+def _print_index(index: Index, op: Access, names: Names) -> str:
     shift = ""
     match index:
         case TileIndex(r, offset, _):
@@ -100,19 +84,19 @@ def _print_index(index: Index, op: Access, names: _Names) -> str:
             return "None"
 
 
-def _print_block(block: Block, names: _Names, indent: str) -> Iterator[str]:
+def print_block(block: Block, names: Names, indent: str) -> Iterator[str]:
     for op in block.ops:
         results = ", ".join(map(names.typed, op.results))
         yield indent + (f"{results} = " if results else "") + _print_op(op, names)
         for k, inner in enumerate(op.blocks):
             if k > 0:
                 yield f"{indent}{'else' if isinstance(op, If) else 'do'}:"
-            yield from _print_block(inner, names, indent + "  ")
+            yield from print_block(inner, names, indent + "  ")
     if block.yields:
         yield f"{indent}yield {', '.join(map(names, block.yields))}"
 
 
-def _print_op(op: Op, names: _Names) -> str:
+def _print_op(op: Op, names: Names) -> str:
     if isinstance(op, Access):
         index = ", ".join(_print_index(i, op, names) for i in op.index)
         stored = f", {names(op.inputs[0])}" if isinstance(op, (Store, Atomic)) else ""
@@ -122,7 +106,7 @@ def _print_op(op: Op, names: _Names) -> str:
     if isinstance(op, (For, While)):
         params = zip(op.body.params, op.inputs, strict=True)
         carried = ", ".join(f"{names(p)} = {names(v)}" for p, v in params)
-        head = f"for {_print_range(op.range, names)}" if isinstance(op, For) else "while"
+        head = f"for {print_range(op.range, names)}" if isinstance(op, For) else "while"
         return head + (f" carrying {carried}" if carried else "") + ":"
     attributes = op.attributes()
     shown = ", ".join(f"{k}={names.size(v)}" for k, v in attributes.items())

@@ -1,54 +1,18 @@
-"""A traced kernel as a whole: its phases, and what it takes from the host."""
+"""A traced kernel as a whole: its phases, and what they share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import sympy
 import torch
 
 from ..location import Location
 from .base import Block, BlockSize, Op, Range, Size, Value
-
-
-@dataclass(eq=False)
-class HostTensor:
-    """A tensor of the host that the device reads or writes. `source` is the Python expression the wrapper passes."""
-
-    name: str
-    source: str
-    dtype: torch.dtype
-    sizes: tuple[Size, ...]
-    strides: tuple[Size, ...]
-    phase: int
-    borrowed: bool = False
-    """Whether its memory was there before the call: that of an argument or a global, or a view of one."""
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-@dataclass(eq=False)
-class HostScalar:
-    """A number of the host that the device reads; `is_wide`: it takes 64 bits whatever it is.
-
-    `is_size`: a size or stride of a tensor rather than an argument.
-    """
-
-    name: str
-    source: str
-    symbol: sympy.Symbol
-    is_float: bool
-    is_wide: bool = False
-    is_size: bool = False
-
-
-class Baked(NamedTuple):
-    """Stands for a host call that a config decides: the constant to write in its place."""
-
-    value: Any
+from .host import HostScalar, HostTensor
+from .printer import Names, print_block, print_range, short_dtype
 
 
 @dataclass(eq=False)
@@ -102,6 +66,20 @@ class Program:
             yield from phase.body.walk()
 
     def __str__(self) -> str:
-        from .printer import print_program
-
         return "\n".join(print_program(self))
+
+
+def print_program(program: Program) -> Iterator[str]:
+    """The lines of a program."""
+    names = Names(program.symbols)
+    yield f"program {program.name}"
+    for tensor in program.tensors:
+        sizes = ", ".join(map(names.size, tensor.sizes))
+        strides = ", ".join(map(names.size, tensor.strides))
+        yield f"  tensor {tensor.name}: {short_dtype(tensor.dtype)}[{sizes}] strides [{strides}] from {tensor.source}"
+    for scalar in program.scalars:
+        yield f"  scalar {scalar.name} from {scalar.source}"
+    for phase in program.phases:
+        ranges = ", ".join(print_range(r, names) for r in phase.ranges)
+        yield f"  grid {ranges}:"
+        yield from print_block(phase.body, names, "    ")
