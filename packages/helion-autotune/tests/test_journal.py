@@ -20,6 +20,10 @@ def path(tmp_path):
     return tmp_path / "deep" / "run.jsonl"
 
 
+def cost(point) -> float:
+    return 1.0 + abs(point["x"] - 20)
+
+
 def open_journal(path, **identity) -> Journal:
     return Journal(path, identity or {"kernel": "k"})
 
@@ -32,6 +36,10 @@ def write(path, *trials, begin=()) -> None:
     for trial in begin:
         journal.submitted(trial.point, trial.key, 0.0)
     journal.close()
+    if begin:  # as if killed: closing has the last word otherwise
+        lines = path.read_bytes().splitlines(keepends=True)
+        assert b'"left"' in lines.pop()
+        path.write_bytes(b"".join(lines))
 
 
 def test_gives_back_what_was_settled(path) -> None:
@@ -154,5 +162,59 @@ def test_tuning_goes_on_without_a_busy_journal(path) -> None:
 def test_lines_are_json_with_a_header(path) -> None:
     write(path, ONE)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [line["event"] for line in lines] == ["run", "begin", "trial"]
+    assert [line["event"] for line in lines] == ["run", "begin", "trial", "left"]
     assert lines[0]["identity"] == {"kernel": "k"}
+
+
+def test_ctrl_c_before_anything_was_measured_is_held_against_no_candidate(path) -> None:
+    def interrupted(point) -> float:
+        raise KeyboardInterrupt
+
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt):
+            tune(SPACE, InlineEvaluator(interrupted), "random", journal=path, write=None)
+    result = tune(SPACE, InlineEvaluator(cost), "random", budget=Budget(configs=1), journal=path, write=None)
+    assert [t.status for t in result.trials] == [Status.OK]
+
+
+@pytest.mark.parametrize("budget", [Budget(seconds=0.0), Budget(configs=1), Budget(configs=40)])
+def test_a_resumed_run_never_ends_with_less_than_was_measured(path, budget) -> None:
+    first = tune(SPACE, InlineEvaluator(cost), "random", seed=1, budget=Budget(configs=40), journal=path, write=None)
+    again = tune(SPACE, InlineEvaluator(cost), "random", seed=2, budget=budget, journal=path, write=None)
+    assert again.milliseconds <= first.milliseconds
+
+
+def test_every_way_to_garble_a_journal_costs_lines_and_no_run(path) -> None:
+    tune(SPACE, InlineEvaluator(cost), "random", budget=Budget(configs=6), journal=path, write=None)
+    whole = path.read_bytes()
+    for start in range(0, len(whole), 71):
+        for content in (whole[:start], whole[:start] + bytes(40) + whole[start + 40 :], whole[start:]):
+            path.write_bytes(content)
+            try:
+                result = tune(SPACE, InlineEvaluator(cost), "finite", journal=path, write=None)
+            except JournalMismatch:
+                continue
+            assert (result.point, result.milliseconds) == ({"x": 20}, 1.0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"milliseconds": "0.1"}, {"milliseconds": -1}, {"compile_seconds": "x"}, {"facts": 3}, {"message": None},
+               {"point": {"x": 20}}, {"point": 7}, {"key": "abc"}, {"status": "ko"}]
+)  # fmt: skip
+def test_lines_that_no_run_wrote_are_passed_over(path, change) -> None:
+    write(path, ONE)
+    lines = path.read_text().splitlines()
+    event = json.loads(lines[2])
+    event["trial"].update(change)
+    path.write_text("\n".join([*lines[:2], json.dumps(event), '{"event":"begin"}', '{"event":"trial"}', ""]))
+    journal = open_journal(path)
+    assert journal.trials == {}
+    journal.close()
+
+
+def test_lines_without_a_header_are_of_no_known_problem(path) -> None:
+    write(path, ONE)
+    path.write_bytes(path.read_bytes().split(b"\n", 1)[1])
+    journal = open_journal(path)
+    assert journal.trials == {}
+    journal.close()

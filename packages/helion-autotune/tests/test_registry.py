@@ -6,7 +6,7 @@ import pytest
 
 import helion_autotune.registry as registry_module
 from helion_autotune import STRATEGIES, SearchSpace, Strategy, make_strategy
-from helion_autotune.errors import MissingDependency, NameCollision, UnknownName
+from helion_autotune.errors import MissingDependency, NameCollision, UnknownName, UnusablePlugin
 from helion_autotune.registry import Registry
 from helion_autotune.strategies.random_search import RandomSearch
 from helion_autotune.testing.strategies import mixed_space
@@ -49,6 +49,22 @@ def entry_points(*values: str):
 def test_two_packages_with_one_name_are_refused(monkeypatch) -> None:
     monkeypatch.setattr(registry_module, "entry_points", entry_points("one:A", "two:B"))
     with pytest.raises(NameCollision, match="one:A and by two:B"):
+        Registry("some.group").get("twin")
+
+
+def test_two_packages_with_one_name_cost_the_other_names_nothing(monkeypatch) -> None:
+    colliding = entry_points("one:A", "two:B")
+    good = metadata.EntryPoint("good", "os:getpid", "some.group")
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: [*colliding(group), good])
+    registry: Registry = Registry("some.group")
+    assert registry.names() == ["good", "twin"]
+    assert registry.get("good").__name__ == "getpid"
+
+
+@pytest.mark.parametrize("value", ["no_such_package:A", "os:no_such_name"])
+def test_a_plug_in_that_cannot_be_imported_is_named(monkeypatch, value) -> None:
+    monkeypatch.setattr(registry_module, "entry_points", entry_points(value))
+    with pytest.raises(UnusablePlugin, match=rf"'twin' \({value}\) cannot be imported: .*Error: "):
         Registry("some.group").get("twin")
 
 

@@ -2,14 +2,25 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
+import time
 from concurrent.futures import Future
 
 import pytest
 
-from helion_autotune import Budget, Enum, InlineEvaluator, Integer, SearchSpace, Session, Trial, effort
-from helion_autotune.errors import InvalidPoint, StrategyStalled, UnknownName, WrongResult
+from helion_autotune import Budget, Enum, InlineEvaluator, Integer, Journal, SearchSpace, Session, Trial, effort, tune
+from helion_autotune.errors import (
+    DeviceFault,
+    InvalidBudget,
+    InvalidPoint,
+    StrategyStalled,
+    UnknownName,
+    WrongResult,
+)
+from helion_autotune.observer import Observer
 from helion_autotune.strategies.base import Strategy
 from helion_autotune.strategies.finite import FiniteSearch
+from helion_autotune.strategies.guided import GuidedSearch
 from helion_autotune.strategies.random_search import RandomSearch
 
 SPACE = SearchSpace({"x": Integer(0, 99, 50)})
@@ -253,3 +264,109 @@ def test_points_may_hold_any_json() -> None:
     space = SearchSpace({"x": Enum([None, [1, 2], "a", {"k": 1}])})
     result = Session(InlineEvaluator(lambda p: 1.0 if p["x"] == {"k": 1} else 2.0), FiniteSearch(space)).run()
     assert result.point == {"x": {"k": 1}}
+
+
+@pytest.mark.parametrize("budget", [Budget(seconds=0.0), Budget(configs=0)])
+def test_a_list_with_a_budget_of_nothing_ends_at_once(run, budget) -> None:
+    result = run(FiniteSearch(SPACE), cost, budget=budget)
+    assert (result.point, result.milliseconds, result.trials) == (SPACE.default(), None, [])
+
+
+@pytest.mark.parametrize("limits", [{"seconds": math.nan}, {"seconds": -1.0}, {"configs": -1}, {"seconds": "30"}])
+def test_a_budget_that_nothing_can_be_held_to_is_refused(limits) -> None:
+    with pytest.raises(InvalidBudget, match=next(iter(limits))):
+        Budget(**limits)
+
+
+@pytest.mark.parametrize(
+    "answer", [math.nan, math.inf, -1.0, None, "fast", Trial({"x": 3}), Trial({"x": 4}, "ok", 0.1)]
+)
+@pytest.mark.parametrize("strategy", [RandomSearch, GuidedSearch])
+def test_what_is_no_time_costs_its_point_only(run, tmp_path, answer, strategy) -> None:
+    def function(point):
+        return answer if point["x"] in (3, 20, 50) else cost(point)
+
+    journal = Journal(tmp_path / "run.jsonl", {})
+    result = run(strategy(SPACE), function, budget=Budget(configs=90), observers=[journal])
+    assert result.milliseconds == 2.0
+    assert result.statistics.by_status["crash"] >= 1
+
+
+def test_no_time_at_all_is_a_time(run) -> None:
+    result = run(GuidedSearch(SPACE), lambda p: cost(p) - 1.0, budget=Budget(configs=90))
+    assert (result.point, result.milliseconds) == ({"x": 20}, 0.0)
+
+
+def test_an_evaluator_that_cannot_take_a_point_loses_that_point(run) -> None:
+    class Full(InlineEvaluator):
+        def submit(self, point, best):
+            if point["x"] % 2:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            return super().submit(point, best)
+
+    result = Session(Full(cost), FiniteSearch(SPACE), finalists=0).run()
+    assert result.point == {"x": 20}
+    assert result.statistics.failures[0].example == "RuntimeError: cannot schedule new futures after shutdown"
+
+
+@pytest.mark.parametrize("event", ["started", "submitted", "finished", "ended", "close"])
+def test_an_observer_that_raises_costs_the_run_nothing_but_itself(run, recorder, event) -> None:
+    class Careless(Observer):
+        calls = 0
+
+        def close(self) -> None:
+            self.calls += 1
+
+    def fail(*details) -> None:
+        observer.calls += 1
+        raise OSError("No space left on device")
+
+    observer = Careless()
+    setattr(observer, event, fail)
+    with pytest.warns(UserWarning, match="Careless: OSError: No space left on device; the run goes on") as caught:
+        result = run(FiniteSearch(SPACE), cost, observers=[observer, recorder])
+    assert result.point == {"x": 20}
+    assert len(caught) == 1
+    assert observer.calls == (1 if event == "close" else 2), "told once, closed once"
+    assert len(recorder.of("finished")) == 100
+    assert len(recorder.of("close")) == 1
+
+
+@pytest.mark.parametrize("times", [DeviceFault("an illegal memory access"), [1.0], "x"])
+def test_a_play_off_that_fails_loses_nothing(recorder, times) -> None:
+    def interleaved(points):
+        if isinstance(times, Exception):
+            raise times
+        return times
+
+    result = Session(InlineEvaluator(cost, interleaved), FiniteSearch(SPACE), observers=[recorder]).run()
+    assert (result.point, result.milliseconds) == ({"x": 20}, 1.0)
+    assert "not measured against each other" in recorder.of("warning")[0][0]
+
+
+def test_finalists_without_a_time_do_not_win(recorder) -> None:
+    evaluator = InlineEvaluator(cost, lambda points: [math.nan, 3.0, -1.0, math.inf, None])
+    result = Session(evaluator, FiniteSearch(SPACE), observers=[recorder]).run()
+    assert result.milliseconds == 3.0
+    assert [ms for _, ms in result.play_off] == [None, 3.0, None, None, None]
+
+
+def test_waiting_for_the_default_past_the_budget_burns_no_processor() -> None:
+    class Slow(InlineEvaluator):
+        def submit(self, point, best):
+            future: Future = Future()
+            threading.Timer(1.0, lambda: future.set_result(Trial(point, milliseconds=1.0))).start()
+            return future
+
+    start = time.process_time()
+    result = Session(Slow(cost), RandomSearch(SPACE), budget=effort("none"), finalists=0).run()
+    assert result.milliseconds == 1.0
+    assert time.process_time() - start < 0.5
+
+
+def test_a_strategy_made_for_another_space_is_refused() -> None:
+    other = RandomSearch(SearchSpace({"y": Integer(0, 3)}))
+    with pytest.raises(ValueError, match="another space"):
+        tune(SPACE, InlineEvaluator(cost), other)
+    with pytest.raises(ValueError, match="made already"):
+        tune(SPACE, InlineEvaluator(cost), RandomSearch(SPACE), options={"count": 3})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from helion_autotune.errors import UnknownName
+from helion_autotune.errors import InvalidBudget, UnknownName
 
 
 @dataclass(frozen=True)
@@ -12,10 +12,17 @@ class Budget:
     """Limits of one run; None is no limit. Whichever is reached first ends it.
 
     ``seconds``: wall clock, time spent before a resume included. ``configs``: evaluated points, the default included.
+    Raises InvalidBudget for a limit that is no number or below 0.
     """
 
     seconds: float | None = None
     configs: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "configs"):
+            limit = getattr(self, name)
+            if limit is not None and not (isinstance(limit, (int, float)) and limit >= 0):
+                raise InvalidBudget(f"{name}={limit!r} is no limit; give a number from 0 on, or None for no limit")
 
     def exhausted_by(self, seconds: float, configs: int) -> str | None:
         """Which limit is reached after so much time and so many points: ``"seconds"``, ``"configs"``, or None."""

@@ -16,6 +16,10 @@ class InvalidParameter(AutotuneError, ValueError):
     """A parameter was declared with limits that leave nothing to choose."""
 
 
+class InvalidBudget(AutotuneError, ValueError):
+    """A budget has a limit that no run can be held to."""
+
+
 class InvalidPoint(AutotuneError, ValueError):
     """A point is outside its space; ``reasons`` lists every violation."""
 
@@ -34,6 +38,10 @@ class NameCollision(AutotuneError):
 
 class UnknownName(AutotuneError, LookupError):
     """No plug-in of that name is installed."""
+
+
+class UnusablePlugin(AutotuneError, ImportError):
+    """A plug-in is installed, but cannot be imported."""
 
 
 class MissingDependency(AutotuneError, ImportError):

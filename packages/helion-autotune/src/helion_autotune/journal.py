@@ -2,12 +2,13 @@
 
 One JSON object a line: a header that says which problem this is, then what began and what ended. Every line is one
 ``write``, so what was settled survives ``kill -9``; ``fsync`` (for power cuts) comes at most every
-``sync_seconds``. A torn last line is dropped on reading. What had begun in each of three runs that died is taken
-for the killer and not tried again.
+``sync_seconds``. Torn and garbled lines are dropped on reading, and those that no header says the problem of. What had
+begun in each of three runs that died is taken for the killer and not tried again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -20,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from helion_autotune.errors import JournalBusy, JournalMismatch
 from helion_autotune.observer import Observer
-from helion_autotune.points import canonical
+from helion_autotune.points import canonical, point_key
 from helion_autotune.trial import Status, Trial
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     for line in raw.split(b"\n"):
         try:
             data = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(data, dict):
             yield data
@@ -68,6 +69,7 @@ class Journal(Observer):
         self._sync_seconds = sync_seconds
         self._synced = time.monotonic()
         self._descriptor: int | None = None
+        self._ended = False
         self._lock = FileLock(f"{self.path}.lock")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._acquire()
@@ -87,18 +89,18 @@ class Journal(Observer):
     def _load(self) -> None:
         open_points: dict[str, Point] = {}
         died: Counter[str] = Counter()
+        ours = False  # whether a header says whose lines these are
         for line in read_lines(self.path):
             event = line.get("event")
             if event == "run":
                 self._check(line)
                 died.update(open_points.keys())
-                open_points, self.complete = {}, False
-            elif event == "begin":
-                open_points[line["key"]] = line["point"]
-            elif event == "trial":
-                self._take(line, open_points)
-            elif event == "end":
-                self.complete, open_points = True, {}
+                ours, open_points, self.complete = True, {}, False
+            elif event in ("end", "left"):
+                self.complete, open_points = event == "end", {}
+            elif ours:
+                with contextlib.suppress(KeyError, TypeError, ValueError):  # a garbled line, worth nothing
+                    self._take(line, open_points)
         died.update(open_points.keys())
         for key, count in died.items():
             if count >= _DEADLY_AFTER and key not in self.trials and key in open_points:
@@ -112,12 +114,14 @@ class Journal(Observer):
             )
 
     def _take(self, line: dict[str, Any], open_points: dict[str, Point]) -> None:
-        try:
-            trial = Trial.from_json(line["trial"])
-        except (KeyError, TypeError, ValueError):
+        if line["event"] == "begin":
+            open_points[point_key(line["point"])] = dict(line["point"])
             return
-        self.trials[trial.key] = trial
+        trial = Trial.from_json(line["trial"])
+        if trial.key != point_key(dict(trial.point)):
+            raise ValueError("its point is not what was measured")
         self.seconds = max(self.seconds, float(line.get("seconds", 0.0)))
+        self.trials[trial.key] = trial
         open_points.pop(trial.key, None)
 
     def _open(self) -> None:
@@ -158,9 +162,12 @@ class Journal(Observer):
             self._write({"event": "trial", "trial": trial.to_json(), "seconds": round(seconds, 3)})
 
     def ended(self, result: Result, seconds: float) -> None:
+        self._ended = True
         self._write({"event": "end", "stopped": result.stopped, "seconds": round(seconds, 3)})
 
     def close(self) -> None:
+        if self._descriptor is not None and not self._ended:
+            self._write({"event": "left"})  # by an exception, Ctrl-C for one: no candidate has killed it
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

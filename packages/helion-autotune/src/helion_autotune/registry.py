@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from helion_autotune.errors import NameCollision, UnknownName
+from helion_autotune.errors import NameCollision, UnknownName, UnusablePlugin
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -38,22 +38,32 @@ class Registry(Generic[T]):
         self._registered.pop(name, None)
 
     def get(self, name: str) -> T:
-        """The plug-in called ``name``; raises UnknownName, listing what there is."""
+        """The plug-in called ``name``.
+
+        Raises UnknownName, listing what there is, NameCollision where two packages claim the name, and UnusablePlugin
+        where importing it fails.
+        """
         if name in self._registered:
             return self._registered[name]
-        installed = self._installed()
-        if name not in installed:
+        claims = self._installed().get(name)
+        if claims is None:
             known = ", ".join(self.names()) or "none: is helion-autotune installed (pip install -e)?"
             raise UnknownName(f"{self.group} has no {name!r}; known: {known}")
-        return cast("T", installed[name].load())
+        if len(claims) > 1:
+            raise NameCollision(
+                f"{self.group}: the name {name!r} is claimed by {' and by '.join(claims)}; uninstall one of them"
+            )
+        [(value, point)] = claims.items()
+        try:
+            return cast("T", point.load())
+        except Exception as error:  # a package of somebody else, which may raise anything
+            raise UnusablePlugin(
+                f"{self.group}: {name!r} ({value}) cannot be imported: {type(error).__name__}: {error}"
+            ) from error
 
-    def _installed(self) -> dict[str, EntryPoint]:
-        found: dict[str, EntryPoint] = {}
+    def _installed(self) -> dict[str, dict[str, EntryPoint]]:
+        """For each name the places that claim it: more than one is a collision, of that name alone."""
+        found: dict[str, dict[str, EntryPoint]] = {}
         for point in entry_points(group=self.group):
-            other = found.setdefault(point.name, point)
-            if other.value != point.value:
-                raise NameCollision(
-                    f"{self.group}: the name {point.name!r} is claimed by {other.value} and by {point.value}; "
-                    "uninstall one of the two packages"
-                )
+            found.setdefault(point.name, {})[point.value] = point
         return found

@@ -3,7 +3,9 @@ far."""
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from helion_autotune.evaluate.protocol import Best
 from helion_autotune.points import Point, point_key
 from helion_autotune.result import Result
 from helion_autotune.summary import summarise
-from helion_autotune.trial import Trial, failed_trial
+from helion_autotune.trial import Status, Trial, failed_trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +32,8 @@ class Session:
     """Ties space, strategy, evaluator and budget together; :meth:`run` does the work, once.
 
     The default point is settled first (unless the strategy has a list of its own), so that from then on the best so
-    far is never worse than the default. ``known`` trials are told to the strategy without evaluating them again.
+    far is never worse than the default. ``known`` trials are told to the strategy without evaluating them again: when
+    it asks for them, the others at the end (unless it has a list of its own), so that none of them is lost.
     ``finalists`` points are measured against each other at the end (0 or 1: no play-off).
     """
 
@@ -83,8 +86,8 @@ class Session:
             self._notify("ended", result)
             return result
         finally:
-            for observer in self._observers:
-                observer.close()
+            while self._observers:
+                self._tell(self._observers.pop(0), "close")
 
     def _run_search(self) -> str:
         try:
@@ -92,10 +95,12 @@ class Session:
         except KeyboardInterrupt:
             self._settle_done({f for f in self._flight if f.done()})
             self._evaluator.cancel()
+            self._settle_known()
             if self.best is None:
                 raise
             return "interrupted"
         self._evaluator.cancel()
+        self._settle_known()
         return stopped
 
     def _search(self) -> str:
@@ -104,7 +109,7 @@ class Session:
             self._first = next(iter(self._flight), None)
         while True:
             stopped = self._budget.exhausted_by(self.seconds, len(self.trials))
-            if stopped and self.trials:
+            if stopped and (self.trials or not self._flight):
                 self._settle_done({f for f in self._flight if f.done()})
                 return stopped
             if not stopped:
@@ -148,7 +153,15 @@ class Session:
             self._repeats = 0
             self._notify("submitted", point, key)
             self._waiting[key] = 1
-            self._flight[self._evaluator.submit(point, self._shared_best)] = point
+            self._flight[self._submitted(point)] = point
+
+    def _submitted(self, point: Point) -> Future[Trial]:
+        try:
+            return self._evaluator.submit(point, self._shared_best)
+        except Exception as error:  # counts as one in the future
+            broken: Future[Trial] = Future()
+            broken.set_exception(error)
+            return broken
 
     def _collect(self) -> None:
         """Wait for at least one result, but not past the budget, and settle all that are there.
@@ -156,8 +169,9 @@ class Session:
         Until the default is settled, everything else waits: nobody shall see a best that is worse than the default.
         """
         timeout = _TICK_SECONDS
-        if self._budget.seconds is not None:
-            timeout = min(timeout, max(0.0, self._budget.seconds - self.seconds))
+        left = math.inf if self._budget.seconds is None else self._budget.seconds - self.seconds
+        if left > 0.0:  # past it, the default is waited for
+            timeout = min(timeout, left)
         awaited = [self._first] if self._first is not None else list(self._flight)
         done, _ = wait(awaited, timeout=timeout, return_when=FIRST_COMPLETED)
         if self._first in done:
@@ -172,6 +186,14 @@ class Session:
             self._settle(trial)
             for _ in range(asked - 1):
                 self.strategy.tell(trial)
+
+    def _settle_known(self) -> None:
+        """Takes in the known trials that nobody asked for again: one of them may be the best."""
+        known, self._known = self._known, {}
+        for trial in known.values() if self.strategy.starts_with_default else ():
+            if not self.space.check(trial.point):
+                self._resumed += 1
+                self._settle(trial)
 
     def _settle(self, trial: Trial) -> None:
         is_default = not self.trials and self.strategy.starts_with_default
@@ -192,10 +214,12 @@ class Session:
         if len(points) < 2:
             return []
         try:
-            return list(zip(points, self._evaluator.measure_interleaved(points), strict=True))
-        except NotImplementedError:
+            times = self._evaluator.measure_interleaved(points)
+            return list(zip(points, [_time(ms) for ms in times], strict=True))
+        except (NotImplementedError, KeyboardInterrupt):
             return []
-        except KeyboardInterrupt:
+        except Exception as error:  # by then everything is measured, which must not be lost
+            self._notify("warning", f"the best configs were not measured against each other: {_text(error)}")
             return []
 
     def _result(self, stopped: str, play_off: list[tuple[Point, float | None]]) -> Result:
@@ -211,12 +235,33 @@ class Session:
         return Result(point, milliseconds, trials, statistics, stopped, tuple(play_off))
 
     def _notify(self, event: str, *details: object) -> None:
-        for observer in self._observers:
-            getattr(observer, event)(*details, self.seconds)
+        for observer in list(self._observers):
+            self._tell(observer, event, *details, self.seconds)
+
+    def _tell(self, observer: Observer, event: str, *details: object) -> None:
+        """What an observer does wrong costs the run that observer."""
+        try:
+            getattr(observer, event)(*details)
+        except Exception as error:
+            warnings.warn(f"{type(observer).__name__}: {_text(error)}; the run goes on without it", stacklevel=2)
+            if observer in self._observers:
+                self._observers.remove(observer)
+                self._tell(observer, "close")
 
 
 def _outcome(future: Future[Trial], point: Point) -> Trial:
     try:
-        return future.result()
+        trial = future.result()
+        if trial.key != point_key(point) or (trial.status is Status.OK and not trial.ok):
+            raise TypeError(f"the evaluator gave {trial!r}, which has no time or is of another point")
+        return trial
     except (Exception, CancelledError) as error:  # an evaluator's defect must not cost the run its results
         return failed_trial(point, error)
+
+
+def _time(milliseconds: float | None) -> float | None:
+    return milliseconds if milliseconds is not None and 0.0 <= milliseconds < math.inf else None
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -32,7 +32,8 @@ class Status(str, Enum):
 class Trial:
     """What is known of one evaluated point.
 
-    ``milliseconds`` is None unless the candidate ran and was right. ``compile_seconds`` is the time in the compiler.
+    ``milliseconds`` is None unless the candidate ran and was right; what is no time (NaN, infinite, below 0) raises
+    ValueError. ``compile_seconds`` is the time in the compiler.
     ``facts`` holds JSON values that the client wants kept: registers, spills, shared memory, ``cut`` (measured only
     once because it was slow), ``same_as`` (key of the candidate that this one duplicates).
     """
@@ -47,6 +48,8 @@ class Trial:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))
+        if self.milliseconds is not None:
+            object.__setattr__(self, "milliseconds", _time(self.milliseconds))
         if not self.key:
             object.__setattr__(self, "key", point_key(self.point))
 
@@ -67,7 +70,23 @@ class Trial:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Trial:
         """Read what :meth:`to_json` wrote; raises TypeError or ValueError on anything else."""
-        return cls(**data)
+        trial = cls(**data)
+        for name, kind in _KINDS.items():
+            if not isinstance(getattr(trial, name), kind):
+                raise TypeError(f"{name} is {getattr(trial, name)!r}")
+        return trial
+
+
+_KINDS = {"point": dict, "compile_seconds": (int, float), "message": str, "facts": dict, "key": str}
+
+
+def _time(value: Any) -> float:
+    if isinstance(value, str):
+        raise ValueError(f"{value!r} is no time in milliseconds")
+    milliseconds = float(value)
+    if not 0.0 <= milliseconds < math.inf:
+        raise ValueError(f"{milliseconds} is no time in milliseconds")
+    return milliseconds
 
 
 def failed_trial(point: Point, error: BaseException, **known: Any) -> Trial:

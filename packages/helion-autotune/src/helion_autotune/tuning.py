@@ -37,9 +37,14 @@ def make_strategy(
 ) -> Strategy:
     """A strategy from its name, its class, or itself; ``options`` are its keywords.
 
-    Raises UnknownName for a name that no installed package provides.
+    Raises UnknownName for a name that no installed package provides, ValueError for a made strategy that searches
+    another space, or that ``options`` come too late for.
     """
     if isinstance(strategy, Strategy):
+        if strategy.space is not space and strategy.space.fingerprint() != space.fingerprint():
+            raise ValueError(f"{strategy.name} was made for another space than the one to search")
+        if options:
+            raise ValueError(f"{strategy.name} is made already: give its class or its name with options")
         return strategy
     cls = STRATEGIES.get(strategy) if isinstance(strategy, str) else strategy
     return cls(space, seed=seed, **dict(options or {}))
@@ -79,7 +84,8 @@ def tune(
     display if stderr is a terminal.
 
     The evaluator stays open. Ctrl-C ends the search and gives the best so far. Raises KeyboardInterrupt if nothing
-    was measured by then, JournalMismatch if the journal is of another problem.
+    was measured by then, JournalMismatch if the journal is of another problem, and what the strategy raises: what was
+    measured until then is in the journal.
     """
     searcher = make_strategy(strategy, space, seed=seed, options=options)
     watchers = list(observers)

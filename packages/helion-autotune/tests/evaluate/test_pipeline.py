@@ -13,6 +13,7 @@ import pytest
 from helion_autotune import Best, Budget, Integer, SearchSpace, Session, Status
 from helion_autotune.errors import LaunchError, WrongResult
 from helion_autotune.evaluate import Compiled, Measurement, PipelineEvaluator, ProcessMeasurer, WorkerPool
+from helion_autotune.evaluate.jobs import resolve
 from helion_autotune.strategies.finite import FiniteSearch
 from helion_autotune.testing import hostile
 from helion_autotune.tuning import tune
@@ -105,6 +106,39 @@ def test_screening_spares_the_measurement(make) -> None:
     assert measured == [2]
     assert (trials[1].status, trials[1].message) == (Status.SCREENED, "too many registers")
     assert trials[1].facts["registers"] == 200
+
+
+@pytest.mark.parametrize("answer", [None, "fast", math.nan, -1.0, Measurement(1.0, None), SystemExit(3)])  # type: ignore[arg-type]
+def test_a_measurement_that_is_none_costs_its_candidate_only(make, answer) -> None:
+    def measure(compiled: Compiled, best: float):
+        if compiled.point["x"] != 4:
+            return 1.0
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    bad, good = evaluate(make(measure), 4, 6)
+    assert (bad.status, bad.milliseconds) == (Status.CRASH, None)
+    assert good.milliseconds == 1.0
+
+
+@pytest.mark.parametrize("output", [7, [1], {"facts": [1, 2]}, {"facts": None}])
+def test_a_compile_function_that_gives_something_else_is_told(make, monkeypatch, output) -> None:
+    evaluator = make()
+    monkeypatch.setattr("pipeline_under_test.compile_here", lambda payload: output)
+    resolve.cache_clear()
+    (trial,) = evaluate(evaluator, 4)
+    resolve.cache_clear()
+    assert trial.status is Status.COMPILE_ERROR
+    assert "instead of a mapping" in trial.message
+
+
+def test_an_executor_that_is_shut_down_fails_candidates_not_the_search(make) -> None:
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    (trial,) = evaluate(make(compiler=pool), 4)
+    assert trial.status is Status.COMPILE_ERROR
+    assert "shutdown" in trial.message
 
 
 def test_failures_have_the_right_status(make) -> None:

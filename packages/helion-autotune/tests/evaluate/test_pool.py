@@ -142,6 +142,33 @@ def test_a_setup_that_fails_fails_the_jobs_with_its_reason(make_pool) -> None:
         make_pool(1, setup=("pool_jobs:setup_that_dies", [])).submit("pool_jobs:echo", 1).result()
 
 
+@pytest.mark.parametrize(
+    ("job", "arguments", "error"),
+    [("faults", [], DeviceFault), ("cannot_launch", [], LaunchError), ("echo", [{1}], TypeError)],
+)
+def test_whatever_a_setup_raises_no_job_waits_for_ever(make_pool, job, arguments, error) -> None:
+    pool = make_pool(1, setup=(f"pool_jobs:{job}", arguments))
+    for _ in range(2):
+        with pytest.raises(error):
+            pool.submit("pool_jobs:echo", 1).result(timeout=60)
+
+
+def test_a_forked_process_is_told_that_the_pool_is_not_its_own(make_pool) -> None:
+    pool = make_pool(1)
+    assert pool.submit("pool_jobs:echo", 1).result() == [1]
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            pool.submit("pool_jobs:echo", 1)
+        except RuntimeError as error:
+            status = 0 if "forked" in str(error) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert pool.submit("pool_jobs:echo", 2).result() == [2]
+
+
 def test_jobs_run_side_by_side(make_pool, tmp_path) -> None:
     pool = make_pool(2, timeout=None)
     a, b = str(tmp_path / "a"), str(tmp_path / "b")

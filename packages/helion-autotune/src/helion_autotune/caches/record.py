@@ -119,8 +119,7 @@ class Record:
         try:
             entries = tuple(Entry(**entry) for entry in data["entries"])
             for entry in entries:
-                Status(entry.status)
-                entry.point.items()
+                Trial.from_json(entry.to_trial().to_json())
             return cls(CacheKey(data["group"], dict(data["key"])), entries)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadRecord(f"{type(error).__name__}: {error}") from error

@@ -80,11 +80,11 @@ class StoredCache(Cache):
             return None if text is None else Record.from_json(json.loads(text))
         except OSError as error:
             warnings.warn(f"cache {self.describe()}: cannot read {name}: {error}", stacklevel=3)
-        except ValueError as error:  # not UTF-8, not JSON, BadRecord
+        except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, BadRecord
             self._reject(name, error)
         return None
 
-    def _reject(self, name: str, error: ValueError) -> None:
+    def _reject(self, name: str, error: Exception) -> None:
         what = str(error) if isinstance(error, BadRecord) else f"damaged ({error})"
         try:
             where = f"set aside as {self._set_aside(name)}"

@@ -43,9 +43,9 @@ class InlineEvaluator:
     def _evaluate(self, point: Point) -> Trial:
         try:
             outcome = self._function(point)
+            return outcome if isinstance(outcome, Trial) else Trial(point, milliseconds=float(outcome))
         except Exception as error:  # a candidate may raise anything, and only it is to be lost
             return failed_trial(point, error)
-        return outcome if isinstance(outcome, Trial) else Trial(point, milliseconds=float(outcome))
 
     def measure_interleaved(self, points: Sequence[Point]) -> list[float | None]:
         if self._interleaved is not None:

@@ -75,12 +75,11 @@ class PipelineEvaluator:
     """Compiles with ``compiler`` (any ``concurrent.futures`` executor; a WorkerPool by habit), measures in one thread.
 
     - ``prepare(point)`` gives the JSON payload to compile: source text, target, options. Equal payloads are one
-    candidate.
+      candidate.
     - ``compile``: import path of ``function(payload) -> {"binary": …, "facts": {…}, …}``.
     - ``screen(compiled)``: why not to measure this candidate, or None.
     - ``measure(compiled, best_ms)`` gives milliseconds or a Measurement. ``best_ms`` is the best time so far
-    (infinite at
-      first), so that a candidate that is clearly slower can be cut after one run.
+      (infinite at first), so that a candidate that is clearly slower can be cut after one run.
     - ``interleave(compileds)`` measures finalists against each other; None for one that fails.
 
     In a WorkerPool a candidate that compiles far longer than the others do is given up (CandidateTimeout).
@@ -128,7 +127,11 @@ class PipelineEvaluator:
         with self._lock:
             self._flight.add(candidate)
         candidate.payload = payload
-        candidate.job = self._submitted(payload)
+        try:
+            candidate.job = self._submitted(payload)
+        except Exception as error:  # an executor that is broken or shut down
+            self._settle(candidate, error=_as_compile_error(error))
+            return candidate.future
         candidate.job.add_done_callback(lambda job: self._after_compile(candidate, job))
         return candidate.future
 
@@ -157,14 +160,11 @@ class PipelineEvaluator:
     def _after_compile(self, candidate: Candidate, job: Future[Any]) -> None:
         """Runs in whatever thread finished the job."""
         try:
-            answer = job.result()
-            compiled = Compiled(
-                candidate.point, candidate.key, candidate.payload, dict(answer["output"] or {}), answer["seconds"]
-            )
+            compiled = _as_compiled(candidate.point, candidate.key, candidate.payload, job.result())
         except CancelledError:
             self._drop(candidate)
             return
-        except Exception as error:  # whatever the compiler does wrong costs this candidate only
+        except BaseException as error:  # whatever the compiler does wrong costs this candidate only
             self._settle(candidate, error=_as_compile_error(error))
             return
         with self._lock:
@@ -197,21 +197,17 @@ class PipelineEvaluator:
             reason = self._screen(compiled) if self._screen is not None else None
             if reason:
                 raise Screened(reason)
-            measured = self._measure(compiled, candidate.best.milliseconds)
-        except Exception as error:  # the candidate may make the client's code raise anything
+            trial = candidate.succeeded(self._measure(compiled, candidate.best.milliseconds))
+        except BaseException as error:  # the client's code may raise anything, and without this thread all would wait
             self._settle(candidate, error=error)
-            return
-        if not isinstance(measured, Measurement):
-            measured = Measurement(float(measured))
-        self._settle(candidate, measured)
+        else:
+            self._settle(candidate, trial)
 
-    def _settle(
-        self, candidate: Candidate, measured: Measurement | None = None, error: Exception | None = None
-    ) -> None:
+    def _settle(self, candidate: Candidate, trial: Trial | None = None, error: BaseException | None = None) -> None:
         with self._lock:
             self._flight.discard(candidate)
-        if measured is not None:
-            candidate.succeed(measured)
+        if trial is not None:
+            candidate.settle(trial)
         elif error is not None:
             candidate.fail(error)
 
@@ -237,9 +233,9 @@ class PipelineEvaluator:
             try:
                 payload = self._prepare(point)
                 answer = self._compiler.submit(timed_call, self._compile, payload).result()
+                self._compiled[key] = _as_compiled(point, key, payload, answer)
             except Exception:  # it worked once; if it fails now it simply takes no part
                 return None
-            self._compiled[key] = Compiled(point, key, payload, dict(answer["output"] or {}), answer["seconds"])
         return self._compiled[key]
 
     def cancel(self) -> None:
@@ -274,14 +270,16 @@ class Candidate:
         self.dropped = False
         self.future: Future[Trial] = Future()
 
-    def succeed(self, measured: Measurement) -> None:
-        """It ran and was right."""
+    def succeeded(self, measured: float | Measurement) -> Trial:
+        """The outcome if it ran and was right. Raises TypeError or ValueError where `measured` is no measurement."""
+        if not isinstance(measured, Measurement):
+            measured = Measurement(float(measured))
         facts = {**self._facts(), **measured.facts}
-        self._set(Trial(self.point, Status.OK, measured.milliseconds, self._seconds(), facts=facts))
+        return Trial(self.point, Status.OK, measured.milliseconds, self._seconds(), facts=facts)
 
     def fail(self, error: BaseException) -> None:
         """It is lost; the error says how."""
-        self._set(failed_trial(self.point, error, compile_seconds=self._seconds(), facts=self._facts()))
+        self.settle(failed_trial(self.point, error, compile_seconds=self._seconds(), facts=self._facts()))
 
     def copy(self, leader: Future[Trial]) -> None:
         """Share the outcome of an equal candidate. A failure keeps its status, a success becomes a duplicate."""
@@ -291,9 +289,10 @@ class Candidate:
         trial = leader.result()
         status = Status.DUPLICATE if trial.ok else trial.status
         facts = {**self._facts(), "same_as": trial.facts.get("same_as", trial.key)}
-        self._set(Trial(self.point, status, trial.milliseconds, self._seconds(), trial.message, facts))
+        self.settle(Trial(self.point, status, trial.milliseconds, self._seconds(), trial.message, facts))
 
-    def _set(self, trial: Trial) -> None:
+    def settle(self, trial: Trial) -> None:
+        """Gives the outcome to whoever waits for it."""
         with contextlib.suppress(InvalidStateError):  # dropped in the meantime
             self.future.set_result(trial)
 
@@ -304,7 +303,15 @@ class Candidate:
         return self.compiled.seconds if self.compiled else 0.0
 
 
-def _as_compile_error(error: Exception) -> CandidateError:
+def _as_compiled(point: Point, key: str, payload: Any, answer: dict[str, Any]) -> Compiled:
+    """Raises CompileError for an answer that is not what compile functions give."""
+    output = answer["output"] or {}
+    if not isinstance(output, dict) or not isinstance(output.get("facts", {}), dict):
+        raise CompileError(f"the compile function gave {output!r} instead of a mapping, with a mapping as its `facts`")
+    return Compiled(point, key, payload, output, answer["seconds"])
+
+
+def _as_compile_error(error: BaseException) -> CandidateError:
     if isinstance(error, CandidateError) and not isinstance(error, JobFailed):
         return error
     return CompileError(str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}")

@@ -14,7 +14,7 @@ from collections import deque
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helion_autotune.errors import CandidateTimeout, DeviceFault, JobFailed, WorkerCrashed
+from helion_autotune.errors import CandidateTimeout, DeviceFault, WorkerCrashed
 from helion_autotune.evaluate.jobs import import_path
 from helion_autotune.evaluate.process import WorkerProcess
 
@@ -42,7 +42,8 @@ class WorkerPool(Executor):
     whose process dies gets WorkerCrashed, one that raises DeviceFault has its process replaced. ``env`` is added to
     the environment.
 
-    Processes start when first needed and stay. They die with this process, however it ends.
+    Processes start when first needed and stay. They die with this process, however it ends. A process forked from this
+    one has none of them, and cannot use the pool.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class WorkerPool(Executor):
         self._idle = 0
         self._busy: dict[WorkerProcess, Future[Any] | None] = {}
         self._closed = False
+        self._owner = os.getpid()
 
     def submit(self, fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Queue ``fn(*args)``; ``fn`` is a module-level function or its import path, arguments and result are JSON.
 
-        Raises NotImportable for other functions, TypeError for keyword arguments, RuntimeError after shutdown.
+        Raises NotImportable for other functions, TypeError for keyword arguments, RuntimeError after shutdown and in a
+        forked process.
         """
         if kwargs:
             raise TypeError("jobs take positional arguments only")
@@ -78,6 +81,8 @@ class WorkerPool(Executor):
     def submit_within(self, seconds: float | None, fn: Callable[..., Any] | str, /, *args: Any) -> Future[Any]:
         """Like :meth:`submit`, with a timeout of the job's own."""
         path = import_path(fn)
+        if os.getpid() != self._owner:  # no thread of its came along: a job would wait for ever
+            raise RuntimeError("this pool belongs to the process that this one was forked from; make another one here")
         future: Future[Any] = Future()
         with self._changed:
             if self._closed:
@@ -132,8 +137,8 @@ class WorkerPool(Executor):
     def _serve(self) -> None:
         """One thread per process, as long-lived as it: the kernel kills a worker when the thread that made it ends."""
         process: WorkerProcess | None = None
-        with contextlib.suppress(CandidateTimeout, WorkerCrashed, JobFailed, OSError):
-            process = self._start()  # warm; what goes wrong is told to the first job, which tries again
+        with contextlib.suppress(Exception):  # what goes wrong is told to the first job, which tries again
+            process = self._start()
         try:
             while (job := self._next_job()) is not None:
                 if job.future.set_running_or_notify_cancel():

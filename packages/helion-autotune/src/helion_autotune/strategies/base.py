@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from helion_autotune.errors import NoValidPoint
 from helion_autotune.points import point_key
 
 if TYPE_CHECKING:
@@ -39,9 +40,8 @@ class Strategy(ABC):
     1. ``ask(n)`` whenever n evaluations could start. The strategy returns up to n points, fewer if it must wait for
        outstanding trials, none if it waits or is done. Points should be new and must be valid.
     2. ``tell(trial)`` once for every asked point, in whatever order evaluations end, so with several evaluations in
-    flight
-       other ``ask`` calls come in between. Also once, unasked, for the default point before anything else, and for
-       trials known from a journal or a cache.
+       flight other ``ask`` calls come in between. Also once, unasked, for the default point before anything else
+       (unless ``starts_with_default`` is false), and at the end for trials known from a journal or a cache.
     3. ``milestones()`` after each tell, to print progress.
 
     It stops when ``done`` is true and nothing is in flight, or when the budget ends, and then calls ``finalists(n)``.
@@ -112,10 +112,19 @@ class Strategy(ABC):
     def _sample_new(self, attempts: int = 200) -> Point | None:
         """A claimed random point, or None if that many draws give nothing new: the space is as good as exhausted."""
         for _ in range(attempts):
-            point = self.space.sample(self.rng)
-            if self._claim(point):
-                return point
+            drawn = self._samples(1)
+            if not drawn:
+                return None
+            if self._claim(drawn[0]):
+                return drawn[0]
         return None
+
+    def _samples(self, count: int) -> list[Point]:
+        """``count`` random points, none where the constraints leave next to nothing to draw."""
+        try:
+            return [self.space.sample(self.rng) for _ in range(count)]
+        except NoValidPoint:
+            return []
 
     def _milestone(self, title: str, counts: dict[str, int], milliseconds: Sequence[float]) -> None:
         best = self.best.point if self.best else None

@@ -116,7 +116,7 @@ class DifferentialEvolutionSearch(Strategy):
         member = self._members[target].point
         alive = [t.point for t in self._members if t.ok]
         if len(alive) < _ENOUGH_TO_BREED:
-            return self.space.sample(self.rng)
+            return next(iter(self._samples(1)), member)
         base, a, b = (alive[int(i)] for i in self.rng.choice(len(alive), 3, replace=False))
         names = list(self.space.parameters)
         forced = names[int(self.rng.integers(len(names)))]

@@ -24,6 +24,7 @@ _NEAR_SHARE = 0.4
 _CLIMBS = 3
 _CLIMBERS = 3
 _STEPS_BEYOND = 30
+_NO_TIME = 1e-9  # milliseconds
 _GAIN = 0.01
 """Relative gains below this are noise and do not keep a local search alive."""
 
@@ -34,8 +35,7 @@ class GuidedSearch(Strategy):
     1. *Seeds*: the space's ranked seeds, then ``initial`` random points. More of those do not pay: nearly all are
        poor.
     2. *Screening*: every other category of every parameter of the best seed, for all entries of a list at once. A
-       model
-       that has seen a few entries moved alone would talk the search out of it. Repeated for the best before a
+       model that has seen a few entries moved alone would talk the search out of it. Repeated for the best before a
        restart.
     3. *Rounds* of ``batch`` points, chosen by expected improvement times the chance to work at all: some among the
        neighbours of the centre (uniform moves of lists included), most among steps beyond the most promising
@@ -82,7 +82,7 @@ class GuidedSearch(Strategy):
 
     def tell(self, trial: Trial) -> None:
         super().tell(trial)
-        gain = 1.0 if self._center is None else 1.0 - trial.cost / self._center.cost
+        gain = 1.0 if self._center is None else 1.0 - trial.cost / max(self._center.cost, _NO_TIME)
         self._idle = 0 if trial.ok and gain > _GAIN else self._idle + 1
         if trial.ok and gain > 0:
             self._center = trial
@@ -138,7 +138,7 @@ class GuidedSearch(Strategy):
     def _vicinity(self) -> Iterable[Point]:
         """Neighbours of the centre, second steps beyond them, mixtures of the best; random points at a restart."""
         if self._center is None:
-            yield from (self.space.sample(self.rng) for _ in range(_MIXTURES))
+            yield from self._samples(_MIXTURES)
             return
         near = self.space.neighbours(self._center.point)
         yield from near

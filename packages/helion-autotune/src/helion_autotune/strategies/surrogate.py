@@ -56,7 +56,7 @@ class SurrogateSearch(Strategy):
 
     def _candidates(self) -> list[Point]:
         elite = sorted((t for t in self.trials.values() if t.ok), key=lambda t: t.cost)[:_ELITE]
-        points = [self.space.sample(self.rng) for _ in range(self.pool)]
+        points = self._samples(self.pool)
         if elite:
             points += self.space.neighbours(elite[0].point)
         for _ in range(self.pool if len(elite) > 1 else 0):

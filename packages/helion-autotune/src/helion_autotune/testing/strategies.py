@@ -21,6 +21,7 @@ from helion_autotune.space import (
     Boolean,
     Enum,
     Fixed,
+    Integer,
     ListOf,
     OrNone,
     Permutation,
@@ -151,6 +152,12 @@ class StrategyConformance:
         result = Session(evaluator, strategy, budget=Budget(configs=100), finalists=0).run()
         assert result.stopped == "done"
         assert result.point == {"warps": 1}
+
+    def test_ends_where_there_is_next_to_nothing_to_draw(self) -> None:
+        space = SearchSpace({f"x{i}": Integer(0, 9) for i in range(6)}, [lambda point: sum(point.values()) <= 1])
+        evaluator = InlineEvaluator(lambda point: 2.0 - sum(point.values()))
+        result = Session(evaluator, self.make(space, 0), budget=Budget(configs=10), finalists=0).run()
+        assert result.stopped in ("done", "configs")
 
     def test_says_what_it_is(self) -> None:
         strategy = self.make(mixed_space(), 0)
