@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: this process's) and return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = build_parser().parse_args(words)
-    store = Store(arguments.results or results_folder())
     try:
+        store = Store(arguments.results or results_folder())
         if arguments.command == "run":
             return run_command(arguments, store, words)
         return _STORED[arguments.command](arguments, store)

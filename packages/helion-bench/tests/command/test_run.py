@@ -9,8 +9,10 @@ import pytest
 
 from helion_bench.__main__ import main
 from helion_bench.command import run as run_module
+from helion_bench.command.keeping import Keeper
 from helion_bench.errors import InvalidRequest
 from helion_bench.request import OpListing, Request
+from helion_bench.results.errors import ResultsError
 from helion_bench.results.model import Backend, Cell, Run, Status
 from helion_bench.results.store import Store, read_run
 from helion_bench.testing.synthetic import BACKENDS, row_cases, synthetic_run
@@ -218,3 +220,101 @@ def test_progress_on_a_terminal(runner: FakeRunner, capsys, monkeypatch):
     err = capsys.readouterr().err
     assert "error" in err
     assert "[boom]" in err
+
+
+def test_an_empty_run_is_not_kept(runner: FakeRunner, store: Store, capsys):
+    runner.interrupt_after = 0
+    assert main(["run"]) == 130
+    assert "interrupted before anything was measured" in capsys.readouterr().err
+    runner.out_of_time = True
+    assert main(["run", "--seconds", "0.5"]) == 2
+    assert "0.5 seconds are over before anything is measured" in capsys.readouterr().err
+    runner.die_after, runner.interrupt_after = 0, None
+    with pytest.raises(RuntimeError):
+        main(["run"])
+    assert store.runs() == []
+
+
+def test_last_is_the_run_before_this_one(runner: FakeRunner, store: Store, capsys):
+    main(["run"])
+    runner.whole = synthetic_run(8, CASES, slower=PLANTED)
+    assert main(["run", "--against", "last", "--fail-on", "slower"]) == 1
+    assert "run1 → run2: 1 slower" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "markdown", "html"])
+def test_a_dash_is_standard_output_and_holds_nothing_else(runner: FakeRunner, store: Store, tmp_path, form, capsys):
+    file = tmp_path / "file"
+    assert main(["run", f"--{form}", "-"]) == 0
+    captured = capsys.readouterr()
+    assert main(["report", "last", f"--{form}", str(file)]) == 0
+    assert captured.out == file.read_text()
+    assert "helion against its peers" in captured.err and "wrote" not in captured.err
+    assert not Path("-").exists()
+
+
+def test_two_reports_do_not_go_to_one_place(runner: FakeRunner, capsys):
+    assert main(["run", "--csv", "-", "--json", "-"]) == 2
+    assert "two reports cannot go to standard output" in capsys.readouterr().err
+    assert main(["run", "--csv", "x", "--html", "x"]) == 2
+    assert "two reports cannot go to x" in capsys.readouterr().err
+    assert not runner.told
+
+
+def test_a_full_disk_ends_no_run(runner: FakeRunner, store: Store, monkeypatch, capsys):
+    def full(run: Run) -> Path:
+        raise ResultsError("cannot write run1.json: No space left on device")
+
+    monkeypatch.setattr(Store, "put", lambda self, run: full(run))
+    assert main(["run", "--csv", "-"]) == 2
+    captured = capsys.readouterr()
+    assert len(runner.told) == 36 and len(captured.out.splitlines()) == 37, "all is measured, and shown"
+    assert captured.err.count("nothing is kept until that can be written again") == 1
+    assert "error: cannot write run1.json: No space left on device" in captured.err
+
+
+@pytest.mark.parametrize(("seconds", "writes"), [(0.01, 36), (1.0, 2), (0.0, 36)])
+def test_writing_on_the_way_takes_a_twentieth_of_the_time(seconds, writes, tmp_path, monkeypatch):
+    run, now, kept = synthetic_run(7, CASES), [0.0], []
+
+    class Slow(Store):
+        def put(self, run: Run) -> Path:
+            kept.append(len(run.cells))
+            now[0] += seconds
+            return tmp_path
+
+    monkeypatch.setattr("helion_bench.command.keeping.time.monotonic", lambda: now[0])
+    keeper = Keeper(Slow(tmp_path), dataclasses.replace(run, cells=()), pytest.fail)
+    for cell in run.cells:
+        now[0] += 1.0
+        keeper.add(cell)
+    assert len(kept) == writes and kept[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("8192x8192", ("8192x8192",)),
+        ("8*,rows=3,cols=5,7x100", ("8*", "rows=3,cols=5", "7x100")),
+        ("rows=3,cols=5,rows=4,cols=5", ("rows=3,cols=5", "rows=4,cols=5")),
+    ],
+)
+def test_shapes_on_the_command_line(runner: FakeRunner, text, expected):
+    main(["run", "--shapes", text, "--dtypes", "bf16,float32,bfloat16"])
+    assert runner.requests[0].shapes == expected
+    assert runner.requests[0].dtypes == ("bfloat16", "float32")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--seconds", "abc", "expected a number above 0, not abc"),
+        ("--seconds", "nan", "expected a number above 0, not nan"),
+        ("--min-effect", "5", "0.05 is 5 %"),
+        ("--shapes", ",", "nothing is named"),
+    ],
+)
+def test_values_that_are_none(option, value, told, capsys):
+    with pytest.raises(SystemExit):
+        main(["run", option, value])
+    assert told in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from helion_bench.results.codec import decode, encode
 from helion_bench.results.errors import ResultsError
 from helion_bench.results.model import MAX_SAMPLES, Accuracy, CaseKey, Cell, Latency, Run, Status
-from helion_bench.results.store import Store, folder_of, read_run, write_file
+from helion_bench.results.store import Store, check_writable, folder_of, read_run, write_file
 from helion_bench.testing.synthetic import example_runs
 
 
@@ -164,3 +164,35 @@ def test_fixtures_are_what_the_generator_makes():
     folder = Path(__file__).parents[1] / "fixtures"
     for name, run in example_runs().items():
         assert read_run(folder / f"synthetic_{name}.json") == run
+
+
+def test_what_is_no_file_is_written_into_and_not_replaced(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    check_writable(pipe)
+    write_file(pipe, b"run")
+    assert os.read(reader, 10) == b"run" and pipe.is_fifo()
+    os.close(reader)
+
+
+def test_a_link_stays_one(tmp_path: Path):
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / "file")
+    check_writable(tmp_path / "link")
+    write_file(tmp_path / "link", b"run")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "file").read_bytes() == b"run"
+
+
+def test_a_store_is_a_folder(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ResultsError, match="file is no folder"):
+        Store(tmp_path / "file")
+
+
+def test_last_of_a_gpu(store: Store):
+    runs = example_runs()
+    for run in runs.values():
+        store.put(run)
+    assert store.find("last") == runs["cpu"] and store.find("last", "Synthetic GPU") == runs["after"]
+    with pytest.raises(ResultsError, match="no run of other is stored"):
+        store.find("last", "other")

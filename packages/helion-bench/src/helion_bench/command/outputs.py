@@ -1,10 +1,12 @@
-"""Reports written to the files that the command line names."""
+"""Reports written to where the command line says."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from helion_bench.errors import InvalidRequest
 from helion_bench.reports.csv_file import csv_text
 from helion_bench.reports.markdown import markdown
 from helion_bench.results.codec import encode
@@ -12,31 +14,49 @@ from helion_bench.results.compare import Comparison
 from helion_bench.results.model import CaseKey, Run
 from helion_bench.results.store import Store, write_file
 
+FORMS = ("json", "csv", "markdown", "html")
+STANDARD = "-"
+"""Instead of a file: standard output."""
 _HISTORY = 30  # earlier runs shown
 
 
 def named_files(arguments: argparse.Namespace) -> list[Path]:
-    """The files that the command line names."""
-    named = (getattr(arguments, form, None) for form in ("json", "csv", "markdown", "html"))
-    return [Path(path) for path in named if path]
+    """The files that the command line names. Raises InvalidRequest where one is named for two reports."""
+    named = [path for path in (getattr(arguments, form, None) for form in FORMS) if path]
+    for path in named:
+        if named.count(path) > 1:
+            raise InvalidRequest(f"two reports cannot go to {'standard output' if path == STANDARD else path}")
+    return [Path(path) for path in named if path != STANDARD]
+
+
+def to_standard(arguments: argparse.Namespace) -> bool:
+    """Whether a report goes to standard output, which must hold nothing else then."""
+    return STANDARD in (getattr(arguments, form, None) for form in FORMS)
 
 
 def write_outputs(arguments: argparse.Namespace, run: Run, comparison: Comparison | None, store: Store) -> list[str]:
     """Write what was asked for; returns the files."""
     written = []
-    if getattr(arguments, "json", None):
-        written.append(_write(arguments.json, encode(run)))
+    if arguments.json:
+        written += write(arguments.json, encode(run))
     if arguments.csv:
-        written.append(_write(arguments.csv, csv_text(run).encode()))
+        written += write(arguments.csv, csv_text(run).encode())
     if arguments.markdown:
-        written.append(_write(arguments.markdown, markdown(run, arguments.metrics, comparison).encode()))
+        written += write(arguments.markdown, markdown(run, arguments.metrics, comparison).encode())
     if arguments.html:
         from helion_bench.reports.html import html  # matplotlib: not for those who do not ask for it
 
-        written.append(
-            _write(arguments.html, html(run, arguments.metrics, comparison, history_of(run, store)).encode())
-        )
+        written += write(arguments.html, html(run, arguments.metrics, comparison, history_of(run, store)).encode())
     return written
+
+
+def write(path: str, content: bytes) -> list[str]:
+    """Write a report to a file, which is returned, or to standard output."""
+    if path == STANDARD:
+        sys.stdout.write(content.decode())
+        return []
+    write_file(Path(path), content)
+    return [path]
 
 
 def history_of(run: Run, store: Store) -> list[Run]:
@@ -50,8 +70,3 @@ def history_of(run: Run, store: Store) -> list[Run]:
 def _covers(run: Run, cases: set[CaseKey]) -> bool:
     """History is drawn over what all runs have: one of other cases would leave nothing."""
     return len(cases & set(run.cases)) >= 0.8 * len(cases)
-
-
-def _write(path: str, content: bytes) -> str:
-    write_file(Path(path), content)
-    return path

@@ -6,35 +6,79 @@ argparse: a handful of commands with plain options need no other library, and it
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 
 import helion_bench
 from helion_bench.command.exits import CONDITIONS
+from helion_bench.reports.figures import dtype_of
 from helion_bench.reports.metrics import DEFAULT, METRICS
 from helion_bench.statistics.verdict import MINIMUM_EFFECT
 
 _EXITS = """exit status: 0 success; 1 what --fail-on names was found; 2 the request cannot be met; 130 interrupted,
 what was measured is kept"""
+_SHAPES = "labels or patterns of shapes (8192x*), or new ones by all their sizes (rows=100,cols=3000)"
+_STANDARD = "-: standard output, and all else to standard error"
 
 
 def names(known: tuple[str, ...] = ()) -> Callable[[str], tuple[str, ...]]:
     """A type of option: names between commas, of those `known` if any are given."""
 
     def parse(text: str) -> tuple[str, ...]:
-        found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+        found = tuple(dict.fromkeys(_words(text, known)))
         unknown = [name for name in found if known and name not in known]
-        if unknown or not found:
-            problem = f"unknown: {', '.join(unknown)}" if unknown else "nothing is named"
-            raise argparse.ArgumentTypeError(f"{problem}{'; there is: ' + ', '.join(known) if known else ''}")
+        if unknown:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}{_there_is(known)}")
         return found
 
     return parse
 
 
+def shapes(text: str) -> tuple[str, ...]:
+    """A type of option: shapes between commas; `rows=8,cols=100` is one, up to where a name comes again."""
+    found: list[list[str]] = []
+    for part in _words(text):
+        name, is_size, _ = part.partition("=")
+        if is_size and found and all("=" in one and one.partition("=")[0] != name for one in found[-1]):
+            found[-1].append(part)
+        else:
+            found.append([part])
+    return tuple(dict.fromkeys(",".join(parts) for parts in found))
+
+
+def _words(text: str, known: tuple[str, ...] = ()) -> list[str]:
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError(f"nothing is named{_there_is(known)}")
+    return found
+
+
+def _there_is(known: tuple[str, ...]) -> str:
+    return f"; there is: {', '.join(known)}" if known else ""
+
+
+def dtypes(text: str) -> tuple[str, ...]:
+    """A type of option: dtypes between commas, by torch's names or as tables show them (`bf16`)."""
+    return tuple(dict.fromkeys(map(dtype_of, names()(text))))
+
+
 def positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("expected a number above 0")
+    """A type of option: a number above 0."""
+    return _number(text, float("inf"), "expected a number above 0")
+
+
+def share(text: str) -> float:
+    """A type of option: a number between 0 and 1."""
+    return _number(text, 1.0, "expected a share between 0 and 1 (0.05 is 5 %)")
+
+
+def _number(text: str, limit: float, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < limit:
+        raise argparse.ArgumentTypeError(f"{expected}, not {text}")
     return value
 
 
@@ -61,12 +105,11 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run.add_argument("--resume", action="store_true", help="go on with the last unfinished run of the same request")
     _comparing(run)
     _outputs(run)
-    run.add_argument("--json", metavar="FILE", help="the run itself")
 
 
 def _selection(run: argparse.ArgumentParser) -> None:
-    run.add_argument("--shapes", type=names(), default=(), metavar="A,B", help="labels of shapes")
-    run.add_argument("--dtypes", type=names(), default=(), metavar="A,B", help="bfloat16, float32, …")
+    run.add_argument("--shapes", type=shapes, default=(), metavar="A,B", help=_SHAPES)
+    run.add_argument("--dtypes", type=dtypes, default=(), metavar="A,B", help="bfloat16 or bf16, float32, …")
     passes = ("fwd", "bwd")
     run.add_argument(
         "--passes", type=names(passes), default=passes, metavar="fwd,bwd",
@@ -103,7 +146,7 @@ def _compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     compare.add_argument("--all", action="store_true", help="show the cases that are the same, too")
     _threshold(compare)
     compare.add_argument("--fail-on", type=_conditions, default=(), metavar="A,B", help=_conditions_help("none"))
-    compare.add_argument("--markdown", metavar="FILE", help="for a pull request")
+    compare.add_argument("--markdown", metavar="FILE", help=f"for a pull request ({_STANDARD})")
 
 
 def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -129,7 +172,7 @@ def _comparing(command: argparse.ArgumentParser, fail_on: str = "wrong") -> None
 
 def _threshold(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--min-effect", type=positive, default=MINIMUM_EFFECT, metavar="X", help="smallest change that counts (0.05)"
+        "--min-effect", type=share, default=MINIMUM_EFFECT, metavar="X", help="smallest change that counts (0.05)"
     )
 
 
@@ -150,6 +193,7 @@ def _outputs(command: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help=f"columns: {', '.join(METRICS)} (default: {','.join(DEFAULT)})",
     )
+    command.add_argument("--json", metavar="FILE", help=f"the run itself ({_STANDARD})")
     command.add_argument("--html", metavar="FILE", help="one file with plots")
     command.add_argument("--csv", metavar="FILE", help="one line a case and backend")
     command.add_argument("--markdown", metavar="FILE", help="for a pull request")

@@ -5,48 +5,64 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shlex
-import time
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 
 from helion_bench.command.exits import INTERRUPTED, NEEDS_COMPARISON
+from helion_bench.command.keeping import Keeper
 from helion_bench.command.outputs import named_files
 from helion_bench.command.progress import showing
 from helion_bench.command.runner import Plan, Runner, load_runner
-from helion_bench.command.stored import against, show, verdict
+from helion_bench.command.stored import show, verdict
 from helion_bench.errors import InvalidRequest
 from helion_bench.request import Request
+from helion_bench.results.compare import compare
 from helion_bench.results.errors import ResultsError
 from helion_bench.results.model import Cell, Run
 from helion_bench.results.store import Store, check_writable
-
-_KEEP_EVERY = 2.0  # seconds between writes of what is measured so far
 
 
 def run_command(arguments: argparse.Namespace, store: Store, argv: Sequence[str], runner: Runner | None = None) -> int:
     """Everything measured is in the store before anything is shown."""
     if not arguments.against and (idle := NEEDS_COMPARISON & set(arguments.fail_on)):
         raise InvalidRequest(f"--fail-on {','.join(sorted(idle))} compares: say with what, --against RUN")
+    files = named_files(arguments)
     runner = runner or load_runner()
     plan = _plan(runner, arguments, argv)
-    if arguments.against:
-        store.find(arguments.against, plan.run.machine.gpu)  # raises before an hour of measuring, not after
-    for path in (store.path(plan.run), *named_files(arguments)):
+    # before an hour of measuring, not after; and `last` is the run before this one
+    old = store.find(arguments.against, plan.run.machine.gpu) if arguments.against else None
+    for path in (store.path(plan.run), *files):
         check_writable(path)
-    run = _measure(runner, plan, store, _to_resume(arguments, plan, store))
-    path = store.put(run)
-    comparison = against(arguments, run, store)
+    earlier = _to_resume(arguments, plan, store)
+    keeper = Keeper(store, plan.run if earlier is None else earlier, _say)
+    run = _measure(runner, plan, keeper, earlier)
+    if not run.cells:
+        return _nothing(arguments, run)
+    path = keeper.keep(run)
+    comparison = None if old is None else compare(old, run, arguments.min_effect)
     show(arguments, run, comparison, store)
-    messages = Console(stderr=True, highlight=False, soft_wrap=True)
-    messages.print(f"kept as {escape(str(path))}")
+    if keeper.failure is not None:
+        raise keeper.failure
+    _say(f"kept as {path}")
     if not run.complete:
         again = shlex.join(["helion-bench", *run.command[1:], "--resume"])
-        messages.print(f"[bold]not finished[/]: {len(run.cells)} of {plan.size} cells. To go on: {escape(again)}")
+        _say(f"not finished: {len(run.cells)} of {plan.size} cells. To go on: {again}")
         if not run.out_of_time:
             return INTERRUPTED
     return verdict(arguments, run, comparison)
+
+
+def _nothing(arguments: argparse.Namespace, run: Run) -> int:
+    """An empty run is not kept: there is nothing to go on from, and `last` is to mean one that can be looked at."""
+    if run.out_of_time:
+        raise InvalidRequest(f"{arguments.seconds:g} seconds are over before anything is measured: give it more")
+    _say("interrupted before anything was measured")
+    return INTERRUPTED
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
 
 
 def _plan(runner: Runner, arguments: argparse.Namespace, argv: Sequence[str]) -> Plan:
@@ -88,24 +104,18 @@ def _to_resume(arguments: argparse.Namespace, plan: Plan, store: Store) -> Run |
     return last
 
 
-def _measure(runner: Runner, plan: Plan, store: Store, earlier: Run | None) -> Run:
-    """Run the plan; what is measured is written every few seconds, so that a killed process loses little."""
+def _measure(runner: Runner, plan: Plan, keeper: Keeper, earlier: Run | None) -> Run:
+    """Run the plan; what is measured is kept on the way, whatever becomes of it."""
     begun = plan.run if earlier is None else earlier
-    measured: dict[tuple[object, str], Cell] = {}
-    kept = time.monotonic()
     with showing(Console(stderr=True, highlight=False), plan.size, len(begun.cells)) as tell:
 
         def on_cell(cell: Cell) -> None:
-            nonlocal kept
-            measured[cell.key] = cell
+            keeper.add(cell)
             tell(cell)
-            if time.monotonic() - kept > _KEEP_EVERY:
-                store.put(begun.with_cells(measured.values()))
-                kept = time.monotonic()
 
         try:
             run = runner.run(plan, on_cell, earlier)
         except BaseException:
-            store.put(begun.with_cells(measured.values()))
+            keeper.flush()
             raise
     return dataclasses.replace(run, id=begun.id, started=begun.started, seconds=begun.seconds + run.seconds)

@@ -19,6 +19,11 @@ def dtype_name(dtype: str) -> str:
     return _SHORT.get(dtype, dtype)
 
 
+def dtype_of(name: str) -> str:
+    """The reverse of `dtype_name`."""
+    return next((dtype for dtype, short in _SHORT.items() if short == name), name)
+
+
 def number(value: float) -> str:
     """Three significant digits, no exponent: 0.0123, 1.23, 12.3, 1230."""
     if value == 0 or not math.isfinite(value):

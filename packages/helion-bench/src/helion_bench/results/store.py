@@ -42,12 +42,23 @@ def read_run(path: Path) -> Run:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` at once, or leave it as it was. Raises ResultsError."""
+    """Replace `path` by `content` at once, or leave it as it was. Raises ResultsError.
+
+    A link stays one, and what is no file (a pipe, /dev/null) is written into, never replaced.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+        else:
+            _replace(target, content)
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -55,8 +66,6 @@ def write_file(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except OSError as error:
-        raise ResultsError(f"cannot write {path}: {error.strerror}") from None
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -64,13 +73,16 @@ def write_file(path: Path, content: bytes) -> None:
 
 def check_writable(path: Path) -> None:
     """Raises ResultsError where `write_file` could not write `path`, which stays as it is."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise ResultsError(f"cannot write {path}: {error.strerror}") from None
     if path.is_dir():
         raise ResultsError(f"cannot write {path}: it is a folder")
+    if path.exists() and not path.is_file():
+        return
+    folder = path.resolve().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror}") from None
 
 
 @dataclass(frozen=True)
@@ -83,10 +95,12 @@ class Stored:
 
 
 class Store:
-    """The runs below `root` (default: the user's data folder)."""
+    """The runs below `root` (default: the user's data folder). Raises ResultsError where that is no folder."""
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = Path(root) if root is not None else user_data_path("helion") / "bench"
+        if self.root.exists() and not self.root.is_dir():
+            raise ResultsError(f"{self.root} is no folder: runs cannot be stored in it")
 
     def path(self, run: Run) -> Path:
         """Where a run is kept."""
@@ -128,9 +142,9 @@ class Store:
             except ResultsError as error:
                 yield Stored(path, None, str(error))
 
-    def last(self, *, complete: bool | None = None) -> Run | None:
-        """The latest run that can be read; with `complete`, the latest that is, or is not."""
-        runs = [s.run for s in self.runs() if s.run and (complete is None or s.run.complete is complete)]
+    def last(self, gpu: str | None = None) -> Run | None:
+        """The latest run that can be read, of any GPU or of that one."""
+        runs = [s.run for s in self.runs() if s.run and gpu in (None, s.run.machine.gpu)]
         return runs[-1] if runs else None
 
     def find(self, name: str, gpu: str | None = None) -> Run:
@@ -142,7 +156,7 @@ class Store:
         if path.suffix == ".json" or os.sep in name or path.is_file():
             return read_run(path)
         if name == LAST:
-            return self._last_or_error()
+            return self._last_or_error(gpu)
         folder = "*" if gpu is None else folder_of(gpu)
         found = [*self.root.glob(f"{folder}/baselines/{name}.json"), *self.root.glob(f"{folder}/runs/{name}.json")]
         if len(found) == 1:
@@ -154,8 +168,9 @@ class Store:
         where = "" if gpu is None else f" for {gpu}"
         raise ResultsError(f"no baseline or file {name!r}{where} in {self.root}; baselines: {there}")
 
-    def _last_or_error(self) -> Run:
-        run = self.last()
+    def _last_or_error(self, gpu: str | None) -> Run:
+        run = self.last(gpu)
         if run is None:
-            raise ResultsError(f"no run is stored in {self.root} yet: `helion-bench run` makes one")
+            where = "" if gpu is None else f" of {gpu}"
+            raise ResultsError(f"no run{where} is stored in {self.root} yet: `helion-bench run` makes one")
         return run
