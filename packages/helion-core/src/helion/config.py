@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from . import exc
-
-if TYPE_CHECKING:
-    from .lower.spec import ConfigSpec
 
 SINGULAR = {
     "block_size": "block_sizes",
@@ -36,6 +33,14 @@ SCALAR_KEYS = (
     "num_warps",
     "num_stages",
 )
+
+
+class Repairs(Protocol):
+    """What says which configs are legal: the `config_spec` of a bound kernel."""
+
+    def repair(self, config: Config) -> tuple[Config, list[str]]:
+        """The legal config nearest to `config`, and a note for everything that was changed."""
+        ...
 
 
 class Config(Mapping[str, Any]):
@@ -87,7 +92,7 @@ class Config(Mapping[str, Any]):
         """A copy with `changes` made."""
         return Config(**{**self._items, **_canonical(changes)})
 
-    def repair(self, spec: ConfigSpec) -> tuple[Config, list[str]]:
+    def repair(self, spec: Repairs) -> tuple[Config, list[str]]:
         """The nearest config that is legal for `spec`, and a note for everything that was changed."""
         return spec.repair(self)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from helion.lower.effects import Effects
 from helion.tuning.arguments import Arguments, copied, describe, extent, save
-from helion.tuning.effects import Effects
 
 CPU = torch.device("cpu")
 

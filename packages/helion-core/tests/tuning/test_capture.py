@@ -7,8 +7,8 @@ import torch
 
 import helion
 import helion.language as hl
+from helion.lower.effects import effects
 from helion.tuning.capture import Grids, host_shape, run_host
-from helion.tuning.effects import effects
 
 
 def launches(kernel, args, configs, target):

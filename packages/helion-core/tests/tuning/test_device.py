@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from helion.lower.effects import Effects
 from helion.tuning import device
 from helion.tuning.arguments import describe, save
-from helion.tuning.effects import Effects
 from helion_autotune.errors import DeviceFault, LaunchError, WrongResult
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import torch
 
 import helion.language as hl
-from helion.runtime.launching.launch import multiprocessors
+from helion.runtime.launching.device import multiprocessors
 
 from .frame import Call, kernel, operator, usable
 from .frame.activations import activated, by_torch, checked, derivative

@@ -116,6 +116,12 @@ def _launch(
     return parse(text).body[0]
 
 
+def launch_call(host: ast.FunctionDef) -> ast.Call:
+    """The launch in the definition of a host function: `_launch(kernel, grid, *values, **options)`."""
+    calls = (n for n in ast.walk(host) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name))
+    return next(call for call in calls if call.func.id == LAUNCH)  # type: ignore[attr-defined]
+
+
 def grid_text(
     program: Program, layout: Layout, config: Config, names: Mapping[HostScalar, str], persistent: Persistence | None
 ) -> str:

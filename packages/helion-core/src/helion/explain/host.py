@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS
+from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS, launch_call
 from ..frontend.build import compile_like
-from ..tuning.capture import launch_call
 
 if TYPE_CHECKING:
     from ..emit.module import Generated

@@ -104,9 +104,8 @@ def _run(bound: BoundKernel, config: Config, args: Sequence[Any]) -> DryRun:
 
 def _host(generated: Generated) -> Callable[..., Any]:
     """The host function; its launch gets the tensors alone, since grid and numbers may need values nobody has."""
-    from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS
+    from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS, launch_call
     from ..frontend.build import compile_like
-    from ..tuning.capture import launch_call
 
     node = copy.deepcopy(generated.host)
     call = launch_call(node)
@@ -119,7 +118,7 @@ def _host(generated: Generated) -> Callable[..., Any]:
 
 
 def _writes(bound: BoundKernel) -> frozenset[int]:
-    from ..tuning.effects import effects
+    from ..lower.effects import effects
 
     return effects(bound.program).writes
 

@@ -16,6 +16,9 @@ from ..frontend.engine import Body, DeviceLoop
 from ..language.loops import TileLoop
 from ..trace.callees import inline, is_inlined
 from ..trace.places import Places
+from .library import FUNCTIONS
+from .mode import EagerMode
+from .products import dot
 from .tiles import EagerTile, RegisteredBlock, TileSize, real_size
 
 
@@ -115,8 +118,6 @@ class EagerEngine:
         self, loop: DeviceLoop, body: Body, names: Sequence[str], values: Sequence[Any], number: int,
         targets: Sequence[str],
     ) -> Sequence[Any]:  # fmt: skip
-        from .mode import EagerMode
-
         assert isinstance(loop, TileLoop)
         if self.in_device:
             for items in _items(loop):
@@ -124,7 +125,7 @@ class EagerEngine:
             return values
         self.in_device = True
         try:
-            with EagerMode(self):
+            with EagerMode():
                 for items in _items(loop):
                     body(items, *values)
         finally:
@@ -153,8 +154,6 @@ class EagerEngine:
 
     def library(self, name: str, *args: Any) -> Any:
         """Does what `hl.<name>(*args)` stands for."""
-        from .library import FUNCTIONS
-
         with torch._C.DisableTorchFunction():  # subscripts in there are torch's own
             return FUNCTIONS[name](self, *args)
 
@@ -170,12 +169,7 @@ class EagerEngine:
         return torch.full(sizes, fill, dtype=dtype or torch.float32, device=self.device)
 
     def dot(self, a: torch.Tensor, b: torch.Tensor, acc: Any, out_dtype: torch.dtype | None) -> torch.Tensor:
-        wide = torch.int32 if a.dtype in (torch.int8, torch.uint8) else torch.float32
-        wide = torch.float64 if a.dtype is torch.float64 else wide
-        result = torch.matmul(a.to(wide), b.to(wide))
-        if acc is not None:
-            result = result + acc
-        return result.to(out_dtype or (acc.dtype if isinstance(acc, torch.Tensor) else wide))
+        return dot(a, b, acc, out_dtype)
 
 
 def _items(loop: TileLoop) -> Iterator[Any]:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import torch
 
 from .. import exc, location
 from ..trace.operators.combine import takes
 from . import indexing, philox
+from .products import dot_scaled
 from .tiles import EagerTile, TileSize, real_size
 
-if TYPE_CHECKING:
-    from .engine import EagerEngine
 
-_E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
+class OnDevice(Protocol):
+    """The engine that runs the kernel, as far as these functions ask: where new tensors are to be."""
+
+    device: torch.device
 
 
 def _index(index: Any) -> Any:
     return tuple(index) if isinstance(index, list) else index
 
 
-def _load(engine: EagerEngine, tensor: Any, index: Any, mask: Any, eviction: str | None) -> Any:
+def _load(engine: OnDevice, tensor: Any, index: Any, mask: Any, eviction: str | None) -> Any:
     return indexing.load(tensor, _index(index), mask)
 
 
-def _store(engine: EagerEngine, tensor: Any, index: Any, value: Any, mask: Any) -> None:
+def _store(engine: OnDevice, tensor: Any, index: Any, value: Any, mask: Any) -> None:
     indexing.store(tensor, _index(index), value, mask)
 
 
@@ -37,7 +39,7 @@ _UPDATES: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def _atomic(engine: EagerEngine, kind: str, tensor: torch.Tensor, index: Any, values: Any, sem: str) -> torch.Tensor:
+def _atomic(engine: OnDevice, kind: str, tensor: torch.Tensor, index: Any, values: Any, sem: str) -> torch.Tensor:
     """One element after the other, as if the lanes came in order."""
     vectors, inside, shape = indexing.vectors(tensor, () if index is None else _index(index), None, "updates memory")
     flat = [v.expand(shape).reshape(-1) for v in vectors]
@@ -51,33 +53,6 @@ def _atomic(engine: EagerEngine, kind: str, tensor: torch.Tensor, index: Any, va
         previous[lane] = tensor[at]
         tensor[at] = _UPDATES[kind](previous[lane], *(o[lane] for o in operands))
     return previous.reshape(shape)
-
-
-def _dot_scaled(
-    engine: EagerEngine, a: torch.Tensor, a_scale: Any, a_format: str, b: torch.Tensor, b_scale: Any, b_format: str,
-    acc: Any, out_dtype: Any,
-) -> torch.Tensor:  # fmt: skip
-    left = _unpacked(a, a_format) * _scales(a_scale)
-    right = _unpacked(b.T, b_format) * _scales(b_scale)
-    result = left @ right.T
-    return (result if acc is None else result + acc).to(out_dtype or torch.float32)
-
-
-def _unpacked(x: torch.Tensor, form: str) -> torch.Tensor:
-    """[rows, K] in float32; e2m1 holds two elements a byte, the low half first."""
-    if form != "e2m1":
-        dtype = {"e4m3": torch.float8_e4m3fn, "e5m2": torch.float8_e5m2}.get(form)
-        return (x.view(dtype) if dtype is not None and x.dtype is torch.uint8 else x).to(torch.float32)
-    table = torch.tensor(_E2M1, device=x.device)
-    halves = torch.stack([x & 15, x >> 4], -1).to(torch.int64)
-    return table[halves].reshape(x.shape[0], -1)
-
-
-def _scales(scale: torch.Tensor | None) -> torch.Tensor | float:
-    if scale is None:
-        return 1.0
-    exponents = scale.view(torch.uint8).to(torch.float32) - 127
-    return torch.exp2(exponents).repeat_interleave(32, dim=1)
 
 
 def _combiner(function: Callable[..., Any], count: int) -> Callable[[Sequence[Any], Sequence[Any]], tuple[Any, ...]]:
@@ -95,7 +70,7 @@ def _slices(tensors: Sequence[torch.Tensor], dim: int, k: int) -> list[torch.Ten
     return [t.select(dim, k) for t in tensors]
 
 
-def _reduce(engine: EagerEngine, function: Any, x: Any, dim: int | None, other: Any, keep_dims: bool) -> Any:
+def _reduce(engine: OnDevice, function: Any, x: Any, dim: int | None, other: Any, keep_dims: bool) -> Any:
     tensors = list(x) if isinstance(x, (tuple, list)) else [x]
     fills = list(other) if isinstance(other, (tuple, list)) else [other] * len(tensors)
     combine = _combiner(function, len(tensors))
@@ -119,7 +94,7 @@ def _reduced(combine: Any, tensors: list[torch.Tensor], fills: Sequence[Any], di
     return [t.to(i.dtype) for t, i in zip(total, tensors, strict=True)]
 
 
-def _scan(engine: EagerEngine, function: Any, x: Any, dim: int, reverse: bool) -> Any:
+def _scan(engine: OnDevice, function: Any, x: Any, dim: int, reverse: bool) -> Any:
     tensors = list(x) if isinstance(x, (tuple, list)) else [x]
     combine = _combiner(function, len(tensors))
     order = range(tensors[0].shape[dim])
@@ -134,13 +109,13 @@ def _scan(engine: EagerEngine, function: Any, x: Any, dim: int, reverse: bool) -
 
 
 def _cumulative(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    def run(engine: EagerEngine, x: torch.Tensor, dim: int, reverse: bool) -> torch.Tensor:
+    def run(engine: OnDevice, x: torch.Tensor, dim: int, reverse: bool) -> torch.Tensor:
         return function(x.flip(dim), dim).flip(dim) if reverse else function(x, dim)
 
     return run
 
 
-def positions(engine: EagerEngine, shape: Sequence[Any]) -> torch.Tensor:
+def positions(engine: OnDevice, shape: Sequence[Any]) -> torch.Tensor:
     """A different int for every logical position, the same for all tile sizes."""
     total: Any = torch.zeros([1] * len(shape), dtype=torch.int64, device=engine.device)
     stride = 1
@@ -153,37 +128,37 @@ def positions(engine: EagerEngine, shape: Sequence[Any]) -> torch.Tensor:
     return total
 
 
-def _rand(engine: EagerEngine, shape: Sequence[Any], seed: Any) -> torch.Tensor:
+def _rand(engine: OnDevice, shape: Sequence[Any], seed: Any) -> torch.Tensor:
     return philox.uniform(philox.philox(int(seed), positions(engine, shape))[0])
 
 
-def _rand4x(engine: EagerEngine, shape: Sequence[Any], seed: Any) -> tuple[torch.Tensor, ...]:
+def _rand4x(engine: OnDevice, shape: Sequence[Any], seed: Any) -> tuple[torch.Tensor, ...]:
     return tuple(map(philox.uniform, philox.philox(int(seed), positions(engine, shape))))
 
 
-def _randint(engine: EagerEngine, shape: Sequence[Any], low: int, high: int, seed: Any) -> torch.Tensor:
+def _randint(engine: OnDevice, shape: Sequence[Any], low: int, high: int, seed: Any) -> torch.Tensor:
     bits = philox.philox(int(seed), positions(engine, shape))[0]
     return (bits % (high - low) + low).to(torch.int32)
 
 
-def _arange(engine: EagerEngine, args: Sequence[Any], dtype: torch.dtype | None) -> torch.Tensor:
+def _arange(engine: OnDevice, args: Sequence[Any], dtype: torch.dtype | None) -> torch.Tensor:
     return torch.arange(*(int(real_size(a)) for a in args), dtype=dtype or torch.int32, device=engine.device)
 
 
-def _join(engine: EagerEngine, a: Any, b: Any) -> torch.Tensor:
+def _join(engine: OnDevice, a: Any, b: Any) -> torch.Tensor:
     return torch.stack(torch.broadcast_tensors(a, b), -1)
 
 
-def _split(engine: EagerEngine, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _split(engine: OnDevice, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return x[..., 0], x[..., 1]
 
 
-def _print(engine: EagerEngine, prefix: str, values: Sequence[Any]) -> None:
+def _print(engine: OnDevice, prefix: str, values: Sequence[Any]) -> None:
     print(prefix, *values)
 
 
 def _refuse(name: str) -> Callable[..., NoReturn]:
-    def refuse(engine: EagerEngine, *args: Any) -> NoReturn:
+    def refuse(engine: OnDevice, *args: Any) -> NoReturn:
         raise exc.UnsupportedOperation(
             op=f"hl.{name}", reason=" when the kernel runs as plain PyTorch", location=location.here(),
             instead="run the kernel compiled (interpret=False)",
@@ -193,8 +168,9 @@ def _refuse(name: str) -> Callable[..., NoReturn]:
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "load": _load, "store": _store, "atomic": _atomic, "dot_scaled": _dot_scaled, "reduce": _reduce,
-    "associative_scan": _scan, "cumsum": _cumulative(torch.cumsum), "cumprod": _cumulative(torch.cumprod),
+    "load": _load, "store": _store, "atomic": _atomic,
+    "dot_scaled": lambda engine, *args: dot_scaled(*args), "reduce": _reduce, "associative_scan": _scan,
+    "cumsum": _cumulative(torch.cumsum), "cumprod": _cumulative(torch.cumprod),
     "join": _join, "split": _split, "subscript": lambda engine, x, index: x[_index(index)], "arange": _arange,
     "rand": _rand, "randint": _randint, "rand4x": _rand4x, "device_print": _print,
     **{name: _refuse(name)

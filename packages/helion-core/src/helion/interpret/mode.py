@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_iter, tree_map
 
 from . import indexing
+from .products import dot
 from .tiles import EagerTile, TileSize, real_size
-
-if TYPE_CHECKING:
-    from .engine import EagerEngine
 
 _SHIFTS = {"add": 1, "__add__": 1, "__radd__": 1, "sub": -1, "__sub__": -1}
 _ACCUMULATING = {"addmm": 0, "baddbmm": 0}
@@ -20,10 +18,6 @@ _ACCUMULATING = {"addmm": 0, "baddbmm": 0}
 
 class EagerMode(TorchFunctionMode):
     """Turns tiles into what they stand for; everything else is torch's."""
-
-    def __init__(self, engine: EagerEngine) -> None:
-        super().__init__()
-        self.engine = engine
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -38,5 +32,5 @@ class EagerMode(TorchFunctionMode):
         if any(isinstance(a, (EagerTile, TileSize)) for a in tree_iter((args, kwargs))):
             args, kwargs = tree_map(real_size, (args, kwargs))
         if name in _ACCUMULATING and args[0].dtype != args[1].dtype:
-            return self.engine.dot(args[1], args[2], args[0], args[0].dtype)
+            return dot(args[1], args[2], args[0], args[0].dtype)
         return func(*args, **kwargs)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from .effects import Effects
+    from ..lower.effects import Effects
 
 LARGEST_SHIPMENT = 2 << 30  # bytes of all storages together; past it, floating-point contents are drawn at random
 ALIGNMENT = 256  # bytes; what allocators give, so that a part of a storage starts as aligned as it did

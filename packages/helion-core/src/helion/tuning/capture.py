@@ -17,9 +17,9 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ..emit.module import Generated
-from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS
+from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS, launch_call
 from ..frontend.build import compile_like
-from ..runtime.launching.launch import multiprocessors
+from ..runtime.launching.device import multiprocessors
 from ..syntax import compiled
 from .arguments import copied
 
@@ -66,12 +66,6 @@ def _copies(args: Sequence[Any]) -> list[Any]:
     except (torch.OutOfMemoryError, NotImplementedError):  # tensors too large to copy, or without storage
         return list(args)
     return tree_unflatten(leaves, spec)
-
-
-def launch_call(host: ast.FunctionDef) -> ast.Call:
-    """The launch in the definition of a host function: `_launch(kernel, grid, *values, **options)`."""
-    calls = (n for n in ast.walk(host) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name))
-    return next(call for call in calls if call.func.id == LAUNCH)  # type: ignore[attr-defined]
 
 
 def host_shape(generated: Generated) -> str:

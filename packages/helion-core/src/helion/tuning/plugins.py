@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from platformdirs import user_cache_path
 from helion_autotune import CACHES, STRATEGIES, Cache, Strategy, open_cache
 from helion_autotune.caches.layered import LayeredCache
 from helion_autotune.caches.local import LocalCache
-from helion_autotune.errors import UnknownName
+from helion_autotune.errors import AutotuneError
 from helion_autotune.evaluate.jobs import resolve
 
 from .. import exc
@@ -45,14 +46,17 @@ def strategy(name: str) -> type[Strategy]:
     """The strategy called `name`, by its plug-in's or its class's name. Raises `InvalidSetting`."""
     _register_own()
     names = STRATEGIES.names()
-    if name in names:
-        return STRATEGIES.get(name)
+    allowed = f"strategies: {', '.join(names)}"
+    try:
+        if name in names:
+            return STRATEGIES.get(name)
+    except AutotuneError as error:
+        raise exc.InvalidSetting(key="autotuner", problem=str(error), allowed=allowed) from error
     for other in names:
-        if other != "optuna" and STRATEGIES.get(other).__name__ == name:
-            return STRATEGIES.get(other)
-    raise exc.InvalidSetting(
-        key="autotuner", problem=f"there is no strategy {name!r}", allowed=f"strategies: {', '.join(names)}"
-    )
+        with contextlib.suppress(AutotuneError):  # one that cannot be used is not the one that is looked for
+            if STRATEGIES.get(other).__name__ == name:
+                return STRATEGIES.get(other)
+    raise exc.InvalidSetting(key="autotuner", problem=f"there is no strategy {name!r}", allowed=allowed)
 
 
 def cache_root() -> Path:
@@ -69,7 +73,7 @@ def cache(text: str) -> Cache:
     _register_own()
     try:
         layers = [LocalCache(cache_root()) if part == "local" else open_cache(part) for part in _parts(text)]
-    except (UnknownName, ValueError, ImportError) as error:
+    except (AutotuneError, ValueError, ImportError) as error:
         raise exc.InvalidSetting(key="autotune_cache", problem=str(error), allowed="e.g. local, or s3://…") from error
     if not layers:
         raise exc.InvalidSetting(key="autotune_cache", problem="names no cache", allowed="e.g. local")

@@ -17,10 +17,10 @@ from helion_autotune.points import Point, point_key
 
 from .. import exc
 from ..config import Config, as_config
+from ..lower.effects import Effects, effects
 from ..runtime.launching.signature import signature
 from .arguments import describe, save
 from .capture import Grids, host_shape, run_host
-from .effects import Effects, effects
 from .limits import Limits
 
 if TYPE_CHECKING:

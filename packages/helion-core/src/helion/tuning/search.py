@@ -6,12 +6,15 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helion_autotune import Budget, Compiled, Observer, PipelineEvaluator, Result, SearchSpace, Strategy, Trial, tune
+from helion_autotune.errors import JournalMismatch
 from helion_autotune.tuning import print_line
 
+from .. import exc
 from ..config import Config
 from ..settings import Settings, progress_wanted
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
     from .measurer import Measurer
     from .problem import Problem
+
+log = logging.getLogger(__name__)
 
 COMPILE = "helion.tuning.worker:compile"
 
@@ -50,16 +55,22 @@ def run(problem: Problem, plan: Plan, compiler: Executor, measurer: Measurer, se
         prepare=problem.payload, compiler=compiler, compile=COMPILE, screen=screened, measure=measurer,
         interleave=measurer.interleave,
     )  # fmt: skip
+    search = partial(
+        tune, plan.space, evaluator, plan.strategy, budget=plan.budget, journal=plan.journal, identity=plan.identity,
+        known=plan.known, log=settings.autotune_log, write=print_line if _talks(settings) else None,
+        show_point=lambda p: shown(problem.config(p)), show_hardcode=lambda p: hardcoded(problem.config(p)),
+        progress_bar=progress_wanted(settings), observers=plan.observers,
+    )  # fmt: skip
     try:
-        result = tune(
-            plan.space, evaluator, plan.strategy, budget=plan.budget, journal=plan.journal, identity=plan.identity,
-            known=plan.known, log=settings.autotune_log, write=print_line if _talks(settings) else None,
-            show_point=lambda p: shown(problem.config(p)), show_hardcode=lambda p: hardcoded(problem.config(p)),
-            progress_bar=progress_wanted(settings), observers=plan.observers,
-        )  # fmt: skip
+        try:
+            result = search()
+        except JournalMismatch as error:  # nothing has begun yet
+            log.info("%s: that of a killed search with other demands, which is given up", error)
+            _remove(plan.journal)
+            result = search()
     finally:
         evaluator.close()
-    if plan.journal is not None and result.stopped != "interrupted":
+    if result.stopped != "interrupted":
         _remove(plan.journal)
     return result
 
@@ -75,13 +86,17 @@ def hardcoded(config: Config) -> str:
 
 
 def _talks(settings: Settings) -> bool:
-    """Whether the level asked for lets progress through, which is of level INFO."""
+    """Whether the level asked for lets progress through, which is of level INFO. Raises `InvalidSetting`."""
     level = settings.autotune_log_level
-    number = int(level) if level.lstrip("-").isdigit() else logging.getLevelName(level.upper())
-    return not isinstance(number, int) or number <= logging.INFO
+    number = int(level) if level.isdigit() else logging.getLevelName(level.upper())
+    if not isinstance(number, int):
+        raise exc.InvalidSetting(
+            key="autotune_log_level", problem=f"there is no level {level!r}", allowed="e.g. INFO, WARNING, ERROR, or 30"
+        )
+    return number <= logging.INFO
 
 
-def _remove(journal: Path) -> None:
-    for path in (journal, journal.with_name(journal.name + ".lock")):
+def _remove(journal: Path | None) -> None:
+    for path in (journal, journal.with_name(journal.name + ".lock")) if journal is not None else ():
         with contextlib.suppress(OSError):
             path.unlink()

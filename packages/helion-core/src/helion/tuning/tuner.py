@@ -176,7 +176,10 @@ class Tuner:
             if result.milliseconds is None:
                 log.warning("%s: no config could be measured; the default is used", self.bound.kernel.name)
                 return self.bound.default_config(self.target)
-            self._keep(key, result)
+            if result.stopped == "interrupted":  # the journal stays: the next process goes on from there
+                log.info("%s: the search was interrupted, what it found is used in this process", self.bound.kernel.name)
+            else:
+                self._keep(key, result)
             return problem.config(result.point)
 
     @contextlib.contextmanager

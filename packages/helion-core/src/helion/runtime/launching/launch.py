@@ -6,7 +6,6 @@ import functools
 import linecache
 import os
 from collections.abc import Callable, Sequence, Set
-from contextlib import AbstractContextManager, nullcontext
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +15,15 @@ from ... import exc
 from ...integration.capture import refuse_in_capture
 from ...ir import Access, CallTriton, InlineTriton, Program
 from ...location import Location
-from ...lower.grid import INTERPRETER_UNITS
 from .. import bounds
 from ..binaries.compile import compile_error, compile_kernel
 from ..binaries.load import load_kernel
 from ..locks import Lock
 from ..targets import device_target
 from . import stream
+from .autograd import telling_autograd
 from .descriptors import Maker
+from .device import multiprocessors, on_device
 from .direct import Compiled, Shape, form, launch_function
 from .signature import fits_32_bits, signature
 from .unwrapped import form_with_descriptors
@@ -44,7 +44,7 @@ def host_callable(generated: Generated, device: torch.device) -> Callable[..., A
     names: dict[str, Any] = {KERNEL: kernel, TORCH: torch, UNITS: multiprocessors}
 
     def install(launch: Callable[..., None]) -> None:
-        names[LAUNCH] = _telling_autograd(launch, generated)
+        names[LAUNCH] = telling_autograd(launch, generated)
 
     if device.type == "cpu":
         install(_interpreted(generated))
@@ -67,30 +67,6 @@ def _straight(
     if launcher.latest is None:
         return None
     return straight_call(generated, function, launcher.latest, args, constants)
-
-
-def changed_arguments(generated: Generated) -> list[int]:
-    """Positions of the tensors of the caller that the kernel stores to."""
-    from ...tuning.effects import effects
-
-    program = generated.program
-    return [k for k in sorted(effects(program).stores) if program.tensors[k].borrowed]
-
-
-def _telling_autograd(launch: Callable[..., None], generated: Generated) -> Callable[..., None]:
-    """A launch after which autograd knows which tensors of the caller have other contents, if it changes any.
-
-    A backward pass that saved one of them before then fails instead of using what it holds now.
-    """
-    changed = changed_arguments(generated)
-    if not changed:
-        return launch
-
-    def launch_and_tell(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
-        launch(kernel, grid, *args, **options)
-        torch.autograd.graph.increment_version([args[k] for k in changed])
-
-    return launch_and_tell
 
 
 def _refused(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
@@ -248,18 +224,3 @@ def _launch(compiled: Compiled, grid: tuple[int, ...], values: list[Any]) -> Non
     if getattr(enter, "calls", enter) or getattr(exit_, "calls", exit_):
         hooks = compiled.describe((x, y, z), where, *values), enter, exit_
     compiled.run(x, y, z, where, compiled.function, compiled.metadata, *hooks, *values)
-
-
-def on_device(index: int) -> AbstractContextManager[Any]:
-    """Makes a CUDA device the current one, where it is not."""
-    return nullcontext() if index == stream.current_device() else torch.cuda.device(index)
-
-
-def multiprocessors(tensor: torch.Tensor) -> int:
-    """How many multiprocessors the device of `tensor` has; a constant for the interpreter."""
-    return _multiprocessors(tensor.get_device()) if tensor.is_cuda else INTERPRETER_UNITS
-
-
-@functools.cache
-def _multiprocessors(index: int) -> int:
-    return int(torch.cuda.get_device_properties(index).multi_processor_count)

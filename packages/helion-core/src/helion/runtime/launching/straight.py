@@ -21,7 +21,8 @@ from ...emit.wrapper import TORCH, UNITS
 from ...integration import versions
 from ...syntax import compiled, parse
 from . import direct
-from .launch import changed_arguments, multiprocessors
+from .autograd import changed_arguments
+from .device import multiprocessors
 from .signature import fits_32_bits
 
 if TYPE_CHECKING:
