@@ -320,7 +320,7 @@ def computed_place(x):
 @silent(V)
 def place_by_tile(x):
     n = x.size(0)
-    begins, ids, both = torch.empty(n), torch.empty(n), torch.empty(n)
+    begins, ids, both = torch.empty(n), torch.empty(n), torch.empty(2 * n)
     for t in hl.tile(n):
         begins[t.begin], ids[t.id] = x[t].sum(), x[t].sum()
         both[t.index // 2 + t.begin] = x[t]
@@ -355,7 +355,7 @@ def shifted(x):
 @silent(X)
 def by_one_program(x):
     m, n = x.size()
-    out, other = torch.empty(m), torch.empty(m)
+    out, other = torch.empty(m), torch.zeros(m)
     for a, b in hl.tile([m, n]):
         if b.id == 0:
             out[a] = x[a, b].sum(1)
@@ -464,12 +464,12 @@ def one_program(x):
 @silent(X)
 def last_program_adds_up(x):
     m, n = x.size()
-    parts, out, arrived = torch.empty(m, n), torch.empty(m), torch.zeros(1, dtype=torch.int32)
+    parts, out, arrived = torch.empty(m, n), torch.zeros(m), torch.zeros(1, dtype=torch.int32)
     for a, i in hl.tile([m, n], block_size=[64, 1]):
         parts[a, i] = x[a, i]
         before = hl.atomic_add(arrived, [0], 1, sem="acq_rel")
         if before == n - 1:
-            out[a] = parts[a, :].sum(1) + x[a, i].sum(1)
+            out[a] += parts[a, :].sum(1)
     return out
 
 
