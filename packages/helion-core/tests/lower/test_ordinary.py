@@ -8,6 +8,7 @@ import torch
 from helion.ir import Slot
 from helion.lower import inductor, ordinary
 from helion.lower.recorder import Template, Unsupported
+from helion.lower.spellings import TRITON_DTYPES
 from helion.trace.operators.pointwise import result_dtype
 
 X, Y, Z = Slot(0), Slot(1), Slot(2)
@@ -51,6 +52,9 @@ def through_inductor(target, inputs, args, options, dtype):
         return error
     if target is torch.ops.aten.reciprocal.default:  # the 1 is an integer in torch 2.11
         return Template(found.lines, found.result.replace("1 /", "1.0 /"))
+    if target is torch.ops.aten.relu.default and dtype in (torch.int8, torch.int16, torch.uint8):
+        zero = f"tl.full([], 0, {TRITON_DTYPES[dtype]})"  # Inductor's result is an int32, which its stores narrow
+        return Template(found.lines, found.result.replace("maximum(0,", f"maximum({zero},"))
     return found
 
 

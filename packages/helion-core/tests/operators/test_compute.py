@@ -10,6 +10,7 @@ import torch
 import helion
 import helion.language as hl
 from helion import exc
+from helion.runtime.targets import parse_target
 
 ROWS = helion.Config(block_sizes=[16])
 
@@ -407,6 +408,26 @@ def test_quotients_by_numbers(dtype) -> None:
         lambda v: torch.div(v, 4, rounding_mode="trunc"), lambda v: v % -4, lambda v: v.clamp(-7, 7),
     ):  # fmt: skip
         assert torch.equal(run_rows(function, x, like=x), function(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.uint8], ids=str)
+@pytest.mark.parametrize("function", [lambda v: v // 3, lambda v: v.clamp(2, 20), torch.relu, lambda v: v.clamp(max=5)])
+def test_numbers_beside_narrow_integers_do_not_widen_them(function, dtype) -> None:
+    """Neither a block pointer nor what a loop carries takes an int32 in their place."""
+
+    @helion.kernel(config=helion.Config(block_sizes=[16], indexing="block_ptr"))
+    def thrice(x):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            v = x[tile]
+            for _ in range(1, 4 + tile.id):
+                v = function(v)
+            out[tile] = v
+        return out
+
+    x = torch.arange(64).to(dtype) * 3
+    torch.testing.assert_close(thrice(x)[:16], function(function(function(x)))[:16])
+    assert thrice.bind((x,)).compile_for(parse_target("sm_90")).code_size > 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])

@@ -239,7 +239,8 @@ def _reciprocal(body: _Body, x: Slot) -> Variable:
 @_writes(aten.relu.default)
 def _relu(body: _Body, x: Slot) -> Variable:
     dtype = body.inputs[x.index][0]
-    return body.call("maximum", dtype, body.constant(0, torch.int32), body.operand(x, dtype))
+    zero = body.constant(0, dtype if dtype in (torch.int8, torch.int16, torch.uint8) else torch.int32)
+    return body.call("maximum", dtype, zero, body.operand(x, dtype))
 
 
 @_writes(aten.where.self)

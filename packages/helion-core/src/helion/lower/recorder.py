@@ -106,7 +106,7 @@ class Recorder:
                 literal, dtype = self.constants[step]
                 # Triton takes a number without a tensor beside it for float32, or int32
                 untyped = text != match.group() and (_is_argument(text, match) or self._only_constants(text))
-                exact = untyped and dtype in (torch.float64, torch.uint8, torch.uint16, torch.uint32)
+                exact = untyped and dtype in _NARROW_OR_WIDE
                 if exact or text[match.end() : match.end() + 1] == ".":
                     return f"tl.full([], {literal}, {TRITON_DTYPES[dtype]})"
             whole = match.group() == text
@@ -119,6 +119,7 @@ class Recorder:
         return all(int(token) in self.constants for token in _TOKEN.findall(text))
 
 
+_NARROW_OR_WIDE = frozenset({torch.float64, torch.int8, torch.int16, torch.uint8, torch.uint16, torch.uint32})
 _TOKEN = re.compile(r"@(\d+)@")
 _TWICE = re.compile(r"(\.to\(tl\.\w+\))\1")  # the load and the operator both convert half precision
 _ATOM = re.compile(r"-?[\d.]+(?:e[+-]?\d+)?|\([^()]*\)|[\w.{}$]+(?:\((?:[^()]|\([^()]*\))*\))?(?:\.to\([\w.]+\))*")
