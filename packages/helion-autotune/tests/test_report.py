@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from helion_autotune import Integer, Reporter, SearchSpace, tune
+from helion_autotune import Fixed, Integer, Reporter, SearchSpace, tune
 from helion_autotune.errors import CompileError
 from helion_autotune.evaluate import InlineEvaluator
 from helion_autotune.progress import TerminalProgress
@@ -96,6 +96,14 @@ def test_failures_group_by_what_they_say() -> None:
     groups = group_failures([*failed, Trial({"x": 10}, milliseconds=1.0)])
     assert [(g.status, g.count) for g in groups] == [("compile_error", 2), ("compile_error", 1), ("timeout", 1)]
     assert groups[0].example == messages[0]
+
+
+def test_logs_of_several_runs_add_up(tmp_path) -> None:
+    for x in (3, 4):
+        tune(SearchSpace({"x": Fixed(x)}), InlineEvaluator(lambda p: 1.0), "finite", log=tmp_path / "run", write=None)
+    with open(tmp_path / "run.csv", newline="") as file:
+        assert [row["point"] for row in csv.DictReader(file)] == ['{"x":3}', '{"x":4}']
+    assert (tmp_path / "run.log").read_text().count("Starting FiniteSearch") == 2
 
 
 def test_csv_and_text_logs(tmp_path) -> None:

@@ -90,6 +90,19 @@ def test_a_bad_environment_names_variable_and_text(variable, text, monkeypatch):
     assert f"{variable}={text!r}" in str(caught.value)
 
 
+@pytest.mark.parametrize("variable", ["HELION_SKIP_CACHE", "HELION_ASSERT_CACHE_HIT"])
+def test_a_switch_that_is_neither_on_nor_off_is_named(variable, monkeypatch):
+    monkeypatch.setenv(variable, "maybe")
+    with pytest.raises(exc.InvalidSetting, match=f"{variable}.*maybe"):
+        getattr(helion.settings, variable.removeprefix("HELION_").lower())()
+
+
+def test_a_budget_that_is_no_number_is_refused(monkeypatch):
+    monkeypatch.setenv("HELION_AUTOTUNE_BUDGET_SECONDS", "nan")
+    with pytest.raises(exc.InvalidSetting, match="autotune_budget_seconds"):
+        helion.Settings.resolve({})
+
+
 def test_a_bad_keyword_names_what_is_allowed():
     with pytest.raises(exc.InvalidSetting, match="allowed: none, quick, full"):
         helion.kernel(autotune_effort="enormous")

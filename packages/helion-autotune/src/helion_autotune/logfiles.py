@@ -23,16 +23,21 @@ COLUMNS = ("seconds", "key", "status", "milliseconds", "compile_seconds", "point
 
 
 class LogFile:
-    """An append-only text file that gives up with one warning when the disk is full."""
+    """An append-only text file that gives up with one warning when the disk is full.
+
+    ``empty``: whether nothing was in it, so that a run adds to what other runs of the program, or earlier ones, wrote.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.empty = True
         self._file: IO[str] | None = None
         self._guarded(self._open)
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("w", newline="", encoding="utf-8")
+        self._file = self.path.open("a", newline="", encoding="utf-8")
+        self.empty = self._file.tell() == 0
 
     def write(self, text: str) -> None:
         """Append text and flush it."""
@@ -60,7 +65,8 @@ class CsvLog(Observer):
     def __init__(self, prefix: str | os.PathLike[str]) -> None:
         self._log = LogFile(Path(f"{prefix}.csv"))
         self._writer = csv.writer(self._log)
-        self._writer.writerow(COLUMNS)
+        if self._log.empty:
+            self._writer.writerow(COLUMNS)
 
     def finished(self, trial: Trial, best: Trial | None, fraction: float | None, seconds: float) -> None:
         time = "" if trial.milliseconds is None else f"{trial.milliseconds:.6g}"

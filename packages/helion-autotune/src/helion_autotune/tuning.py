@@ -79,21 +79,22 @@ def tune(
     ``budget``: a Budget or the name of an effort (``none``, ``quick``, ``full``); None is ``full``, except that a
     strategy with a list of its own (``finite``) has no limit. ``options``: keywords of the strategy. ``journal``:
     path of a record that a killed run resumes from; ``identity`` names the problem in it. ``known``: trials not to
-    be repeated, from a cache for instance. ``log``: path prefix of a CSV and a text log. ``write`` takes the
-    printed lines (None: silence); ``show_point`` and ``show_hardcode`` word them. ``progress_bar`` shows a live
-    display if stderr is a terminal.
+    be repeated, from a cache for instance. ``log``: path prefix of a CSV and a text log, which runs add to.
+    ``write`` takes the printed lines (None: silence); ``show_point`` and ``show_hardcode`` word them.
+    ``progress_bar`` shows a live display if stderr is a terminal.
 
     The evaluator stays open. Ctrl-C ends the search and gives the best so far. Raises KeyboardInterrupt if nothing
     was measured by then, JournalMismatch if the journal is of another problem, and what the strategy raises: what was
     measured until then is in the journal.
     """
     searcher = make_strategy(strategy, space, seed=seed, options=options)
+    spent = _budget(budget, searcher)
+    record = _open_journal(journal, {"space": space.fingerprint(), **(identity or {})})
     watchers = list(observers)
     if write is not None:
         watchers.append(_reporter(write, show_point, show_hardcode, progress_bar))
     if log is not None:
         watchers += [CsvLog(log), TextLog(log, show_point, show_hardcode)]
-    record = _open_journal(journal, {"space": space.fingerprint(), **(identity or {})})
     earlier = {t.key: t for t in known}
     if record is not None:
         earlier.update(record.trials)
@@ -101,7 +102,7 @@ def tune(
     session = Session(
         evaluator,
         searcher,
-        budget=_budget(budget, searcher),
+        budget=spent,
         observers=watchers,
         known=earlier.values(),
         seconds_spent=record.seconds if record is not None else 0.0,

@@ -466,6 +466,12 @@ class StoreRace(BaseWarning):
     )
 
 
+class Misspelt(BaseWarning):
+    code = "HLN404"
+    message = "the environment variable {variable} {problem}"
+    hint = "{instead}"
+
+
 def warn(warning: BaseWarning, ignored: Iterable[type[BaseWarning] | str], place: Location | None = None) -> None:
     """Issues `warning` at the user's line, or at `place`, unless its class or a base of it is `ignored`."""
     names = {entry if isinstance(entry, str) else entry.__name__ for entry in ignored}

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 
+from . import exc
 from .settings import log_spec
 
 _FORMAT = "[%(levelname)s %(name)s] %(message)s"
@@ -36,12 +38,28 @@ def parse(text: str) -> dict[str, int]:
 
 
 def set_up(text: str | None = None) -> None:
-    """Shows what `text` (default: HELION_LOGS) asks for; an empty text changes nothing."""
+    """Shows what `text` (default: HELION_LOGS) asks for; an empty text changes nothing.
+
+    Warns (`Misspelt`) of a name that is no module of ours.
+    """
     for name, level in parse(log_spec() if text is None else text).items():
+        if not _exists(name):
+            problem = f"names {name!r}, which is no module of helion"
+            instead = "write all, +all, or names of modules such as helion.tuning,+helion.runtime.kernel"
+            exc.warn(exc.Misspelt(variable="HELION_LOGS", problem=problem, instead=instead), ())
         logger = logging.getLogger(name)
         logger.setLevel(level)
         if not any(isinstance(h, _Handler) for h in _handlers(logger)):
             logger.addHandler(_Handler())
+
+
+def _exists(name: str) -> bool:
+    """Whether it names helion, a module in it (looked up as a file: nothing is imported), or one of its sisters."""
+    first, *rest = name.split(".")
+    if first != "helion":
+        return first in ("helion_autotune", "helion_kernels", "helion_bench")
+    path = Path(__file__).parent.joinpath(*rest)
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def _handlers(logger: logging.Logger | None) -> list[logging.Handler]:

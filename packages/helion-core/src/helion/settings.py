@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from . import exc
@@ -106,7 +106,10 @@ class Settings:
 
     @classmethod
     def resolve(cls, keywords: Mapping[str, Any]) -> Settings:
-        """Settings from decorator `keywords`, then the environment, then defaults. Raises `InvalidSetting`."""
+        """Settings from decorator `keywords`, then the environment, then defaults. Raises `InvalidSetting`.
+
+        Warns (`Misspelt`) of a variable that is nearly the name of one of ours.
+        """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
         for name, value in keywords.items():
@@ -123,7 +126,9 @@ class Settings:
                 raise exc.InvalidSetting(
                     key=name, problem=f"{env}={os.environ[env]!r}: {error}", allowed=field.metadata["doc"]
                 ) from None
-        return cls(**values)
+        settings = cls(**values)
+        _check_environment([field.metadata["env"] for field in fields.values()], settings.ignore_warnings)
+        return settings
 
 
 _KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
@@ -138,8 +143,23 @@ def _check_kind(field: dataclasses.Field[Any], value: Any) -> None:
     if value is None and field.default is None:
         return
     wrong = not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds)
-    if wrong or (kinds[0] is int and value < 0):
+    if wrong or (kinds[0] is int and not value >= 0):  # NaN is neither
         raise exc.InvalidSetting(key=field.name, problem=f"{value!r} is not allowed", allowed=f"give {shown}")
+
+
+_OTHERS = ("HELION_LOGS", "HELION_CACHE_DIR", "HELION_SKIP_CACHE", "HELION_ASSERT_CACHE_HIT")
+_told: set[str] = set()
+
+
+def _check_environment(variables: Iterable[str | None], ignored: Iterable[Any]) -> None:
+    """Warns once of each misspelt variable; a name that resembles none of ours may be somebody else's."""
+    import difflib
+
+    known = {name for name in (*variables, *_OTHERS) if name}
+    for name in [n for n in os.environ if n.startswith("HELION_") and n not in known and n not in _told]:
+        _told.add(name)
+        if close := difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+            exc.warn(exc.Misspelt(variable=name, problem="has no effect", instead=f"did you mean {close[0]}?"), ignored)
 
 
 def _check_warnings(names: tuple[Any, ...]) -> None:
@@ -175,12 +195,21 @@ def cache_directory() -> str | None:
 
 def skip_cache() -> bool:
     """Whether HELION_SKIP_CACHE asks to neither read nor write cached configs."""
-    return _flag(os.environ.get("HELION_SKIP_CACHE", "0"))
+    return _flag_of("HELION_SKIP_CACHE")
 
 
 def assert_cache_hit() -> bool:
     """Whether HELION_ASSERT_CACHE_HIT makes a miss of the config cache an error."""
-    return _flag(os.environ.get("HELION_ASSERT_CACHE_HIT", "0"))
+    return _flag_of("HELION_ASSERT_CACHE_HIT")
+
+
+def _flag_of(variable: str) -> bool:
+    try:
+        return _flag(os.environ.get(variable, "0"))
+    except ValueError as error:
+        raise exc.InvalidSetting(
+            key=variable, problem=f"{os.environ[variable]!r}: {error}", allowed="set it to 1, or leave it out"
+        ) from None
 
 
 def progress_wanted(settings: Settings) -> bool:

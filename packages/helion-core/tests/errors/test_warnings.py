@@ -1,5 +1,6 @@
 """Warnings: each is issued at the user's line, and muted by its class, a base of it, or the name of either."""
 
+import logging
 import warnings
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 import helion
 import helion.language as hl
 from helion import exc
+from helion import settings as settings_module
+from helion.logs import set_up
 from helion.runtime import kernel as kernel_module
 
 
@@ -76,3 +79,46 @@ def test_what_is_no_warning_of_ours_cannot_be_muted(wrong):
 def test_codes_of_warnings_are_unique():
     codes = [cls.code for cls in exc.warning_names().values()]
     assert len(set(codes)) == len(codes) and all(code.startswith("HLN4") for code in codes)
+
+
+@pytest.fixture
+def misspelt(monkeypatch):
+    """The warnings of misspelt variables that making a kernel, or setting up logs, issues."""
+    monkeypatch.setattr(settings_module, "_told", set())
+
+    def issued(logs="", **environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            helion.kernel(double)
+            set_up(logs)
+        return [str(w.message) for w in caught if w.category is exc.Misspelt]
+
+    return issued
+
+
+def test_a_misspelt_variable_is_told_once(misspelt):
+    (text,) = misspelt(HELION_AUTOTUNE_EFORT="quick", HELION_SOMETHING_ELSE="1")
+    assert "[HLN404] the environment variable HELION_AUTOTUNE_EFORT has no effect" in text
+    assert "did you mean HELION_AUTOTUNE_EFFORT?" in text
+    assert not misspelt()
+    assert len(misspelt(HELION_SKIPCACHE="1")) == 1
+
+
+def test_a_misspelt_variable_is_muted(misspelt):
+    assert not misspelt(HELION_AUTOTUNE_EFORT="quick", HELION_IGNORE_WARNINGS="Misspelt")
+
+
+@pytest.mark.parametrize("name", ["al", "helion.runtime.kernle", "+helion.tunning", "nosuch"])
+def test_a_log_of_no_module_is_told(misspelt, name):
+    (text,) = misspelt(logs=name)
+    assert f"HELION_LOGS names {name.lstrip('+')!r}, which is no module of helion" in text
+    logging.getLogger(name.lstrip("+")).handlers.clear()
+
+
+@pytest.mark.parametrize("name", ["helion.tuning", "helion.runtime.kernel", "helion_autotune.session"])
+def test_a_log_of_a_module_is_not(misspelt, name):
+    assert not misspelt(logs=name)
+    logging.getLogger(name).handlers.clear()
+    logging.getLogger(name).setLevel(logging.NOTSET)

@@ -83,6 +83,11 @@ def test_a_demanded_hit(tuner, monkeypatch):
         tuner(args=(torch.randn(8192), 2.0)).best()
 
 
+def test_a_level_that_is_none_is_told(tuner):
+    with pytest.raises(exc.InvalidSetting, match="no level 'LOUD'"):
+        tuner(autotune_log_level="LOUD").best()
+
+
 def test_silence(tuner, capfd):
     tuner(autotune_log_level="WARNING").best()
     assert capfd.readouterr().err == ""
@@ -199,6 +204,84 @@ def test_a_journal_is_resumed_and_removed(tuner, tmp_path):
     second.best()
     assert second.result.statistics.resumed >= 1
     assert not list(running.glob("*.jsonl"))
+
+
+class Interrupt(Observer):
+    """Ends a search after some candidates as Ctrl-C does, or as `kill` would."""
+
+    def __init__(self, after, error=KeyboardInterrupt):
+        self.left, self.error = after, error
+
+    def finished(self, trial, best, fraction, seconds):
+        self.left -= 1
+        if self.left == 0:
+            raise self.error
+
+
+def test_an_interrupted_search_is_used_here_and_gone_on_with_elsewhere(tuner):
+    first = tuner()
+    first._observers.append(Interrupt(4))
+    first.best()
+    assert first.result.stopped == "interrupted"
+    second = tuner()
+    second.best()
+    assert second.result.stopped != "interrupted", "what little was measured is not the last word"
+    assert second.result.statistics.resumed >= 1
+    third = tuner()
+    assert third.best() and third.result is None
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_journal_of_a_search_with_other_demands_is_no_obstacle(tuner, force):
+    class Killed(BaseException):
+        pass
+
+    first = tuner()
+    first._observers.append(Interrupt(4, Killed))
+    with pytest.raises(Killed):
+        first.best(force=not force)
+    second = tuner()
+    second.best(force=force)
+    assert second.result.statistics.resumed == 0
+
+
+def test_every_way_to_garble_the_cache_costs_a_search_and_no_call(tuner, tmp_path):
+    tuner(autotune_budget_seconds=0.0).best()
+    (file,) = (tmp_path / "cache" / "autotune" / "scaled").glob("*.json")
+    whole = file.read_bytes()
+    damaged = [whole[:n] for n in (0, 1, 50, len(whole) // 2, len(whole) - 2)]
+    damaged += [
+        bytes(len(whole)),
+        whole.replace(b'"ok"', b'"ko"'),
+        whole.replace(b'"milliseconds": ', b'"milliseconds": -'),
+    ]
+    damaged += [b"[" * 100_000, b"null", b'"schema"', whole.replace(b'"point": {', b'"point": [{', 1), b"\xff" + whole]
+    damaged += [
+        re.sub(rb'"num_warps": \d+', b'"num_warps": "many"', whole),
+        re.sub(rb'"num_warps": \d+', b'"nw": 4', whole),
+    ]
+    for content in damaged:
+        file.write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert tuner(autotune_budget_seconds=0.0).best().num_warps in (1, 2, 4, 8, 16, 32)
+
+
+def test_plug_ins_of_others_that_cannot_be_used_are_nobodys_trouble(tuner, monkeypatch):
+    import importlib.metadata
+
+    import helion_autotune.registry as registry
+
+    real = registry.entry_points
+    broken = [importlib.metadata.EntryPoint(name, f"no_package{k}:X", "") for k, name in enumerate("aab")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*real(group=group), *broken])
+    assert tuner(autotuner="GuidedSearch", autotune_budget_seconds=0.0).best()
+    for name, reason in (("a", "claimed by"), ("b", "cannot be imported"), ("guidde", "no strategy 'guidde'")):
+        with pytest.raises(exc.InvalidSetting, match=reason):
+            tuner(autotuner=name, autotune_budget_seconds=0.0).best(force=True)
+    for name, reason in (("a", "claimed by"), ("b", "cannot be imported"), ("packaged", "package")):
+        with pytest.raises(exc.InvalidSetting, match=reason):
+            tuner(autotune_cache=name)
 
 
 def test_a_damaged_cache_file_is_set_aside(tuner, tmp_path):

@@ -27,4 +27,7 @@ def _open_one(text: str) -> Cache:
         return CACHES.get("fsspec")(text)  # type: ignore[call-arg]
     name, _, argument = text.partition(":")
     cls = CACHES.get(name)
-    return cls(argument) if argument else cls()  # type: ignore[call-arg]
+    try:
+        return cls(argument) if argument else cls()  # type: ignore[call-arg]
+    except TypeError as error:
+        raise ValueError(f"cache {text!r}: {error}; write {name}:ARGUMENT") from error

@@ -177,7 +177,7 @@ class Tuner:
                 log.warning("%s: no config could be measured; the default is used", self.bound.kernel.name)
                 return self.bound.default_config(self.target)
             if result.stopped == "interrupted":  # the journal stays: the next process goes on from there
-                log.info("%s: the search was interrupted, what it found is used in this process", self.bound.kernel.name)
+                log.info("%s: what the interrupted search found is for this process alone", self.bound.kernel.name)
             else:
                 self._keep(key, result)
             return problem.config(result.point)
