@@ -92,7 +92,7 @@ def test_what_operations_cost(name, shape, pass_, flops, bytes_):
 @pytest.mark.parametrize("name", ["softmax", "layer_norm", "cross_entropy", "linear_cross_entropy", "linear", "swiglu"])
 def test_references_in_parts_are_those_of_the_whole(name):
     """Sizes that do not divide: 7 rows in parts of 3, 3 and 1."""
-    (case,) = catalogue.cases([name], shapes=["7x*"], passes=["bwd"])
+    (case,) = catalogue.cases([name], shapes=["7x*"], passes=["bwd"], extent="cpu")
     problem = Problem.make(case, catalogue.operation(name), "cpu")
     sizes = dict(case.sizes)
     whole = in_parts(problem.operation, sizes, problem.inputs, problem.gradient, limit=1 << 40)
@@ -121,7 +121,7 @@ def test_the_reference_of_attention_is_torchs(causal):
 
 
 def test_who_may_compute_gradients_in_the_forward_pass_is_measured_over_both():
-    (case,) = catalogue.cases(["linear_cross_entropy"], shapes=["7x*"], passes=["bwd"])
+    (case,) = catalogue.cases(["linear_cross_entropy"], shapes=["7x*"], passes=["bwd"], extent="cpu")
     assert case.pass_ == "fwd+bwd"
     problem = Problem.make(case, catalogue.operation(case.op), "cpu")
     calls = []
@@ -138,7 +138,7 @@ def test_who_may_compute_gradients_in_the_forward_pass_is_measured_over_both():
 
 
 def test_inputs_are_the_same_on_every_run():
-    (case,) = catalogue.cases(["layer_norm"], shapes=["7x*"], passes=["fwd"])
+    (case,) = catalogue.cases(["layer_norm"], shapes=["7x*"], passes=["fwd"], extent="cpu")
     first, second = (Problem.make(case, catalogue.operation("layer_norm"), "cpu") for _ in range(2))
     assert first.checksum() == second.checksum()
     first.inputs["x"][3, 5] += 1
@@ -146,7 +146,7 @@ def test_inputs_are_the_same_on_every_run():
 
 
 def test_copies_are_equal_and_elsewhere():
-    (case,) = catalogue.cases(["swiglu"], shapes=["7x*"], passes=["bwd"])
+    (case,) = catalogue.cases(["swiglu"], shapes=["7x*"], passes=["bwd"], extent="cpu")
     one, two = Problem.make(case, catalogue.operation("swiglu"), "cpu").copies(2)
     assert torch.equal(one.inputs["up"], two.inputs["up"])
     assert one.inputs["up"].data_ptr() != two.inputs["up"].data_ptr()
@@ -181,7 +181,7 @@ def test_a_program_may_register_an_operation_of_its_own():
 
 
 def test_a_request_without_cases_is_told_what_there_is():
-    with pytest.raises(InvalidRequest, match=r"float31 .*; there is: shapes .*, dtypes bfloat16 .*, passes fwd bwd"):
+    with pytest.raises(InvalidRequest, match=r"float31; there is: shapes .*, dtypes bfloat16 .*, passes fwd bwd"):
         catalogue.cases(["softmax"], dtypes=["float31"])
 
 

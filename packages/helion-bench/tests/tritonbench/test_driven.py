@@ -9,7 +9,7 @@ import pytest
 from helion_bench import run as bench
 from helion_bench.errors import InvalidRequest
 from helion_bench.request import Request
-from helion_bench.results.model import Role, Status
+from helion_bench.results.model import CaseKey, Cell, Role, Status
 from helion_bench.tritonbench import checkout
 from helion_bench.tritonbench.driver import label, microseconds, thinned
 from helion_bench.tritonbench.limit import TimeUp, interrupted
@@ -85,6 +85,21 @@ def test_the_time_of_a_run_ends_it_within_an_operator():
     assert run.out_of_time and not run.complete and run.cells == tuple(told)
     assert [c.backend for c in run.cells][:2] in (["helion", "broken"], ["broken", "helion"])
     assert run.seconds < 60 and ("16x8x16", "slow") not in {(c.case.shape, c.backend) for c in run.cells}
+
+
+def test_inputs_are_those_that_are_asked_for():
+    plan = bench.plan(request("gemm", shapes=("*x24",), dtypes=("float32",)))
+    slow = Cell(CaseKey("tritonbench.gemm", "16x8x24", (), "float32"), "slow", Status.TIMEOUT, "takes a minute")
+    run = bench.run(plan, lambda cell: None, dataclasses.replace(plan.run, cells=(slow,)))
+    assert {c.case.shape for c in run.cells} == {"16x8x24"} and len(run.cells) == 4
+    plan = bench.plan(request("gemm", shapes=("5x*",), dtypes=("float16",)))
+    (cell,) = bench.run(plan, lambda cell: None).cells
+    assert cell.status is Status.SKIPPED and cell.case.shape == "all"
+    assert cell.reason == (
+        "none of its inputs is 5x* float16; there are: 16x8x8 float32, 16x8x16 float32, 16x8x24 float32"
+    )
+    with pytest.raises(InvalidRequest, match="forward only"):
+        bench.plan(request("gemm", passes=("bwd",)))
 
 
 def test_names_of_both_kinds():

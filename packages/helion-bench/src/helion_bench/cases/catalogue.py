@@ -40,29 +40,39 @@ def cases(
 ) -> list[CaseKey]:  # fmt: skip
     """The cases of a request; nothing given means all operations, their own shapes and passes, and their first dtype.
 
-    `operations` and `shapes` are names or patterns (`*norm`, `8192x*`); operations come in the order of these. A shape
-    may also be new, `rows=8192,cols=100`, with all sizes of the operation. The pass `bwd` means `fwd+bwd` where an
-    operation has that in its place. What an operation does not have is passed over where another one has it. Raises
-    `InvalidRequest` where no operation has it.
+    `operations` and `shapes` are names or patterns (`*norm`, `8192x*`, of the shapes that a run of this extent may
+    have); operations come in the order of these. A shape may also be new, `rows=8192,cols=100`, with all sizes of the
+    operation. The pass `bwd` means `fwd+bwd` where an operation has that in its place. What an operation does not have
+    is passed over where another one has it. Raises `InvalidRequest` where no operation has it.
     """
     named = _matching(operations, REGISTRY.names(), "operation")
     chosen = list(usable(named, operation, wanted=operations))
+    unknown = [d for d in dtypes if not any(d in one.dtypes for one in chosen)]
+    unknown += [s for s in shapes if not any(list(_shapes(one, [s], extent)) for one in chosen)]
     found: list[CaseKey] = []
     for one in chosen:
         for shape in _shapes(one, shapes, extent):
             for dtype in [d for d in dtypes if d in one.dtypes] if dtypes else one.dtypes[:1]:
                 found += [_key(one, shape, dtype, p) for p in one.passes if not passes or _named(p, passes)]
-    if not found:
-        raise InvalidRequest(
-            f"none of {', '.join(named)} has a case with shape {_shown(shapes)}, dtype {_shown(dtypes)} and pass "
-            f"{_shown(passes)}",
-            known=[
-                "shapes " + " ".join(dict.fromkeys(s.label for one in chosen for s in _shapes(one, (), extent))),
-                "dtypes " + " ".join(dict.fromkeys(dtype for one in chosen for dtype in one.dtypes)),
-                "passes " + " ".join(dict.fromkeys(pass_ for one in chosen for pass_ in one.passes)),
-            ],
-        )
+    if unknown or not found:
+        problem = f"{', '.join(unknown)}" if unknown else _all(shapes, dtypes, passes)
+        raise InvalidRequest(f"none of {', '.join(named)} has a case with {problem}", known=_offered(chosen, extent))
     return found
+
+
+def _offered(chosen: Sequence[Operation], extent: Extent) -> list[str]:
+    shapes = dict.fromkeys(s.label for one in chosen for s in _shapes(one, (), extent))
+    return [
+        "shapes " + " ".join(shapes),
+        "new shapes "
+        + " ".join(dict.fromkeys(",".join(f"{name}=…" for name in one.shapes[0].sizes) for one in chosen)),
+        "dtypes " + " ".join(dict.fromkeys(dtype for one in chosen for dtype in one.dtypes)),
+        "passes " + " ".join(dict.fromkeys(pass_ for one in chosen for pass_ in one.passes)),
+    ]
+
+
+def _all(shapes: Sequence[str], dtypes: Sequence[str], passes: Sequence[Pass]) -> str:
+    return f"shape {_shown(shapes)}, dtype {_shown(dtypes)} and pass {_shown(passes)}"
 
 
 def by_need(keys: Sequence[CaseKey]) -> list[CaseKey]:
@@ -91,16 +101,12 @@ def _key(one: Operation, shape: Shape, dtype: str, pass_: Pass) -> CaseKey:
 
 
 def _shapes(one: Operation, patterns: Sequence[str], extent: Extent) -> Iterator[Shape]:
-    small = [s for s in one.shapes if s.cpu]
-    wanted = {
-        "cpu": small,
-        "cpu-quick": small[:1],
-        "quick": [s for s in one.shapes if s.quick],
-        "full": [s for s in one.shapes if not s.cpu],
-    }[extent]
+    kind = [s for s in one.shapes if s.cpu == extent.startswith("cpu")]
+    wanted = {"cpu": kind, "full": kind, "cpu-quick": kind[:1], "quick": [s for s in kind if s.quick]}[extent]
     named = [p for p in patterns if "=" not in p]
     for shape in one.shapes:
-        if any(fnmatchcase(shape.label, p) for p in named) or (not patterns and shape in wanted):
+        like = shape in kind and any(fnmatchcase(shape.label, p) for p in named)
+        if shape.label in named or like or (not patterns and shape in wanted):
             yield shape
     for pattern in patterns:
         if "=" in pattern and (shape := _parsed(one, pattern)) is not None:
@@ -110,9 +116,9 @@ def _shapes(one: Operation, patterns: Sequence[str], extent: Extent) -> Iterator
 def _parsed(one: Operation, text: str) -> Shape | None:
     """A shape written as `name=number,…`; None where the operation has other sizes. Raises `InvalidRequest`."""
     pairs = [part.partition("=") for part in text.split(",")]
-    if not all(number.strip().isdigit() for _, _, number in pairs):
-        raise InvalidRequest(f"the shape {text!r} is not of the form rows=8192,cols=4096")
-    sizes = {name.strip(): int(number) for name, _, number in pairs}
+    sizes = {name.strip(): int(number) for name, _, number in pairs if number.strip().isdecimal()}
+    if len(sizes) < len(pairs) or not all(sizes.values()):
+        raise InvalidRequest(f"the shape {text!r} is not of the form rows=8192,cols=4096, of numbers above 0")
     order = list(one.shapes[0].sizes)
     return Shape({name: sizes[name] for name in order}) if set(order) == set(sizes) else None
 

@@ -21,7 +21,8 @@ class Options:
     `device` is the import path of a `Device`. `processes`: how many cases are compiled and checked before any of them
     is measured, each in its process, `at_once` of them side by side, with `memory` bytes of the GPU for all (None: no
     limit). `step_seconds` is what one step of one backend may take, a first call with its compilation for instance.
-    `tune_seconds` bounds each search of a backend that tunes. `quick`: fewer inputs, where they are not ours to choose.
+    `tune_seconds` bounds each search of a backend that tunes. Of inputs that are not ours to choose, `quick` takes
+    fewer, `shapes` and `dtypes` those of these labels (patterns) and names.
     """
 
     device: str = GPU
@@ -36,6 +37,8 @@ class Options:
     memory: int | None = None
     targets: tuple[str, ...] = ()
     quick: bool = False
+    shapes: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
 
     @classmethod
     def of(

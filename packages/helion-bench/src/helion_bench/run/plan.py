@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import itertools
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,17 +73,42 @@ def plan(request: Request) -> Plan:
     ) if own else []  # fmt: skip
     backends, notes = _backends(request) if own else ([], [])
     memory = torch.cuda.get_device_properties(0).total_memory if request.device == "cuda" else None
-    options = Options.of(
-        request.device, measured(request.metrics), quick=request.quick, seconds=request.seconds, memory=memory
+    options = dataclasses.replace(
+        Options.of(
+            request.device, measured(request.metrics), quick=request.quick, seconds=request.seconds, memory=memory
+        ),
+        shapes=request.shapes,
+        dtypes=request.dtypes,
     )
+    if own:
+        _something_runs(cases, backends, request.device)
     run = _run(request, listed(backends, request.device), notes)
     return Plan(run, tuple(cases), tuple(backends), options, request.device, root, tuple(adapters))
+
+
+def _something_runs(cases: Sequence[CaseKey], backends: Sequence[Backend], device: str) -> None:
+    """Raises InvalidRequest where no backend computes any of the cases, with why."""
+    reasons: list[str] = []
+    for backend, case in itertools.product(backends, cases):
+        absent = why_not(backend, device)
+        reason = f"{backend.name}: {absent}" if absent else backend.declines(case)
+        if reason is None:
+            return
+        reasons.append(reason)
+    raise InvalidRequest(f"none of {', '.join(b.name for b in backends)} runs any of this ({_first(reasons)})")
+
+
+def _first(reasons: Sequence[str], most: int = 4) -> str:
+    different = list(dict.fromkeys(reasons))
+    return "; ".join([*different[:most], *(["…"] if len(different) > most else [])])
 
 
 def _tritonbench(request: Request) -> tuple[Path | None, list[Adapter]]:
     """Where it is and which of its operators take part: where a checkout is given, or the backend is named."""
     if request.tritonbench is None and TRITONBENCH not in request.backends:
         return None, []
+    if "fwd" not in request.passes:
+        raise InvalidRequest("tritonbench's operators are run forward only: --passes without fwd leaves them nothing")
     root = checkout.locate(request.tritonbench)
     if root is None:
         raise InvalidRequest(f"tritonbench is {checkout.why_not(None)}")

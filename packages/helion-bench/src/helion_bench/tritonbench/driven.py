@@ -80,7 +80,7 @@ class Driven:
 
     def _operator(self, adapter: Adapter, pool: _Pool, seconds: float | None) -> Iterator[Cell]:
         """A backend that ends the process is left out of another try, which goes on behind what was measured."""
-        whole = CaseKey(op_name(adapter), WHOLE, (), "")
+        whole = _whole(adapter)
         lost = {backend for case, backend in self._done if case == whole}
         until = None if seconds is None else time.monotonic() + seconds
         with tempfile.TemporaryDirectory(prefix="helion-bench-") as folder:
@@ -109,7 +109,10 @@ class Driven:
         while not finished:
             finished = bool(concurrent.futures.wait([future], timeout=_POLL).done)
             yield from (_cell(adapter, entry) for entry in reader.new())
-        self.out_of_time |= not future.result()["complete"]
+        result = future.result()
+        self.out_of_time |= not result["complete"]
+        if result["unmatched"]:
+            yield outcome.cell(_whole(adapter), "tritonbench", outcome.failed(result["unmatched"], Status.SKIPPED))
 
     def _request(
         self, adapter: Adapter, folder: str, lost: Collection[str], reader: Reader, seconds: float | None
@@ -121,6 +124,8 @@ class Driven:
             "operator": adapter.operator,
             "device": self._options.device,
             "cpu": self._options.device == CPU,
+            "shapes": list(self._options.shapes),
+            "dtypes": list(self._options.dtypes),
             "stride": adapter.stride * (_QUICK if self._options.quick else 1),
             "skip": sorted(lost),
             "done": [*done, *([entry["shape"], entry["backend"]] for entry in reader.seen)],
@@ -149,6 +154,10 @@ def backends(cells: Collection[Cell], version: str) -> list[Backend]:
     listed = [Backend(ours.name, ours.role, ours.version(), ours.description)] if OURS in names else []
     peers = [name for name in names if name != OURS]
     return [*listed, *(Backend(name, Role.PEER, version, "a backend of tritonbench") for name in peers)]
+
+
+def _whole(adapter: Adapter) -> CaseKey:
+    return CaseKey(op_name(adapter), WHOLE, (), "")
 
 
 def _cell(adapter: Adapter, entry: dict[str, Any]) -> Cell:

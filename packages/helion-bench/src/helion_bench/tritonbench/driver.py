@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,23 @@ class Drive:
     truth: tuple[str, Results] | None = None
     verdict: Verdict | None = None
     slow: dict[str, Outcome] = field(default_factory=dict)
+    offered: dict[str, bool] = field(default_factory=dict)
+    """Inputs, with their dtypes, and whether they are asked for."""
+
+    def wanted(self, shape: str, dtype: str) -> bool:
+        """Whether an input is asked for, by its label and dtype; nothing named means all."""
+        shapes, dtypes = self.request["shapes"], self.request["dtypes"]
+        found = (not shapes or any(fnmatchcase(shape, s) for s in shapes)) and (not dtypes or dtype in dtypes)
+        self.offered[f"{shape} {dtype}".strip()] = found
+        return found
+
+    @property
+    def unmatched(self) -> str:
+        """What is said where none of the inputs is asked for."""
+        if not self.offered or any(self.offered.values()):
+            return ""
+        asked = " ".join([*self.request["shapes"], *self.request["dtypes"]])
+        return f"none of its inputs is {asked}; there are: {', '.join(self.offered)}"
 
     @property
     def left(self) -> float:
@@ -76,12 +94,13 @@ def load(root: str, operator: str) -> None:
 
 
 def drive(request: dict[str, Any]) -> dict[str, Any]:
-    """Record one cell after the other, and tell whether that is all: `{"complete": bool}`.
+    """Record one cell after the other, and tell whether that is all: `{"complete": bool, "unmatched": str}`.
 
-    `request`: `root` (of the checkout), `operator`, `device` (import path of a Device), `cpu`, `stride` (of inputs),
-    `skip` (names of backends), `done` (pairs of an input's label and a backend), `record` and `progress` (paths), and
-    the limits `start_seconds`, `step_seconds` (of one backend) and `seconds` (of all, or None). Raises what loading
-    the operator raises, and DeviceFault where a backend leaves the device unusable.
+    `unmatched` says why there is nothing to measure. `request`: `root` (of the checkout), `operator`, `device` (import
+    path of a Device), `cpu`, `shapes` and `dtypes` (of inputs, patterns and names; all that match are taken), `stride`
+    (of inputs otherwise), `skip` (names of backends), `done` (pairs of an input's label and a backend), `record` and
+    `progress` (paths), and the limits `start_seconds`, `step_seconds` (of one backend) and `seconds` (of all, or
+    None). Raises what loading the operator raises, and DeviceFault where a backend leaves the device unusable.
     """
     os.chdir(Path(request["record"]).parent)  # torch writes its choices of matrix products where it is
     device: Device = resolve(request["device"])()
@@ -93,8 +112,11 @@ def drive(request: dict[str, Any]) -> dict[str, Any]:
         try:
             _run(operator, run)
         except _OutOfTime:
-            return {"complete": False}
-        return {"complete": True}
+            return {"complete": False, "unmatched": ""}
+        except Exception:  # tritonbench's own, of having had no input
+            if not run.unmatched:
+                raise
+        return {"complete": True, "unmatched": run.unmatched}
 
 
 def _loaded(root: str, operator: str) -> tuple[Any, Any]:
@@ -128,7 +150,7 @@ def _join(operator: Any, triton_op: Any, run: Drive) -> None:
     every_input, bench = operator.get_input_iter, operator._do_bench
 
     def get_input_iter(self: Any) -> Iterator[Any]:
-        return _picked(every_input(self), run)
+        return _picked(self, every_input(self), run)
 
     def do_bench(self: Any, **keywords: Any) -> None:
         _measure(functools.partial(bench, self, **{**keywords, "baseline": False}), self, keywords["fn_name"], run)
@@ -140,11 +162,16 @@ def _join(operator: Any, triton_op: Any, run: Drive) -> None:
     operator.get_input_iter, operator._do_bench, operator.accuracy = get_input_iter, do_bench, accuracy
 
 
-def _picked(inputs: Iterator[Any], run: Drive) -> Iterator[Any]:
-    """The first inputs for the interpreter, cut to its size; else some spread over all there are."""
-    if run.request["cpu"]:
-        return (run.adapter.cut(tuple(i)) for i in itertools.islice(inputs, _CPU_INPUTS))
-    return itertools.islice(inputs, 0, None, run.request["stride"])
+def _picked(operator: Any, inputs: Iterator[Any], run: Drive) -> Iterator[Any]:
+    """Inputs that are asked for; else the first for the interpreter, cut to its size, or some spread over all."""
+    request = run.request
+    if request["cpu"]:
+        inputs = (run.adapter.cut(tuple(i)) for i in inputs)
+    if request["shapes"] or request["dtypes"]:
+        return (i for i in inputs if run.wanted(label(operator.get_x_val(i)), _dtype(i)))
+    if request["cpu"]:
+        return itertools.islice(inputs, _CPU_INPUTS)
+    return itertools.islice(inputs, 0, None, request["stride"])
 
 
 def _measure(bench: Callable[[], Any], operator: Any, name: str, run: Drive) -> None:
