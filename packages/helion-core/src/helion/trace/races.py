@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sympy
 
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from .storage import Memory
 
 
-@dataclass(frozen=True)
-class Race:
+class Race(NamedTuple):
     """A `store` that programs along `axes`, each with its number of indices in this call, make to the same elements.
 
     `reads`: whether its value is made of what these held before.
@@ -50,7 +48,9 @@ class Race:
             if self.reads
             else f"store different values to the same elements of `{tensor}`: any of them may stay"
         )
-        return exc.StoreRace(kernel=kernel, names=names, does=does, inner=self.axes[0][0].name)
+        inner = self.axes[0][0]
+        loop = "hl.grid" if inner.scalar else "hl.tile"
+        return exc.StoreRace(kernel=kernel, names=names, does=does, inner=inner.name, loop=loop)
 
     def happens(self, sizes: Mapping[Size, int]) -> bool:
         """Whether some axis has several programs under these block sizes, which are given by symbol."""
