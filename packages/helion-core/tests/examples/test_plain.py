@@ -99,3 +99,39 @@ def test_escape_hatches_say_that_they_are_compiled():
 
     with pytest.raises(exc.UnsupportedOperation, match="plain PyTorch"):
         asm(torch.rand(8))
+
+
+def test_lanes_that_a_last_tile_lacks_are_told():
+    import helion
+    import helion.language as hl
+
+    @helion.kernel(interpret=True, config=helion.Config(block_sizes=[8, 4]))
+    def sums(x):
+        out = torch.empty(x.size(0))
+        block = hl.register_block_size(4, 8)
+        for tile in hl.tile(x.size(0)):
+            lanes = hl.zeros([tile, block])
+            for part in hl.tile(x.size(1), block_size=block):
+                lanes = lanes + x[tile, part]
+            out[tile] = lanes.sum(1)
+        return out
+
+    x = torch.rand(8, 16)
+    torch.testing.assert_close(sums(x), x.sum(1))
+    with pytest.raises(exc.UnsupportedOperation, match="plain PyTorch, where a last tile is shorter"):
+        sums(torch.rand(8, 19))
+
+
+def test_the_larger_of_tiles():
+    import helion
+    import helion.language as hl
+
+    @helion.kernel(interpret=True, use_default_config=True)
+    def clamped(x, y):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size()):
+            out[tile] = min(max(x[tile], y[tile], -0.5), 1)
+        return out
+
+    x, y = torch.randn(5, 7), torch.randn(5, 7)
+    torch.testing.assert_close(clamped(x, y), torch.maximum(x, y).clamp(-0.5, 1))

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial, reduce
 from types import FunctionType
 from typing import Any
 
@@ -83,7 +84,7 @@ class EagerEngine:
         """User functions are rewritten, because they may hold tile loops of their own."""
         if isinstance(function, FunctionType) and is_inlined(function):
             return inline(function)
-        return function
+        return partial(_extremum, function) if function is min or function is max else function
 
     # --- loops
 
@@ -170,6 +171,15 @@ class EagerEngine:
 
     def dot(self, a: torch.Tensor, b: torch.Tensor, acc: Any, out_dtype: torch.dtype | None) -> torch.Tensor:
         return dot(a, b, acc, out_dtype)
+
+
+def _extremum(python: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """`min` or `max`, of tiles element by element."""
+    values = args if len(args) > 1 else tuple(args[0])
+    if kwargs or not any(isinstance(v, torch.Tensor) for v in values):
+        return python(*args, **kwargs)
+    choose = torch.minimum if python is min else torch.maximum
+    return reduce(choose, (torch.as_tensor(v) for v in values))
 
 
 def _items(loop: TileLoop) -> Iterator[Any]:

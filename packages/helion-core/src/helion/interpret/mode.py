@@ -8,6 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_iter, tree_map
 
+from .. import exc, location
 from . import indexing
 from .products import dot
 from .tiles import EagerTile, TileSize, real_size
@@ -33,4 +34,14 @@ class EagerMode(TorchFunctionMode):
             args, kwargs = tree_map(real_size, (args, kwargs))
         if name in _ACCUMULATING and args[0].dtype != args[1].dtype:
             return dot(args[1], args[2], args[0], args[0].dtype)
-        return func(*args, **kwargs)
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError as error:
+            if "must match the size" not in str(error):
+                raise
+            # as traced, for whole tiles, the sizes agree
+            raise exc.UnsupportedOperation(
+                op=f"`{name}`", reason=f" when the kernel runs as plain PyTorch, where a last tile is shorter: {error}",
+                instead="run the kernel compiled (interpret=False), or with sizes that the block sizes divide",
+                location=location.here(),
+            ) from None  # fmt: skip
