@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from .attention import attention as attention
     from .attention_varlen import attention_varlen as attention_varlen
     from .cross_entropy import cross_entropy as cross_entropy
-    from .cross_entropy import linear_cross_entropy as linear_cross_entropy
     from .dropout import dropout as dropout
     from .frame.support import FallbackWarning as FallbackWarning
     from .frame.tables import TableWarning as TableWarning
     from .grouped_mm import grouped_mm as grouped_mm
     from .layer_norm import layer_norm as layer_norm
     from .linear import linear as linear
+    from .linear_cross_entropy import linear_cross_entropy as linear_cross_entropy
     from .matmul import matmul as matmul
     from .rms_norm import rms_norm as rms_norm
     from .rope import rope as rope
@@ -44,7 +44,7 @@ OPS = {
     "geglu": "swiglu",
     "grouped_mm": "grouped_mm",
     "layer_norm": "layer_norm",
-    "linear_cross_entropy": "cross_entropy",
+    "linear_cross_entropy": "linear_cross_entropy",
     "linear": "linear",
     "log_softmax": "softmax",
     "matmul": "matmul",

@@ -19,7 +19,7 @@ from .frame import Call, kernel, operator, usable
 from .frame.rows import as_rows, shaped
 from .frame.samples import Shape, randn
 from .frame.support import DTYPES
-from .frame.vectors import LANES, as_vectors, ends, whole_vectors
+from .frame.vectors import LANES, as_vectors, ends, in_reach, uneven, whole_vectors
 
 SMALL: Shape = (5, 48)
 SHAPES: tuple[Shape, ...] = (
@@ -27,7 +27,6 @@ SHAPES: tuple[Shape, ...] = (
 )  # fmt: skip
 
 RESIDENT = 32768  # longest row of which a program holds two tensors in registers
-RESIDENT_UNEVEN = 4096  # the same, of rows that begin at any element: they are loaded element by element
 STEP = 64 << 10  # bytes that a program loads of a tensor before it waits: 64 a thread, more would spill
 BYTES_OF_A_WARP = 2048
 
@@ -84,8 +83,8 @@ def softmax_vectors(x: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Ten
     x_vectors, out_vectors = as_vectors(x), as_vectors(out)
     block = hl.register_block_size(64, 4096)
     for row in hl.grid(m):
-        begin, end = whole_vectors(row, n)
-        column, inside = ends(row, n)
+        begin, end = whole_vectors(row, n, n)
+        column, inside = ends(row, n, n)
         rest = hl.load(x, [row, column], extra_mask=inside).to(dtype).to(torch.float32)
         rest = torch.where(inside, rest, float("-inf"))
         highs = hl.full([block, LANES], float("-inf"), dtype=torch.float32)
@@ -110,8 +109,8 @@ def softmax_vectors_backward(grad: torch.Tensor, out: torch.Tensor, dtype: torch
     grad_vectors, out_vectors, dx_vectors = as_vectors(grad.view_as(out)), as_vectors(out), as_vectors(dx)
     block = hl.register_block_size(64, 4096)
     for row in hl.grid(m):
-        begin, end = whole_vectors(row, n)
-        column, inside = ends(row, n)
+        begin, end = whole_vectors(row, n, n)
+        column, inside = ends(row, n, n)
         g_rest, y_rest = (hl.load(t, [row, column], extra_mask=inside).to(torch.float32) for t in (grad, out))
         sums = hl.zeros([block, LANES], dtype=torch.float32)
         for part in hl.tile(begin, end, block_size=block):
@@ -153,17 +152,13 @@ def _three(x: torch.Tensor, dim: int) -> torch.Tensor:
     return x.flatten(0, dim - 1).flatten(2) if dim else x.unsqueeze(0).flatten(2)
 
 
-def _uneven(n: int) -> bool:
-    """Whether rows of n elements are worth being taken apart: few begin where vectors of memory do."""
-    return n > RESIDENT_UNEVEN and n % LANES != 0
-
-
 def _forward(x: torch.Tensor, dim: int, dtype: torch.dtype, log: bool) -> torch.Tensor:
     if x.numel() == 0:
         return _fake(x, dim, dtype, log)
     if dim == x.dim() - 1:
         rows = as_rows(x, x.size(-1))
-        forward = softmax_vectors if _uneven(x.size(-1)) and rows.is_contiguous() else softmax_rows
+        apart = uneven(x.size(-1)) and rows.is_contiguous() and in_reach(rows)
+        forward = softmax_vectors if apart else softmax_rows
         return shaped(forward(rows, dtype, log), x.size())
     return shaped(softmax_columns(_three(x, dim), dtype, log), x.size())
 
@@ -178,7 +173,7 @@ def _backward(grad: torch.Tensor, out: torch.Tensor, dim: int, dtype: torch.dtyp
     if dim == out.dim() - 1:
         n = out.size(-1)
         grad, rows = as_rows(grad, n), as_rows(out, n)
-        if n > RESIDENT or _uneven(n):
+        if (n > RESIDENT or uneven(n)) and in_reach(rows):
             dx = softmax_vectors_backward(grad.contiguous(), rows.contiguous(), dtype, log)
         else:
             dx = softmax_rows_backward(grad, rows, dtype, log)

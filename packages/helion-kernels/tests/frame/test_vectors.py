@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
 import torch
@@ -12,8 +11,8 @@ import helion
 import helion.language as hl
 from helion.runtime.targets import parse_target
 from helion_kernels import log_softmax, softmax
-from helion_kernels.frame.vectors import LANES, SHORTEST, as_vectors, ends, whole_vectors
-from helion_kernels.softmax import RESIDENT_UNEVEN
+from helion_kernels.frame import vectors as module
+from helion_kernels.frame.vectors import LANES, LONGEST_BY_ELEMENTS, SHORTEST, as_vectors, ends, whole_vectors
 from helion_kernels.testing import TOLERANCES, assert_close, check, specialised
 
 FUNCTIONS = pytest.mark.parametrize("function", [softmax, log_softmax], ids=lambda f: f.__name__)
@@ -23,30 +22,32 @@ INF, NAN = float("inf"), float("nan")
 @helion.kernel(config=helion.Config(block_sizes=[2]), static_shapes=False)
 def visited(x: torch.Tensor) -> None:
     """Adds the number of its row and 65 to every element, as often as a row takes it for its own."""
-    m, n = x.size(0), hl.specialize(x.size(1))
+    m, n, stride = x.size(0), hl.specialize(x.size(1)), hl.specialize(x.stride(0))
     vectors = as_vectors(x)
     block = hl.register_block_size(16)
     for row in hl.grid(m):
-        begin, end = whole_vectors(row, n)
-        column, inside = ends(row, n)
+        begin, end = whole_vectors(row, stride, n)
+        column, inside = ends(row, stride, n)
         hl.atomic_add(x, [row, torch.where(inside, column, 0)], torch.where(inside, row + 65, 0).to(torch.int32))
         for part in hl.tile(begin, end, block_size=block):
             hl.atomic_add(vectors, [part, slice(None)], row + 65)
 
 
 @pytest.mark.parametrize("n", [*range(SHORTEST, SHORTEST + LANES + 1), 31, 33, 100])
-def test_every_element_is_visited_by_its_row_once(n):
-    m = 10
-    memory = torch.zeros(LANES + m * n + LANES, dtype=torch.int32)
-    x = memory[LANES : LANES + m * n].view(m, n)
+@pytest.mark.parametrize("gap", [0, 3, LANES])
+def test_every_element_is_visited_by_its_row_once(n, gap):
+    m, stride = 10, n + gap
+    memory = torch.zeros(LANES + m * stride + LANES, dtype=torch.int32)
+    x = memory[LANES:].as_strided((m, n), (stride, 1))
     visited(x)
     assert torch.equal(x, torch.arange(m, dtype=torch.int32)[:, None].expand(m, n) + 65)
-    assert memory[:LANES].eq(0).all() and memory[-LANES:].eq(0).all()
+    x.zero_()
+    assert memory.eq(0).all()
 
 
 @FUNCTIONS
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("n", [RESIDENT_UNEVEN + 1, RESIDENT_UNEVEN + 6, 3 * RESIDENT_UNEVEN - 1])
+@pytest.mark.parametrize("n", [LONGEST_BY_ELEMENTS + 1, LONGEST_BY_ELEMENTS + 6, 3 * LONGEST_BY_ELEMENTS - 1])
 def test_values_and_gradients(function, dtype, n):
     check(function, (3 * torch.randn(9, n)).to(dtype).requires_grad_(), -1)
     check(function, (3 * torch.randn(1, n)).to(dtype).requires_grad_(), -1)
@@ -55,7 +56,7 @@ def test_values_and_gradients(function, dtype, n):
 @pytest.fixture
 def short(monkeypatch):
     """Rows of 17 elements are taken apart."""
-    monkeypatch.setattr(sys.modules["helion_kernels.softmax"], "RESIDENT_UNEVEN", SHORTEST)
+    monkeypatch.setattr(module, "LONGEST_BY_ELEMENTS", SHORTEST)
 
 
 @FUNCTIONS
@@ -101,24 +102,31 @@ def test_results_of_another_dtype(dtype, short):
     assert out.dtype is dtype and out.is_contiguous()
 
 
-@pytest.mark.parametrize("shape", [(512, 50257), (512, 32001)])
-def test_loads_and_stores_are_16_bytes_wide(shape):
-    """But those of both ends; for an H100, where nothing spills."""
+WIDE = {  # sample calls: kernels, and how many loads and stores of one element each has
+    ("softmax", (512, 50257)): {"softmax_vectors": 1 + 1, "softmax_vectors_backward": 2 + 1},
+    ("softmax", (512, 32001)): {"softmax_vectors": 1 + 1, "softmax_vectors_backward": 2 + 1},
+    ("cross_entropy", (512, 50257)): {"losses_vectors": 2, "losses_vectors_backward": 1 + 1},
+    ("linear_cross_entropy", (512, 64, 50257)): {"losses_vectors": 2, "losses_vectors_backward": 1 + 1},
+}
+
+
+@pytest.mark.parametrize(("call", "kernels"), WIDE.items())
+def test_loads_and_stores_are_16_bytes_wide(call, kernels):
+    """But those of both ends, and of the label's logit; for an H100, where nothing spills."""
     target = parse_target("sm_90")
-    rows = [made for made in specialised("softmax", shape, torch.bfloat16) if "columns" not in made.bound.kernel.name]
-    assert [made.bound.kernel.name for made in rows] == ["softmax_vectors", "softmax_vectors_backward"] * 2
+    rows = [made for made in specialised(*call, torch.bfloat16) if "columns" not in made.bound.kernel.name]
+    assert {made.bound.kernel.name for made in rows} == kernels.keys()
     for made in rows:
         config = made.config(target)
         compiled = made.bound._compile(made.bound.generate(config, target), target)
         widths = re.findall(r"(?:ld|st)\.global\S*?((?:\.v4)?\.b\d+) ", compiled.asm["ptx"])
-        by_elements = 1 + (1 if made.bound.kernel.name == "softmax_vectors" else 2)
-        assert widths.count(".b16") == by_elements and set(widths) == {".b16", ".v4.b32"}
+        assert widths.count(".b16") == kernels[made.bound.kernel.name] and ".v4.b32" in widths
         assert made.bound.compile_for(target, config).spills == 0
 
 
 @pytest.mark.gpu
 @FUNCTIONS
-@pytest.mark.parametrize("n", [RESIDENT_UNEVEN + 1, 32001, 50257])
+@pytest.mark.parametrize("n", [LONGEST_BY_ELEMENTS + 1, 32001, 50257])
 def test_on_a_gpu(function, n):
     """Rows that begin and end with their memory, and rows of a larger memory, whose begin is aligned or is not."""
     memory = torch.randn(300, n, device="cuda", dtype=torch.bfloat16)

@@ -93,7 +93,11 @@ def _sparing(setup: Setup | None) -> Setup:
 
 
 def _refused(name: str) -> Callable[..., Any]:
+    message = f"helion_kernels::{name} has no derivative"
+    if name.endswith("_backward"):
+        message += "; second derivatives are not supported: call torch's own function where you need them"
+
     def backward(ctx: Any, *grads: Any) -> Any:
-        raise NotImplementedError(f"helion_kernels::{name} has no derivative; second derivatives are not supported")
+        raise NotImplementedError(message)
 
     return backward
