@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from helion_bench.command.exits import INTERRUPTED, REFUSED
+from helion_bench.command.exits import FAILED, INTERRUPTED, REFUSED
 from helion_bench.command.listing import list_command
+from helion_bench.command.outputs import discard_standard
 from helion_bench.command.parser import build_parser
 from helion_bench.command.run import run_command
 from helion_bench.command.stored import compare_command, report_command, save_command
@@ -39,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return REFUSED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # of `| head`
+        discard_standard()
+        return FAILED
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The commands that read what is stored: `compare`, `report`, `save`, `list runs`."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -172,3 +173,16 @@ def test_installed_command(command: list[str]):
     done = subprocess.run([*command, "compare", BEFORE, BEFORE], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert "30 same" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("place", "status", "told"), [("/dev/full", 2, "cannot write to standard output"), ("|", 1, "")]
+)
+def test_standard_output_that_takes_nothing(place: str, status: int, told: str, tmp_path: Path):
+    command = [sys.executable, "-m", "helion_bench", "report", AFTER, "--json", "-", "--results", str(tmp_path)]
+    read, write = os.pipe()
+    os.close(read)
+    with open(place, "w") if place != "|" else os.fdopen(write, "w") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == status
+    assert told in done.stderr and "Traceback" not in done.stderr

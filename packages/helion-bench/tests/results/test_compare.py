@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from helion_bench.reports.changes import changes_table
 from helion_bench.results.compare import Change, compare
 from helion_bench.results.model import Role, Run, Status
 from helion_bench.results.store import read_run
@@ -136,3 +137,30 @@ def test_a_peer_of_another_version_explains_nothing(before: Run):
     case = "softmax/2048x1536/bfloat16/fwd"
     found = by_name(compare(before, scaled(before, 1.2, case, version="9")).changes)[case]
     assert found.verdict is Verdict.SLOWER
+
+
+def test_what_the_new_run_was_not_asked_for_is_named_and_not_listed(before: Run):
+    part = dataclasses.replace(before, cells=tuple(c for c in before.cells if c.case.op == "softmax"), id="part")
+    found = compare(before, part)
+    assert found.count(Verdict.MISSING) == sum(c.vanished for c in found.changes) == len(found.changes) - 2 * 4
+    assert found.notes[-1] == "the new run holds nothing of layer_norm (4), rms_norm (4), matmul (3)"
+    assert changes_table(found) is None
+    table = changes_table(found, everything=True)
+    assert table is not None and len(table.rows) == len(found.changes)
+
+
+def test_notes_on_clocks_are_of_those_that_cases_met(before: Run):
+    def clocked(mhz: float) -> Run:
+        cells = [c for c in before.cells if c.latency]
+        return before.with_cells(
+            [dataclasses.replace(c, latency=dataclasses.replace(c.latency, sm_mhz=mhz)) for c in cells]
+        )
+
+    assert any("1755 MHz before, 1500 MHz now" in note for note in compare(clocked(1755), clocked(1500)).notes)
+    assert not any("MHz" in note for note in compare(clocked(1755), clocked(1740)).notes)
+    idle = dataclasses.replace(before, machine=dataclasses.replace(before.machine, sm_clock_mhz=345))
+    assert not any("clock" in note for note in compare(before, idle).notes)
+
+
+def test_a_run_is_told_from_itself(before: Run):
+    assert "both are the run synthetic-before" in compare(before, before).notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from helion_bench.reports.csv_file import csv_text
 from helion_bench.reports.markdown import markdown
 from helion_bench.results.codec import encode
 from helion_bench.results.compare import Comparison
+from helion_bench.results.errors import ResultsError
 from helion_bench.results.model import CaseKey, Run
 from helion_bench.results.store import Store, write_file
 
@@ -51,12 +53,24 @@ def write_outputs(arguments: argparse.Namespace, run: Run, comparison: Compariso
 
 
 def write(path: str, content: bytes) -> list[str]:
-    """Write a report to a file, which is returned, or to standard output."""
-    if path == STANDARD:
+    """Write a report to a file, which is returned, or to standard output. Raises ResultsError, BrokenPipeError."""
+    if path != STANDARD:
+        write_file(Path(path), content)
+        return [path]
+    try:
         sys.stdout.write(content.decode())
-        return []
-    write_file(Path(path), content)
-    return [path]
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_standard()
+        raise ResultsError(f"cannot write to standard output: {error.strerror}") from None
+    return []
+
+
+def discard_standard() -> None:
+    """Nobody takes what is still to be written to standard output, and its end shall not fail for that."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def history_of(run: Run, store: Store) -> list[Run]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helion_bench.reports import figures
 from helion_bench.reports.table import EMPTY, Table, Text, Tone
-from helion_bench.results.compare import Change, Comparison
+from helion_bench.results.compare import Change, Comparison, operations_gone
 from helion_bench.statistics.verdict import Verdict
 
 _TONES = {Verdict.SLOWER: Tone.BAD, Verdict.FASTER: Tone.GOOD, Verdict.MISSING: Tone.DIM, Verdict.UNCLEAR: Tone.DIM}
@@ -27,8 +27,13 @@ def _name(text: str) -> str:
 
 
 def changes_table(comparison: Comparison, *, everything: bool = False) -> Table | None:
-    """What needs attention, worst first; with `everything`, the cases that are the same, too."""
-    chosen = [c for c in comparison.changes if everything or c.verdict is not Verdict.SAME]
+    """What needs attention, worst first; with `everything`, the cases that are the same, too.
+
+    Operations that the new run holds nothing of are named in the notes, not case by case: it was not asked for them.
+    """
+    gone = set(operations_gone(comparison.old, comparison.new))
+    shown = [c for c in comparison.changes if c.verdict is not Verdict.SAME and c.case.op not in gone]
+    chosen = list(comparison.changes) if everything else shown
     chosen.sort(key=lambda c: (_ORDER.index(c.verdict), -abs(c.ratio.value - 1) if c.ratio else 0.0))
     if not chosen:
         return None

@@ -8,6 +8,8 @@ control.
 
 from __future__ import annotations
 
+import statistics
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +20,8 @@ from helion_bench.statistics.drift import Drift, estimate_drift
 from helion_bench.statistics.interval import Interval
 from helion_bench.statistics.ranks import ratio_of
 from helion_bench.statistics.verdict import MINIMUM_EFFECT, Judged, Pair, Verdict, judge
+
+_CLOCKS = 0.02  # by which the clocks of two runs differ without being told of
 
 Key = tuple[CaseKey, str]
 Cells = Mapping[Key, Cell]
@@ -174,21 +178,47 @@ def _difference(old: CompileFacts, new: CompileFacts) -> str:
 
 
 def _notes(old: Run, new: Run, drift: Drift) -> Iterator[str]:
+    if old.id == new.id:
+        yield f"both are the run {old.id}"
     if old.machine.gpu != new.machine.gpu:
         yield f"the GPUs differ ({old.machine.gpu}, {new.machine.gpu}): times are not comparable"
     for part, names in (
-        ("machine", ("driver", "cuda", "power_limit_watts", "sm_clock_mhz")),
+        ("machine", ("driver", "cuda", "power_limit_watts", "sm_clock_max_mhz")),
         ("software", ("torch", "triton")),
     ):
         for name in names:
             was, now = getattr(getattr(old, part), name), getattr(getattr(new, part), name)
             if was != now:
                 yield f"{name.replace('_', ' ')} differs: {was or 'unknown'} before, {now or 'unknown'} now"
+    yield from _clock_note(old, new)
     if any(timed(cell) for cell in new.cells):
         yield _drift_note(drift)
     for label, run in (("old", old), ("new", new)):
         if not run.complete:
             yield f"the {label} run was interrupted: it holds {len(run.cells)} cells"
+    if absent := operations_gone(old, new):
+        counts = Counter(case.op for case in old.cases)
+        yield f"the new run holds nothing of {', '.join(f'{op} ({counts[op]})' for op in absent)}"
+
+
+def operations_gone(old: Run, new: Run) -> list[str]:
+    """Operations of which the new run, or what was asked of it, has no case at all."""
+    there = {case.op for case in new.cases}
+    return [op for op in dict.fromkeys(case.op for case in old.cases) if op not in there]
+
+
+def _clock_note(old: Run, new: Run) -> Iterator[str]:
+    """Clocks of cases that are in both, as they were while these were measured."""
+    clocks = {key: cell.latency.sm_mhz for key, cell in old.by_key.items() if cell.latency and cell.latency.sm_mhz}
+    both = [
+        (clocks[key], cell.latency.sm_mhz)
+        for key, cell in new.by_key.items()
+        if key in clocks and cell.latency and cell.latency.sm_mhz
+    ]
+    if both:
+        was, now = (statistics.median(side) for side in zip(*both, strict=True))
+        if abs(now / was - 1) > _CLOCKS:
+            yield f"the usual clock of the multiprocessors differs: {was:.0f} MHz before, {now:.0f} MHz now"
 
 
 def _drift_note(drift: Drift) -> str:
