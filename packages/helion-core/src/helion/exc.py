@@ -462,7 +462,7 @@ class StoreRace(BaseWarning):
     message = "programs of kernel `{kernel}` that differ in {names} {does}"
     hint = (
         "combine them with hl.atomic_add (or atomic_max, ...), or go through `{inner}` inside one program, with "
-        "`for {inner} in hl.tile(...):` below the outermost loop, or give it one tile: hl.tile(n, block_size=n)"
+        "`for {inner} in {loop}(...):` below the outermost loop, or give it one tile: hl.tile(n, block_size=n)"
     )
 
 

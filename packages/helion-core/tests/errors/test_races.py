@@ -274,7 +274,8 @@ def test_a_race(function, args, axes, reads, settings):
     text = str(found.message)
     assert text.startswith(f"[HLN403] programs of kernel `{function.__name__}` that differ in {axes} ")
     assert ("updates are lost" in text) is reads
-    assert "\n  help: combine them with hl.atomic_add" in text
+    loop = "hl.grid" if function.__name__ == "grid_of_scalars" else "hl.tile"
+    assert "\n  help: combine them with hl.atomic_add" in text and f" in {loop}(...):`" in text
 
 
 # --- no races
