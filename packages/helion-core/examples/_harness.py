@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 import helion
 from helion import ir
-from helion.runtime import bound
+from helion.runtime import specialization
 from helion.runtime.launching import launch
 
 FOLDER = Path(__file__).parent
@@ -158,7 +158,7 @@ def nothing_launched() -> Iterator[None]:
         return lambda *args, **options: None
 
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(bound, "device_target", lambda device: None))
+        stack.enter_context(mock.patch.object(specialization, "device_target", lambda device: None))
         stack.enter_context(mock.patch.object(launch, "_interpreted", ignore))
         stack.enter_context(mock.patch.object(launch, "GpuLauncher", ignore))
         yield

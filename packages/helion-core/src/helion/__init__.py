@@ -37,7 +37,7 @@ __all__ = ["BoundKernel", "Config", "Kernel", "Settings", "__version__", "exc", 
 def __getattr__(name: str) -> Any:
     """Names are imported when first used: worker processes of the tuner need Triton, but neither torch nor sympy."""
     if name == "__version__":
-        value: Any = _version()
+        value: Any = importlib.import_module(".version", __name__).version()
     elif name == "exc":
         value = importlib.import_module(".exc", __name__)
     elif name in _HOMES:
@@ -47,15 +47,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'helion' has no attribute {name!r}")
     globals()[name] = value
     return value
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("helion-core")
-    except PackageNotFoundError:  # running from a source tree that is not installed
-        return "0.0.0"
 
 
 def __dir__() -> list[str]:

@@ -21,12 +21,12 @@ from .host import conditions, host_module
 
 if TYPE_CHECKING:
     from ..emit.module import Generated
-    from ..runtime.bound import BoundKernel
+    from ..runtime.specialization import Specialization
 
 _EXTENSION = {"cuda": "cubin", "hip": "hsaco"}
 
 
-def export(bound: BoundKernel, path: str | Path, targets: Sequence[str] = (), config: Any = None) -> Path:
+def export(bound: Specialization, path: str | Path, targets: Sequence[str] = (), config: Any = None) -> Path:
     """Writes `bound` to the folder `path`, to be run without helion and triton; returns the path.
 
     `targets`: architectures such as `sm_90` (default: that of the arguments' device); none of them needs to be there.
@@ -62,7 +62,7 @@ from .loader import load
 """
 
 
-def _config_for(bound: BoundKernel, config: Any, target: Target) -> Config | None:
+def _config_for(bound: Specialization, config: Any, target: Target) -> Config | None:
     if isinstance(config, Mapping) and not isinstance(config, Config) and target.name in config:
         return config[target.name]
     return bound.config if config is None else config
@@ -87,7 +87,7 @@ def _all(specs: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         yield from _all(list(items.values()) if isinstance(items, Mapping) else items)
 
 
-def _target(bound: BoundKernel, generated: Generated, target: Target, files: dict[str, bytes]) -> dict[str, Any]:
+def _target(bound: Specialization, generated: Generated, target: Target, files: dict[str, bytes]) -> dict[str, Any]:
     """What the manifest says of one target; adds its files to `files`."""
     traced = bound.traced_for(generated.config)
     host, source = f"{target.name}/host.py", f"{target.name}/triton_source.py"
@@ -124,7 +124,7 @@ def _known(sizes: Sequence[Any]) -> list[int | None]:
     return [size if isinstance(size, int) else None for size in sizes]
 
 
-def _manifest(bound: BoundKernel, targets: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+def _manifest(bound: Specialization, targets: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
     manifest: dict[str, Any] = {
         "format": loader.FORMAT,
         "schema": loader.SCHEMA,
@@ -141,7 +141,7 @@ def _manifest(bound: BoundKernel, targets: Mapping[str, Any], files: Mapping[str
     return json.dumps(manifest, indent=1).encode()
 
 
-def _default(bound: BoundKernel, name: str) -> dict[str, Any]:
+def _default(bound: Specialization, name: str) -> dict[str, Any]:
     """The default of a parameter, where JSON can hold it."""
     value = inspect.signature(bound.kernel.fn).parameters[name].default
     if value is None or type(value) in (bool, int, str) or (type(value) is float and value == value):

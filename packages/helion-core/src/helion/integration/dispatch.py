@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -16,33 +15,12 @@ from .operators import form, operator_of, refuse_opaque
 from .outcome import outcome
 
 if TYPE_CHECKING:
-    from ..runtime.kernel import Kernel
+    from ..runtime.abstract import AbstractKernel
 
-_warned: WeakSet[Kernel] = WeakSet()  # a call is traced several times
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
-
-
-def looked_on(args: Sequence[Any]) -> bool:
-    """Whether a call with `args` must go through the dispatcher: torch looks on, or a tensor's memory is not what it
-    holds: it has none, or the negative of it.
-    """
-    return versions.looked_on() or any(map(_special, args))
+_warned: WeakSet[AbstractKernel] = WeakSet()  # a call is traced several times
 
 
-def _special(value: Any) -> bool:
-    kind = type(value)
-    if kind in _PLAIN:
-        return value.is_meta or value.is_neg() or versions.wrapped(value)
-    if isinstance(value, torch.Tensor):
-        return value.is_meta or versions.dispatches(kind)
-    if kind in (list, tuple):
-        return any(map(_special, value))
-    if dataclasses.is_dataclass(kind):
-        return any(map(_special, vars(value).values()))
-    return kind is dict and any(map(_special, value.values()))
-
-
-def dispatched(kernel: Kernel, args: Sequence[Any]) -> Any:
+def dispatched(kernel: AbstractKernel, args: Sequence[Any]) -> Any:
     """Calls `kernel` as an operator. Raises `TransformNotSupported`, `NotInGraph`, and what tracing raises."""
     if versions.jit_tracer() is not None:
         raise exc.TransformNotSupported(
@@ -64,7 +42,7 @@ def dispatched(kernel: Kernel, args: Sequence[Any]) -> Any:
     return found.result(leaves, new)
 
 
-def _refuse_gradient(kernel: Kernel, leaves: Sequence[Any]) -> None:
+def _refuse_gradient(kernel: AbstractKernel, leaves: Sequence[Any]) -> None:
     tensors = [t for t in leaves if isinstance(t, torch.Tensor)]
     if any(map(versions.tracked_for_gradient, tensors)) or versions.forward_mode(tensors):
         raise exc.TransformNotSupported(
@@ -75,7 +53,7 @@ def _refuse_gradient(kernel: Kernel, leaves: Sequence[Any]) -> None:
         )  # fmt: skip
 
 
-def _refuse_writes(kernel: Kernel, written: Sequence[torch.Tensor]) -> None:
+def _refuse_writes(kernel: AbstractKernel, written: Sequence[torch.Tensor]) -> None:
     if written and (versions.functionalizing() or any(map(versions.batched, written))):
         transform = "torch.func.functionalize" if versions.functionalizing() else "torch.vmap"
         raise exc.TransformNotSupported(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     from ..emit.module import Generated
-    from ..runtime.bound import BoundKernel
-    from ..runtime.kernel import Kernel
+    from ..runtime.abstract import AbstractKernel
+    from ..runtime.specialization import Specialization
 
 
 @dataclass
@@ -36,13 +36,13 @@ class DryRun:
     written: list[torch.Tensor] = field(default_factory=list)
 
 
-def dry_run(kernel: Kernel, args: Sequence[Any]) -> DryRun:
+def dry_run(kernel: AbstractKernel, args: Sequence[Any]) -> DryRun:
     """Runs the host code of `kernel` on `args`, tensors without data, under whatever modes are active.
 
     Raises what a first call raises, and `NotInGraph` where a shape depends on a config not yet chosen.
     """
     with versions.nothing_active():
-        kernel._device(args)  # raises where they are on several
+        kernel.device_of(args)  # raises where they are on several
         stand_ins = concrete(args, versions.fakes())
         bound = kernel.bind(stand_ins)
         config, chosen = _config(bound, stand_ins)
@@ -71,7 +71,7 @@ def concrete(args: Sequence[Any], mode: FakeTensorMode) -> list[Any]:
     return [tree_map(stand_in, a) for a in args]
 
 
-def _config(bound: BoundKernel, args: Sequence[Any]) -> tuple[Config, bool]:
+def _config(bound: Specialization, args: Sequence[Any]) -> tuple[Config, bool]:
     """A config, and whether calls will surely use it. None is tuned or compiled for: this is no time for either."""
     kernel = bound.kernel
     if bound.config is not None:
@@ -85,10 +85,10 @@ def _config(bound: BoundKernel, args: Sequence[Any]) -> tuple[Config, bool]:
     return bound.config_spec.default(), False
 
 
-_hosts: WeakKeyDictionary[BoundKernel, dict[Config, Callable[..., Any]]] = WeakKeyDictionary()
+_hosts: WeakKeyDictionary[Specialization, dict[Config, Callable[..., Any]]] = WeakKeyDictionary()
 
 
-def _run(bound: BoundKernel, config: Config, args: Sequence[Any]) -> DryRun:
+def _run(bound: Specialization, config: Config, args: Sequence[Any]) -> DryRun:
     from ..emit.wrapper import LAUNCH
 
     known = _hosts.setdefault(bound, {})
@@ -117,7 +117,7 @@ def _host(generated: Generated) -> Callable[..., Any]:
     return host
 
 
-def _writes(bound: BoundKernel) -> frozenset[int]:
+def _writes(bound: Specialization) -> frozenset[int]:
     from ..lower.effects import effects
 
     return effects(bound.program).writes
@@ -126,11 +126,11 @@ def _writes(bound: BoundKernel) -> frozenset[int]:
 # --- shapes that depend on the config
 
 
-def _host_reads_blocks(bound: BoundKernel) -> bool:
-    return any(isinstance(n, int) for numbers in bound._traced.replacements.values() for n in numbers)
+def _host_reads_blocks(bound: Specialization) -> bool:
+    return any(isinstance(n, int) for numbers in bound.traced.replacements.values() for n in numbers)
 
 
-def _other_blocks(bound: BoundKernel, config: Config) -> Iterator[Config]:
+def _other_blocks(bound: Specialization, config: Config) -> Iterator[Config]:
     """`config` with one block size changed, for each of them that may change."""
     sizes = config["block_sizes"]
     for k, n in enumerate(sizes):
@@ -140,7 +140,7 @@ def _other_blocks(bound: BoundKernel, config: Config) -> Iterator[Config]:
                 break
 
 
-def _check_same(kernel: Kernel, one: Any, other: Any) -> None:
+def _check_same(kernel: AbstractKernel, one: Any, other: Any) -> None:
     shapes = [[tuple(t.shape) for t in tree_leaves(r) if isinstance(t, torch.Tensor)] for r in (one, other)]
     if shapes[0] != shapes[1]:
         raise exc.NotInGraph(

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
-    from ..runtime.kernel import Kernel
+    from ..runtime.abstract import AbstractKernel
 
-_kernels: WeakValueDictionary[str, Kernel] = WeakValueDictionary()
+_kernels: WeakValueDictionary[str, AbstractKernel] = WeakValueDictionary()
 _numbers = itertools.count()
 
 
-def handle(kernel: Kernel) -> str:
+def handle(kernel: AbstractKernel) -> str:
     """A name for `kernel` that no other of this process has."""
     name = f"{kernel.fn.__qualname__}#{next(_numbers)}"
     _kernels[name] = kernel
     return name
 
 
-def kernel_of(name: str) -> Kernel:
+def kernel_of(name: str) -> AbstractKernel:
     return _kernels[name]

@@ -6,28 +6,26 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves
 
 from .. import exc
 from ..location import Location
+from ..runtime.abstract import AbstractKernel
 from . import versions
-from .dispatch import looked_on
 from .dry import DryRun, concrete, dry_run
+from .looking import looked_on
 from .operators import define, loop_over_batches, without_gradient
 from .promises import Promises
 from .schema import schema_of, stored_parameters
-
-if TYPE_CHECKING:
-    from ..runtime.kernel import Kernel
 
 log = logging.getLogger(__name__)
 
 
 def as_op(
-    function: Kernel | Callable[..., Any], name: str, *, mutates: Collection[str] | None = None,
+    function: AbstractKernel | Callable[..., Any], name: str, *, mutates: Collection[str] | None = None,
     backward: Callable[..., Any] | None = None, setup_context: Callable[..., None] | None = None, random: bool = False,
 ) -> Operator:  # fmt: skip
     """Registers `function` as the operator `name` ("library::operator"); call what it returns like the function.
@@ -57,10 +55,8 @@ def as_op(
     Raises `InvalidOperator` for a name that is taken or malformed and for annotations that no schema can hold. Calls
     raise `SchemaMismatch` where the function returns or changes what the schema does not say.
     """
-    from ..runtime.kernel import Kernel
-
-    kernel = function if isinstance(function, Kernel) else None
-    plain = function.fn if isinstance(function, Kernel) else inspect.unwrap(function)
+    kernel = function if isinstance(function, AbstractKernel) else None
+    plain = function.fn if isinstance(function, AbstractKernel) else inspect.unwrap(function)
     _check_name(name)
     if mutates is None:
         mutates = stored_parameters(plain) if kernel is not None else ()
@@ -94,8 +90,8 @@ class Operator:
     """A registered operator. `overload` is what torch calls: torch.ops.library.operator.default."""
 
     def __init__(
-        self, name: str, schema: str, function: Callable[..., Any], plain: Callable[..., Any], kernel: Kernel | None,
-        has_gradient: bool, random: bool,
+        self, name: str, schema: str, function: Callable[..., Any], plain: Callable[..., Any],
+        kernel: AbstractKernel | None, has_gradient: bool, random: bool,
     ) -> None:  # fmt: skip
         self.name, self.schema, self.has_gradient = name, schema, has_gradient
         self._function, self._kernel = function, kernel

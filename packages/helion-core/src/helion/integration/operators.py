@@ -18,7 +18,7 @@ from .dry import dry_run
 from .outcome import Outcome
 
 if TYPE_CHECKING:
-    from ..runtime.kernel import Kernel
+    from ..runtime.abstract import AbstractKernel
 
 NAMESPACE = "helion"
 
@@ -126,7 +126,7 @@ class Form:
         return None if not new else new[0] if len(new) == 1 else tuple(new)
 
 
-def refuse_opaque(kernel: Kernel, leaves: Sequence[Any]) -> None:
+def refuse_opaque(kernel: AbstractKernel, leaves: Sequence[Any]) -> None:
     """Raises `NotInGraph` for objects that may hold tensors, of which no schema would tell."""
     for leaf in leaves:
         if not (_kind(leaf) or isinstance(leaf, _PLAIN) or callable(leaf)):
@@ -156,11 +156,11 @@ def _kind(leaf: Any) -> str:
 
 
 _lock = threading.RLock()
-_known: dict[tuple[Kernel, Form], Any] = {}
+_known: dict[tuple[AbstractKernel, Form], Any] = {}
 _libraries: list[torch.library.Library] = []  # operators live as long as these
 
 
-def operator_of(kernel: Kernel, wanted: Form) -> Any:
+def operator_of(kernel: AbstractKernel, wanted: Form) -> Any:
     """The operator that does what calls of this form do; made when it is first asked for."""
     with _lock:
         found = _known.get((kernel, wanted))
@@ -169,7 +169,7 @@ def operator_of(kernel: Kernel, wanted: Form) -> Any:
         return found
 
 
-def _made(kernel: Kernel, wanted: Form) -> Any:
+def _made(kernel: AbstractKernel, wanted: Form) -> Any:
     name = _name(kernel, wanted)
 
     def run(*taken: Any) -> Any:
@@ -186,7 +186,7 @@ def _made(kernel: Kernel, wanted: Form) -> Any:
     return overload
 
 
-def _name(kernel: Kernel, wanted: Form) -> str:
+def _name(kernel: AbstractKernel, wanted: Form) -> str:
     """A name that says what runs: torch keeps compiled graphs on disk, which find operators by name."""
     fixed = [value if isinstance(value, _PLAIN) else getattr(value, "__qualname__", "") for value in wanted.fixed]
     form = (str(wanted.spec), repr(fixed), repr(wanted.new), wanted.schema())
@@ -201,7 +201,6 @@ def _name(kernel: Kernel, wanted: Form) -> str:
     return name
 
 
-def draws(kernel: Kernel) -> bool:
+def draws(kernel: AbstractKernel) -> bool:
     """Whether the kernel uses torch's random numbers."""
-    programs = [bound.program for found in list(kernel._bound.values()) for bound in found]
-    return any("_torch.randint(" in scalar.source for program in programs for scalar in program.scalars)
+    return any("_torch.randint(" in scalar.source for program in kernel.programs for scalar in program.scalars)

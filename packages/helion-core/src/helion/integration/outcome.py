@@ -18,7 +18,7 @@ from . import versions
 from .dry import DryRun, dry_run
 
 if TYPE_CHECKING:
-    from ..runtime.kernel import Kernel
+    from ..runtime.abstract import AbstractKernel
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Outcome:
         return tree_unflatten([value(output) for output in self.outputs], self.spec)
 
 
-def outcome(kernel: Kernel, leaves: Sequence[Any], spec: TreeSpec) -> Outcome:
+def outcome(kernel: AbstractKernel, leaves: Sequence[Any], spec: TreeSpec) -> Outcome:
     """What a call of `kernel` with these leaves of arguments does, found by a dry run on stand-ins.
 
     Raises what `dry_run` raises, and `NotInGraph` where the kernel writes a tensor that is no argument.
@@ -120,7 +120,7 @@ def _version(leaf: Any) -> int | None:
     return leaf._version if isinstance(leaf, torch.Tensor) else None
 
 
-def _written(kernel: Kernel, args: Sequence[Any], before: Sequence[Any], run: DryRun) -> tuple[int, ...]:
+def _written(kernel: AbstractKernel, args: Sequence[Any], before: Sequence[Any], run: DryRun) -> tuple[int, ...]:
     """Arguments that the launch stores to, or that the host code changes in place."""
     if any(not versions.is_fake(t) for t in run.written):
         raise exc.NotInGraph(

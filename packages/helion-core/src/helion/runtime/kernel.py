@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import inspect
 import logging
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.compiler import is_dynamo_compiling
 
 from .. import exc, location, logs
 from ..config import Config, as_config
 from ..frontend import engine
-from ..frontend.source import FunctionSource, function_source, parameter_place
-from ..integration.dispatch import dispatched, looked_on
+from ..integration.dispatch import dispatched
 from ..integration.handles import handle
+from ..integration.looking import looked_on
 from ..integration.versions import active_modes, forward_ad, jit_tracer
 from ..settings import Settings
+from .abstract import AbstractKernel
+from .definition import tensors_of
 from .locks import TRACING, Lock
 from .recognition.arguments import check_arguments, check_tensors, refusal
 from .recognition.captures import Captures
@@ -29,6 +27,7 @@ from .recognition.recent import Call, Known, Matcher, Signature, matcher
 
 if TYPE_CHECKING:
     from ..integration.named import Operator
+    from ..ir import Program
     from ..trace.races import Race
     from ..trace.trace import Traced
     from ..tuning.shapes import ShapeTable
@@ -38,29 +37,21 @@ if TYPE_CHECKING:
 logs.set_up()
 log = logging.getLogger(__name__)
 Chooser = Callable[["BoundKernel", Sequence[Any]], Config | Mapping[str, Any] | None]
-_POSITIONAL = "declare positional parameters; callers may still pass them by keyword"
 _MANY = 64  # specialisations of one kernel after which the user is told
 
 
-class Kernel:
+class Kernel(AbstractKernel):
     """A function compiled on first use; call it like the function."""
 
     def __init__(
         self, fn: Callable[..., Any], configs: Sequence[Config], settings: Settings,
         key: Callable[..., Hashable] | None = None, chooser: Chooser | None = None,
     ) -> None:  # fmt: skip
-        function = inspect.unwrap(fn)
-        if not isinstance(function, FunctionType):
-            raise exc.SourceUnavailable(name=repr(fn), reason="it is not a Python function")
-        self.fn, self.name = function, function.__name__
+        super().__init__(fn, configs, settings, chooser)
         self.handle = handle(self)
-        self.configs, self.settings, self.chooser = list(configs), settings, chooser
-        self._signature = inspect.signature(function)
-        self._check_signature()
-        self._constants = self._constant_parameters()
         self._bound: dict[Hashable, list[BoundKernel]] = {}
         self._captures = Captures()
-        self._captures.add([function])
+        self._captures.add([self.fn])
         self._arity = len(self._signature.parameters)
         self._dynamic = not settings.static_shapes
         self._parts = key_function(
@@ -69,59 +60,9 @@ class Kernel:
         self._own_key = key
         self._known = Known(self._further_parts())
         self._lock = Lock()
-        functools.update_wrapper(self, function)
-
-    def _check_signature(self) -> None:
-        kinds: dict[Any, str] = {
-            inspect.Parameter.VAR_POSITIONAL: "*args", inspect.Parameter.VAR_KEYWORD: "**kwargs",
-            inspect.Parameter.KEYWORD_ONLY: "keyword-only",
-        }  # fmt: skip
-        for name, parameter in self._signature.parameters.items():
-            kind, instead = kinds.get(parameter.kind), _POSITIONAL
-            if kind is None and name.startswith("_") and name in _reserved():
-                kind, instead = "reserved", "give it another name: generated code uses this one"
-            if kind is not None:
-                raise exc.InvalidKernelSignature(
-                    name=self.name, parameter=name, kind=kind, instead=instead,
-                    location=parameter_place(self.fn, name),
-                )  # fmt: skip
-
-    def _constant_parameters(self) -> set[str]:
-        """Parameters annotated `hl.constexpr` or `Annotated[..., hl.constexpr]`, also where annotations are strings."""
-        from ..language.constants import constexpr
-
-        found = set()
-        for parameter in self._signature.parameters.values():
-            annotation = parameter.annotation
-            marks = [annotation, *getattr(annotation, "__metadata__", ())]
-            if any(mark is constexpr for mark in marks) or (isinstance(annotation, str) and "constexpr" in annotation):
-                found.add(parameter.name)
-        return found
-
-    @functools.cached_property
-    def source(self) -> FunctionSource:
-        """The definition of the function. Raises `SourceUnavailable`."""
-        return function_source(self.fn)
-
-    @functools.cached_property
-    def rewritten(self) -> FunctionType:
-        """The function with device-aware control flow. Raises `UnsupportedSyntax`."""
-        from ..frontend.rewrite import rewrite
-
-        return rewrite(self.fn)
+        functools.update_wrapper(self, self.fn)
 
     # --- arguments
-
-    def normalize_args(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """Positional arguments with keywords placed and defaults filled in. Raises `WrongArguments`."""
-        try:
-            bound = self._signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise exc.WrongArguments(
-                name=self.name, problem=str(error), instead=f"call it as {self.name}{self._signature}"
-            ) from None
-        bound.apply_defaults()
-        return bound.args
 
     def specialization_key(self, args: Sequence[Any]) -> tuple[Hashable, ...]:
         """What the compiled code depends on: calls with equal keys share it."""
@@ -157,7 +98,7 @@ class Kernel:
             if bound.holds(*args):
                 return bound
         check_tensors(list(self._signature.parameters), args)
-        device = self._device(args)
+        device = self.device_of(args)
         from ..trace.specialized import shown
         from ..trace.trace import trace
         from .bound import BoundKernel
@@ -191,28 +132,12 @@ class Kernel:
         if count == _MANY and self.settings.static_shapes:
             exc.warn(exc.ManySpecializations(kernel=self.name, count=count), self.settings.ignore_warnings)
 
-    def warn_of_gradients(self, args: Sequence[Any]) -> None:
-        """Warns of arguments that require a gradient, which they will not get."""
-        for name, arg in zip(self._signature.parameters, args, strict=True):
-            if torch.is_grad_enabled() and any(t.requires_grad for t in _tensors(arg)):
-                exc.warn(exc.GradientNotTracked(name=name, kernel=self.name), self.settings.ignore_warnings)
-
     def _retracer(self, args: Sequence[Any]) -> Callable[[Mapping[str, Any]], Traced]:
         """Traces again for other values of the user's own choices."""
         from ..trace.trace import hollow, trace
 
         stand_ins = hollow(args)
         return lambda chosen: trace(self.rewritten, self.name, stand_ins, self.settings, self._constants, chosen)
-
-    def _device(self, args: Sequence[Any]) -> torch.device:
-        tensors = [t for a in args for t in _tensors(a)]
-        devices = {t.device for t in tensors} | {a for a in args if isinstance(a, torch.device)}
-        if not devices:
-            raise exc.NoTensorArgs(name=self.name)
-        on_gpu = {d for d in devices if d.type != "cpu"}
-        if len(on_gpu) > 1 or (on_gpu and any(t.device.type == "cpu" and t.dim() for t in tensors)):
-            raise exc.DeviceMismatch(name=self.name, devices=", ".join(sorted(map(str, devices))))
-        return next(iter(on_gpu or devices))
 
     # --- running
 
@@ -319,7 +244,7 @@ class Kernel:
         if not self._bound:
             from ..tuning.early import expect_search
 
-            device = next((t.device for a in args for t in _tensors(a) if t.is_cuda), None)
+            device = next((t.device for a in args for t in tensors_of(a) if t.is_cuda), None)
             if device is not None:
                 expect_search(self, device)
 
@@ -347,6 +272,11 @@ class Kernel:
 
         return as_op(self, name, mutates=mutates, backward=backward, setup_context=setup_context)
 
+    @property
+    def programs(self) -> list[Program]:
+        """What was traced so far, one for each specialisation."""
+        return [bound.program for found in list(self._bound.values()) for bound in found]
+
     def reset(self) -> None:
         """Forgets every specialisation."""
         with self._lock:
@@ -364,25 +294,6 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<helion kernel {self.fn.__module__}.{self.fn.__qualname__}>"
-
-
-def _reserved() -> tuple[str, ...]:
-    """Names of parameters that generated host functions have besides those of the kernel."""
-    from ..emit.wrapper import KERNEL, LAUNCH, TORCH, UNITS
-
-    return KERNEL, LAUNCH, TORCH, UNITS
-
-
-def _tensors(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, (list, tuple)):
-        return [t for v in value for t in _tensors(v)]
-    if isinstance(value, Mapping):
-        return [t for v in value.values() for t in _tensors(v)]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [t for v in vars(value).values() for t in _tensors(v)]
-    return []
 
 
 def kernel(

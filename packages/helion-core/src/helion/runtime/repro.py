@@ -16,7 +16,7 @@ import torch
 from ..frontend.definitions import Definitions, free_names, literal
 
 if TYPE_CHECKING:
-    from .bound import BoundKernel
+    from .specialization import Specialization
 
 _EXACT = 1024  # integer tensors of at most so many elements keep their values: indices and offsets mean something
 _HEADER = '''"""Repeats a call of the kernel `{name}`: random numbers, the same sizes, strides, dtypes and config.
@@ -46,12 +46,12 @@ def made(size, stride, dtype, device, shift=0, low=0, high=1):
 '''
 
 
-def print_repro(bound: BoundKernel, args: Sequence[Any]) -> None:
+def print_repro(bound: Specialization, args: Sequence[Any]) -> None:
     """Prints the script for a call with `args` to stderr."""
     print(repro(bound, args), file=sys.stderr)
 
 
-def repro(bound: BoundKernel, args: Sequence[Any]) -> str:
+def repro(bound: Specialization, args: Sequence[Any]) -> str:
     """The script. What has no text is None in it, with a comment that says what to put there."""
     kernel = bound.kernel
     definitions = Definitions()
@@ -73,7 +73,7 @@ def repro(bound: BoundKernel, args: Sequence[Any]) -> str:
     return f"{header}{missing}{definitions.text()}\n\n{body}\n\n{main}\n\nmain()\n"
 
 
-def _keywords(bound: BoundKernel) -> list[str]:
+def _keywords(bound: Specialization) -> list[str]:
     """What the decorator is given: the chosen config, and settings that are not the default."""
     found = [f"config={bound.config!r}"] if bound.config is not None else []
     for field in dataclasses.fields(bound.kernel.settings):

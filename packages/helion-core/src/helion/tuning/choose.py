@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from ..config import Config, as_config
 
 if TYPE_CHECKING:
-    from ..runtime.bound import BoundKernel
+    from ..runtime.specialization import Specialization
 
 log = logging.getLogger(__name__)
 
 
-def choose(bound: BoundKernel, args: Sequence[Any], force: bool = False) -> Config:
+def choose(bound: Specialization, args: Sequence[Any], force: bool = False) -> Config:
     """The config for calls with arguments like `args`; `force` tunes whatever was given or is cached."""
     settings, configs = bound.kernel.settings, bound.kernel.configs
     force = force or settings.force_autotune
@@ -40,7 +40,7 @@ def choose(bound: BoundKernel, args: Sequence[Any], force: bool = False) -> Conf
     return Tuner(bound, args, target).best(force)
 
 
-def _without_gpu(bound: BoundKernel, args: Sequence[Any]) -> Config:
+def _without_gpu(bound: Specialization, args: Sequence[Any]) -> Config:
     if len(bound.kernel.configs) > 1:
         from .inline import fastest_called
 

@@ -9,10 +9,10 @@ from ..settings import skip_cache
 if TYPE_CHECKING:
     import torch
 
-    from ..runtime.kernel import Kernel
+    from ..runtime.definition import Definition
 
 
-def expect_search(kernel: Kernel, device: torch.device) -> None:
+def expect_search(kernel: Definition, device: torch.device) -> None:
     """Starts them if calls of `kernel` will tune, having neither configs nor results on this machine."""
     settings = kernel.settings
     if device.type != "cuda" or settings.interpret:

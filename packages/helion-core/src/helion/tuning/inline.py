@@ -12,10 +12,10 @@ from torch.utils._pytree import tree_map_only
 from ..config import Config, as_config
 
 if TYPE_CHECKING:
-    from ..runtime.bound import BoundKernel
+    from ..runtime.specialization import Specialization
 
 
-def fastest_called(bound: BoundKernel, configs: Sequence[Any], args: Sequence[Any]) -> Config:
+def fastest_called(bound: Specialization, configs: Sequence[Any], args: Sequence[Any]) -> Config:
     """The config whose one call took least. Raises what all calls raise, if none succeeds."""
     best: tuple[float, Config] | None = None
     failure: Exception | None = None

@@ -18,9 +18,10 @@ from helion_autotune.points import digest
 
 from .. import exc
 from ..frontend.source import function_source
+from ..version import version
 
 if TYPE_CHECKING:
-    from ..runtime.bound import BoundKernel
+    from ..runtime.specialization import Specialization
     from ..runtime.targets import Target
 
 _COMMENT = re.compile(r"^\s*#.*\n", re.MULTILINE)  # these name the user's file and line
@@ -30,7 +31,7 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def cache_key(bound: BoundKernel, args: Sequence[Any], target: Target, search: dict[str, Any]) -> CacheKey:
+def cache_key(bound: Specialization, args: Sequence[Any], target: Target, search: dict[str, Any]) -> CacheKey:
     """The key of a search described by `search` (effort, pinned keys) for `bound` with `args`.
 
     Parts: `source` (kernel and the functions it calls), `values` (plain ones that they capture), `code` (what is
@@ -58,18 +59,16 @@ def versions() -> dict[str, str]:
     """Versions of what decides the code."""
     import triton
 
-    from .. import __version__
-
-    return {"helion": __version__, "triton": triton.__version__, "torch": torch.__version__}
+    return {"helion": version(), "triton": triton.__version__, "torch": torch.__version__}
 
 
 def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _functions(bound: BoundKernel) -> list[FunctionType]:
+def _functions(bound: Specialization) -> list[FunctionType]:
     """The kernel and the functions that were traced into it, in a fixed order."""
-    others = {f.__qualname__: f for f in bound._traced.functions}
+    others = {f.__qualname__: f for f in bound.traced.functions}
     return [bound.kernel.fn, *(others[name] for name in sorted(others))]
 
 

@@ -26,7 +26,7 @@ from .limits import Limits
 if TYPE_CHECKING:
     from ..emit.module import Generated
     from ..lower.spec import ConfigSpec
-    from ..runtime.bound import BoundKernel
+    from ..runtime.specialization import Specialization
     from ..runtime.targets import Target
 
 _SHARED_MEMORY = Path("/dev/shm")
@@ -46,7 +46,7 @@ class _Captured:
 class Problem:
     """A bound kernel with the arguments of one call, to be tuned for `target`. Close it to remove its files."""
 
-    def __init__(self, bound: BoundKernel, args: Sequence[Any], target: Target) -> None:
+    def __init__(self, bound: Specialization, args: Sequence[Any], target: Target) -> None:
         self.bound, self.args, self.target = bound, tuple(args), target
         self.spec: ConfigSpec = bound.spec_for(target)
         self._captured: dict[str, _Captured] = {}

@@ -17,8 +17,8 @@ from .search import hardcoded
 from .tuner import Tuner
 
 if TYPE_CHECKING:
-    from ..runtime.bound import BoundKernel
-    from ..runtime.kernel import Kernel
+    from ..runtime.abstract import AbstractKernel
+    from ..runtime.specialization import Specialization
     from ..runtime.targets import Target
 
 MakeTuner = Callable[..., Tuner]
@@ -79,7 +79,7 @@ class ShapeTable:
 
 
 def tune_shapes(
-    kernel: Kernel, shapes: Sequence[Sequence[Any]], key: Callable[..., Hashable] | None, force: bool,
+    kernel: AbstractKernel, shapes: Sequence[Sequence[Any]], key: Callable[..., Hashable] | None, force: bool,
     target: Target | None = None, make_tuner: MakeTuner = Tuner,
 ) -> ShapeTable:  # fmt: skip
     """Tunes `kernel` for each of `shapes` (arguments of a call), then has all of a bucket share one config.
@@ -94,7 +94,7 @@ def tune_shapes(
         name = default_bucket(tuned.args) if key is None else str(key(*tuned.args))
         grouped.setdefault(name, []).append(tuned)
     rows = []
-    chosen: dict[BoundKernel, dict[Hashable, Config]] = {}
+    chosen: dict[Specialization, dict[Hashable, Config]] = {}
     bucket = size_bucket if key is None else lambda args: str(key(*args))
     for name, members in grouped.items():
         config, times = _shared(members)
@@ -124,7 +124,9 @@ class _Times:
     shared: tuple[float, ...]
 
 
-def _tuned(kernel: Kernel, args: tuple[Any, ...], target: Target | None, make_tuner: MakeTuner, force: bool) -> _Tuned:
+def _tuned(
+    kernel: AbstractKernel, args: tuple[Any, ...], target: Target | None, make_tuner: MakeTuner, force: bool
+) -> _Tuned:
     bound = kernel.bind(args)
     chosen = target or bound.target
     if chosen is None:

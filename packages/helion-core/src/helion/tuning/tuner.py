@@ -27,7 +27,7 @@ from .workers import compilers
 if TYPE_CHECKING:
     from helion_autotune import WorkerPool
 
-    from ..runtime.bound import BoundKernel
+    from ..runtime.specialization import Specialization
     from ..runtime.targets import Target
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Tuner:
     """
 
     def __init__(
-        self, bound: BoundKernel, args: Sequence[Any], target: Target, measurer: Measurer | None = None,
+        self, bound: Specialization, args: Sequence[Any], target: Target, measurer: Measurer | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:  # fmt: skip
         self.bound, self.args, self.target = bound, args, target

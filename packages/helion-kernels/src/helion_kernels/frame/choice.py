@@ -16,7 +16,8 @@ from helion import Config, exc
 from .tables import Signature, lookup
 
 if TYPE_CHECKING:
-    from helion import BoundKernel, Kernel
+    from helion import BoundKernel
+    from helion.runtime.abstract import AbstractKernel
     from helion.runtime.targets import Target
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 Chooser = Callable[[str, "BoundKernel", Sequence[Any]], "Config | None"]
 Preference = Callable[..., Mapping[str, Any]]
 
-PREFERENCES: dict[Kernel, Preference] = {}
+PREFERENCES: dict[AbstractKernel, Preference] = {}
 """What kernels say of themselves: keys of a config, by their arguments; none where they have nothing to say."""
 
 

@@ -9,18 +9,25 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Hashable, Sequence
 from math import copysign
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
-from ...integration.dispatch import looked_on
+from ...integration.looking import looked_on
 
-if TYPE_CHECKING:
-    from ..bound import BoundKernel
+
+class Asking(Protocol):
+    """A specialisation, as far as recognising calls of it goes."""
+
+    @property
+    def asked_numbers(self) -> frozenset[str]:
+        """Parameters whose numbers decide what a call runs, besides types and sizes."""
+        ...
+
 
 Run = Callable[..., Any]
 Matcher = Callable[..., bool]
-Chooser = Callable[[Sequence[Any]], tuple[Run, "BoundKernel"]]
+Chooser = Callable[[Sequence[Any]], tuple[Run, Asking]]
 _PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
 _SINGLETONS = (bool, type(None), torch.dtype)
 _CONSTANTS = (int, float, str, torch.device)
