@@ -21,7 +21,7 @@ def by_enumeration(old: list[float], new: list[float]) -> float:
     return sum(ways) / len(ways)
 
 
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 4), (5, 5), (6, 3)])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 4), (5, 5), (6, 3), (2, 24)])
 @pytest.mark.parametrize("shift", [0.0, 0.7, 5.0])
 def test_exact_p_value(n: int, m: int, shift: float):
     random = np.random.default_rng(n + 10 * m)

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from helion_bench.statistics.normal import lower_tail, student_quantile
+
+FEWEST_RATIOS = 5
+"""No resample of fewer lies beyond them often enough for an interval."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -66,18 +71,22 @@ def _enclosing_rank(n: int, tail: float) -> int:
 
 
 def geometric_mean(ratios: Sequence[float], confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
-    """The geometric mean of positive ratios with a percentile bootstrap interval over them.
+    """The geometric mean of positive ratios with an expanded percentile bootstrap interval over them.
 
     The geometric mean is the one mean of ratios that does not depend on which side is the baseline: P. J. Fleming and
-    J. J. Wallace, Communications of the ACM 29 (1986) 218. The bootstrap: B. Efron and R. J. Tibshirani, An
-    Introduction to the Bootstrap (1993), section 13.3. One ratio has no interval. Raises ValueError without ratios.
+    J. J. Wallace, Communications of the ACM 29 (1986) 218. The plain percentile interval (B. Efron and R. J.
+    Tibshirani, An Introduction to the Bootstrap (1993), section 13.3) of few values is too narrow: at 95 %, that of 5
+    encloses the mean in 85 % of cases. So quantiles further out are taken, by as much as Student's distribution is
+    wider than the normal one: T. C. Hesterberg, The American Statistician 69 (2015) 371, section 4. Fewer than
+    `FEWEST_RATIOS` have no interval. Raises ValueError without ratios.
     """
     if not len(ratios):
         raise ValueError("a mean needs ratios")
     logs = np.log(np.asarray(ratios, dtype=float))
-    value = float(np.exp(logs.mean()))
-    if len(logs) == 1:
+    n, value = len(logs), float(np.exp(logs.mean()))
+    if n < FEWEST_RATIOS:
         return Interval(value, 0.0, math.inf)
-    drawn = np.random.default_rng(seed).choice(logs, size=(resamples, len(logs))).mean(axis=1)
-    low, high = np.exp(np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2]))
+    drawn = np.random.default_rng(seed).choice(logs, size=(resamples, n)).mean(axis=1)
+    tail = lower_tail(-math.sqrt(n / (n - 1)) * student_quantile((1 - confidence) / 2, n - 1))
+    low, high = np.exp(np.quantile(drawn, [tail, 1 - tail]))
     return Interval(value, float(low), float(high))

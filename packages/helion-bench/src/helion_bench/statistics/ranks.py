@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from helion_bench.statistics.interval import Interval
 from helion_bench.statistics.normal import two_sided, upper_quantile
 
-_EXACT_UP_TO = 20  # samples a side; the normal approximation is good to a per mille of p beyond
+_EXACT_UP_TO = 400  # pairs; beyond, the normal approximation is good to 0.004, unless one side is very small
 
 
 def mann_whitney(old: Sequence[float], new: Sequence[float]) -> float:
@@ -28,7 +28,7 @@ def mann_whitney(old: Sequence[float], new: Sequence[float]) -> float:
     _, inverse, counts = np.unique(joined, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     u = float(ranks[n:].sum()) - m * (m + 1) / 2
-    if len(counts) == n + m and max(n, m) <= _EXACT_UP_TO:
+    if len(counts) == n + m and n * m <= _EXACT_UP_TO:
         lower = _cumulative(n, m)[round(min(u, n * m - u))]
         return min(1.0, 2 * lower)
     total = n + m
@@ -78,7 +78,7 @@ def _cumulative(n: int, m: int) -> tuple[float, ...]:
 
 def _critical(n: int, m: int, tail: float) -> int:
     """The largest k with P(U <= k - 1) <= tail; 0 if there is none."""
-    if max(n, m) <= _EXACT_UP_TO:
+    if n * m <= _EXACT_UP_TO:
         return sum(p <= tail for p in _cumulative(n, m))
     spread = math.sqrt(n * m * (n + m + 1) / 12)
     return max(0, math.floor(n * m / 2 - upper_quantile(tail) * spread))
