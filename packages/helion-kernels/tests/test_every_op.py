@@ -17,6 +17,7 @@ from helion_kernels.frame.kernel import KERNELS
 from helion_kernels.frame.samples import module_of
 from helion_kernels.testing import TOLERANCES, assert_close, check, interpreted, specialised
 
+pytestmark = pytest.mark.filterwarnings("error::helion.exc.StoreRace")
 MODULES = sorted(set(helion_kernels.OPS.values()))
 CPU = torch.device("cpu")
 PRODUCTS = {"attention", "attention_varlen", "grouped_mm", "linear", "linear_cross_entropy", "matmul", "scaled_mm"}

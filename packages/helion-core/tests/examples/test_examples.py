@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 import _harness as harness
 
+pytestmark = pytest.mark.filterwarnings("error::helion.exc.StoreRace")
 NAMES = harness.names()
 RUNS = [pytest.param(name, dtype, id=f"{name}-{str(dtype).removeprefix('torch.')}")
         for name in NAMES for dtype in harness.dtypes(harness.load(name))]  # fmt: skip
