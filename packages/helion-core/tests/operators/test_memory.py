@@ -230,6 +230,14 @@ def test_atomic_add_of_floats() -> None:
     torch.testing.assert_close(out, x.sum(1), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_atomic_add_of_other_floats(dtype: torch.dtype) -> None:
+    x = torch.randint(-9, 9, (11, 45)).to(dtype) / 4  # exact in any order
+    out = torch.zeros(11, dtype=dtype)
+    split_sums(x, out)
+    torch.testing.assert_close(out, x.double().sum(1).to(dtype), rtol=0, atol=0)
+
+
 @helion.kernel(config=ROWS)
 def many_atomics(x, tensors, before):
     for tile in hl.tile(x.size(0)):

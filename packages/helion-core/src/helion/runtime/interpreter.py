@@ -8,6 +8,7 @@ Python), and triton.language itself (which nested calls leave patched, so that n
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -188,9 +189,14 @@ _NARROW = (tl.bfloat16, tl.float8e4nv, tl.float8e5)
 
 
 def _atomic_bits(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Exchanging floats is exchanging their bits, which is all that the interpreter can exchange."""
+    """Exchanging floats is exchanging their bits, which is all that the interpreter can exchange; and it takes
+    bfloat16 for no number.
+    """
 
-    def create_atomic_rmw(kind: Any, pointer: Any, value: TensorHandle, *rest: Any) -> Any:
+    def create_atomic_rmw(kind: Any, pointer: Any, value: TensorHandle, mask: Any, *rest: Any) -> Any:
+        if value.get_element_ty() is tl.bfloat16 and kind == triton_interpreter._ir.ATOMIC_OP.FADD:
+            return _added_bfloat16(pointer, value, mask)
+        rest = (mask, *rest)
         if kind != triton_interpreter._ir.ATOMIC_OP.XCHG or value.data.dtype.kind != "f":
             return original(kind, pointer, value, *rest)
         bits = TensorHandle(value.data.view(f"u{value.data.itemsize}"), value.dtype)
@@ -198,6 +204,18 @@ def _atomic_bits(original: Callable[..., Any]) -> Callable[..., Any]:
         return TensorHandle(np.asarray(result.data).view(value.data.dtype), value.dtype)
 
     return create_atomic_rmw
+
+
+def _added_bfloat16(pointer: TensorHandle, value: TensorHandle, mask: TensorHandle) -> TensorHandle:
+    """Adds one lane after the other to what lies at `pointer`; returns what was there."""
+    previous = np.zeros_like(value.data)
+    numbers = _tensor(value)
+    for lane in np.ndindex(previous.shape):
+        if mask.data[lane]:
+            place = np.ctypeslib.as_array(ctypes.c_uint16.from_address(int(pointer.data[lane])))
+            previous[lane] = place
+            torch.from_numpy(place).view(torch.bfloat16).add_(numbers[lane])
+    return TensorHandle(previous, value.dtype)
 
 
 # --- products of block-scaled operands
