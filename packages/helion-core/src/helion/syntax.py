@@ -10,7 +10,7 @@ import ast
 from types import CodeType
 from typing import Any
 
-from .runtime.locks import Lock
+from .locks import Lock
 
 CONVERTING = Lock()
 

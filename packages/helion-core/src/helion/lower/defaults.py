@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..ir import BlockSize, Dot, Program
-from ..runtime.targets import Target
 from .layout import Layout, next_power_of_two
 from .limits import fits, largest_value, most_warps
 from .rolling import roll_all, rollable
+from .target import Target
 from .traits import Product, Traits
 
 POINTER, DESCRIPTOR = "pointer", "tensor_descriptor"

@@ -11,8 +11,8 @@ import sympy
 
 from .. import ir
 from ..ir import BlockSize, Program
-from ..runtime.targets import Target
 from .layout import Layout
+from .target import Target
 
 MAX_LANES = 1048576  # Triton's limit for one tensor
 _ACCUMULATOR_REGISTERS = 160  # of a thread's 255: operands, addresses and the epilogue need the rest

@@ -9,7 +9,6 @@ from typing import Any
 from .. import exc, ir
 from ..config import Config, closest_key
 from ..ir import BlockSize, Load, Program
-from ..runtime.targets import Target
 from . import access, defaults
 from .defaults import Plan, as_keys, next_smaller, plans, useful_limit
 from .flatten import can_flatten
@@ -26,6 +25,7 @@ from .keys import (
 from .rolling import default_part, rollable
 from .structure import constant_loops, device_loops, dims_of, multi_dim_loops, multiplying_loops
 from .subtile import PARTS, columns
+from .target import Target
 
 LARGEST_BLOCK = 2**20
 PID_TYPES = ("flat", "xyz", "persistent_blocked", "persistent_interleaved")

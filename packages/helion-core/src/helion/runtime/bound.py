@@ -13,7 +13,7 @@ import torch
 from ..config import Config
 from ..exc import InvalidConfig
 from ..integration.capture import refuse_in_capture
-from .locks import Lock
+from ..locks import Lock
 from .specialization import CompiledConfig, Specialization
 from .table import Table, size_bucket
 

@@ -23,9 +23,9 @@ from triton.runtime import interpreter as triton_interpreter
 from triton.runtime.interpreter import InterpretedFunction, ReduceOps, ScanOps, TensorHandle
 from triton.runtime.jit import JITFunction
 
+from ..locks import Lock
 from ..syntax import CONVERTING
 from .bounds import Spans, checked
-from .locks import Lock
 
 _lock = Lock()  # the interpreter patches triton.language, which all threads share
 

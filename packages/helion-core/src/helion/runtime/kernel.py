@@ -16,10 +16,10 @@ from ..integration.dispatch import dispatched
 from ..integration.handles import handle
 from ..integration.looking import looked_on
 from ..integration.versions import active_modes, forward_ad, jit_tracer
+from ..locks import TRACING, Lock
 from ..settings import Settings
 from .abstract import AbstractKernel
 from .definition import tensors_of
-from .locks import TRACING, Lock
 from .recognition.arguments import check_arguments, check_tensors, refusal
 from .recognition.captures import Captures
 from .recognition.keys import Unsupported, has_key, key_function, nested_key

@@ -1,31 +1,14 @@
-"""What a kernel is compiled for: an architecture, with the limits that plans and messages need."""
+"""What a kernel is compiled for: architectures by name, and those of devices."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lower.target import Target
 
 if TYPE_CHECKING:
     import torch
-
-
-@dataclass(frozen=True)
-class Target:
-    """An architecture. `shared_memory`: bytes one program may use; `registers`: 32-bit registers one thread may use."""
-
-    name: str
-    backend: str
-    arch: int | str
-    warp_size: int
-    shared_memory: int
-    registers: int = 255
-
-    def triton(self) -> Any:
-        """Triton's own name for it."""
-        from triton.backends.compiler import GPUTarget
-
-        return GPUTarget(self.backend, self.arch, self.warp_size)
 
 
 _CUDA_SHARED = {75: 65536, 80: 166912, 86: 101376, 87: 166912, 89: 101376, 90: 232448, 100: 232448, 103: 232448,

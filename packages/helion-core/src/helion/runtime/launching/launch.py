@@ -15,10 +15,10 @@ from ... import exc
 from ...integration.capture import refuse_in_capture
 from ...ir import Access, CallTriton, InlineTriton, Program
 from ...location import Location
+from ...locks import Lock
 from .. import bounds
 from ..binaries.compile import compile_error, compile_kernel
 from ..binaries.load import load_kernel
-from ..locks import Lock
 from ..targets import device_target
 from . import stream
 from .autograd import telling_autograd

@@ -16,7 +16,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ...location import is_user_file
-from ..locks import Lock
+from ...locks import Lock
 
 _PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device)
 _PLAIN_TYPES = frozenset(_PLAIN)  # not of classes derived from these: their instances have attributes
