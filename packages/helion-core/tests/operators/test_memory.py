@@ -144,6 +144,19 @@ def test_reductions_over_expanded_and_empty_dims(x: torch.Tensor) -> None:
     torch.testing.assert_close(out, x.sum(0))
 
 
+@pytest.mark.parametrize("static_shapes", [True, False])
+@pytest.mark.parametrize("indexing", ["pointer", "block_ptr"])
+def test_sums_of_rows_without_elements(indexing: str, static_shapes: bool) -> None:
+    @helion.kernel(config=helion.Config(block_sizes=[4], indexing=indexing), static_shapes=static_shapes)
+    def row_sums(x):
+        out = torch.full([x.size(0)], 5.0)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile, :].sum(1)
+        return out
+
+    torch.testing.assert_close(row_sums(torch.randn(7, 0)), torch.zeros(7))
+
+
 @helion.kernel(config=ROWS)
 def scalars(x, scale, out, total):
     for tile in hl.tile(x.size(0)):

@@ -200,8 +200,10 @@ def spelling(op: Access, wanted: str, layout: Layout, program: Program) -> str:
 def _may_leave(op: Access, d: BlockDim, layout: Layout) -> bool:
     """Whether the tile along `d` may lie outside the tensor: nothing clips a dimension that the block is flat in."""
     r, size = d.range, op.tensor.sizes[d.dimension]
-    if d.at is None or r is None or r.full:
+    if d.at is None or r is None:
         return False
+    if r.full:
+        return layout.needs_mask(r)  # one lane of a dimension of size 0
     offset = d.start - r.base
     below = offset != 0 and not layout.at_most(-offset, r.begin)  # type: ignore[operator]
     return below or not layout.at_most(r.end + offset, size)  # type: ignore[operator]
