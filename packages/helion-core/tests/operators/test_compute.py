@@ -374,6 +374,54 @@ def test_dot_scaled_checks_its_formats() -> None:
         scaled_products(torch.randn(32, 64), scale, torch.randn(64, 32), scale, "e4m3", torch.empty(32, 32))
 
 
+@helion.kernel(use_default_config=True)
+def einsum_of_tiles(a, b, scores, spread):
+    for tile_b, tile_h, tile_m, tile_n in hl.tile(scores.size()):
+        left, right = a[tile_b, tile_h, tile_m, :], b[tile_b, tile_h, tile_n, :]
+        scores[tile_b, tile_h, tile_m, tile_n] = torch.einsum("bhqd, bhkd -> bhqk", left, right)
+        spread[tile_h, tile_n, tile_b, tile_m] = torch.einsum("bhqd,bhkd->hkbq", [left, right])
+
+
+def test_einsum_of_tiles_with_several_batches() -> None:
+    a, b = torch.randn(2, 3, 13, 10), torch.randn(2, 3, 9, 10)
+    scores, spread = torch.empty(2, 3, 13, 9), torch.empty(3, 9, 2, 13)
+    einsum_of_tiles(a, b, scores, spread)
+    expected = torch.einsum("bhqd,bhkd->bhqk", a, b)
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(spread, expected.permute(1, 3, 0, 2), rtol=1e-4, atol=1e-4)
+    for target in ("sm_90", "gfx942"):
+        assert einsum_of_tiles.bind((a, b, scores, spread)).compile_for(parse_target(target)).code_size > 0
+
+
+@pytest.mark.parametrize(
+    ("equation", "left", "right"),
+    [
+        ("ik,bkl->bil", (13, 10), (2, 10, 5)), ("bkl,ik", (2, 10, 5), (13, 10)),
+        ("ik,kabc->ciab", (13, 6), (6, 2, 3, 4)),
+        ("aibk,kcx->bica", (2, 13, 3, 6), (6, 4, 3)), ("abk,abk->ab", (2, 3, 6), (2, 3, 6)),
+        ("abk,abkl->lab", (2, 3, 6), (2, 3, 6, 5)),
+    ],
+)  # fmt: skip
+def test_einsum_of_whole_tensors(equation: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    @helion.kernel(use_default_config=True)
+    def whole(a, b, out):
+        for _ in hl.grid(1):
+            out[...] = torch.einsum(equation, a[...], b[...])
+
+    a, b = torch.randn(left), torch.randn(right)
+    expected = torch.einsum(equation, a, b)
+    out = torch.empty(expected.shape)
+    whole(a, b, out)
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_einsum_of_sizes_that_differ() -> None:
+    with pytest.raises(exc.ShapeMismatch, match="multiply"):
+        einsum_of_tiles(
+            torch.randn(2, 3, 13, 10), torch.randn(2, 3, 9, 11), torch.empty(2, 3, 13, 9), torch.empty(3, 9, 2, 13)
+        )
+
+
 # --- lookups of host tables
 
 

@@ -53,8 +53,9 @@ class FunctionMode(TorchFunctionMode):
         if func is _TENSOR.__setitem__:
             return subscripts.setitem(tracer, *args)
         handler = functions.HANDLERS.get(func)
-        if handler is not None:
-            return handler(tracer, *args, **kwargs)
+        handled = NotImplemented if handler is None else handler(tracer, *args, **kwargs)
+        if handled is not NotImplemented:
+            return handled
         if any(isinstance(a, Tile) for a in tree_iter((args, kwargs))):
             shifted = functions.tile_arithmetic(tracer, func, args)
             if shifted is not None:

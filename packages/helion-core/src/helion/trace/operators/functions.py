@@ -11,6 +11,7 @@ from ... import exc, location
 from ..host_tensors import direct_usage
 from ..values import Tile, TileTensor
 from . import lookup, movement, products, random
+from .einsum import einsum
 
 if TYPE_CHECKING:
     from ..tracer import Tracer
@@ -22,6 +23,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     _TENSOR.__matmul__: products.matmul,
     _TENSOR.__rmatmul__: lambda tracer, a, b: products.matmul(tracer, b, a),
     torch.nn.functional.linear: products.linear,
+    torch.einsum: einsum,
     torch.rand: random.torch_rand,
     torch.randn: random.torch_randn,
     torch.randint: random.torch_randint,
