@@ -124,3 +124,18 @@ def test_what_is_left_to_torch(interpret):
         cross_entropy(torch.randn(2, 3), torch.zeros(3, dtype=torch.int64))
     with pytest.raises(ValueError, match="not a valid value for reduction"):
         cross_entropy(torch.randn(2, 3), torch.zeros(2, dtype=torch.int64), reduction="max")
+
+
+@pytest.mark.filterwarnings("ignore::helion_kernels.FallbackWarning")
+def test_z_loss_of_what_is_left_to_torch():
+    """Of labels that are probabilities, for positions of an image too; and an ignored label that is no class."""
+    logits, shares = torch.randn(4, 5, 6), torch.softmax(torch.randn(4, 5, 6), 1)
+    squares = torch.logsumexp(logits, 1).square()
+    plain = torch.nn.functional.cross_entropy(logits, shares)
+    torch.testing.assert_close(cross_entropy(logits, shares, z_loss=0.1), plain + 0.1 * squares.mean())
+    plain = torch.nn.functional.cross_entropy(logits[0, :, 0], shares[0, :, 0])
+    torch.testing.assert_close(cross_entropy(logits[0, :, 0], shares[0, :, 0], z_loss=0.1), plain + 0.1 * squares[0, 0])
+    options = {"ignore_index": 255, "z_loss": 0.1}
+    found = cross_entropy(logits[..., 0], torch.tensor([0, 255, 3, 1]), torch.rand(5), **options)
+    assert found.isfinite()
+    check(cross_entropy, logits[..., 0], torch.tensor([0, 255, 3, 1]), torch.rand(5), **options)

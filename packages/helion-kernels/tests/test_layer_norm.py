@@ -73,3 +73,9 @@ def test_rows_too_long_for_registers(limit, dtype, weight, bias, monkeypatch):
     monkeypatch.setattr(sys.modules["helion_kernels.layer_norm"], limit, 64)
     parameters = [leaf(2100, dtype=dtype) if given else None for given in (weight, bias)]
     check(layer_norm, leaf(7, 4200, dtype=dtype).detach()[:, ::2].requires_grad_(), [2100], *parameters)
+
+
+def test_all_dimensions_of_a_matrix():
+    check(layer_norm, leaf(3, 5), (3, 5))
+    check(layer_norm, leaf(3, 5), (3, 5), leaf(3, 5), leaf(3, 5))
+    check(layer_norm, leaf(2, 3, 5), (2, 3, 5), leaf(2, 3, 5))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from helion_kernels import linear_cross_entropy
+from helion_kernels.frame import vectors
 from helion_kernels.frame.samples import module_of
 from helion_kernels.losses import backward
 from helion_kernels.testing import assert_close, check
@@ -202,3 +203,18 @@ def test_one_graph_serves_many_sizes(interpret):
         with torch._dynamo.config.patch(error_on_recompile=rows > 3):
             found = torch.autograd.grad(compiled(x, matrix, labels), [x, matrix])
         assert_close(found, torch.autograd.grad(linear_cross_entropy(x, matrix, labels), [x, matrix]), 1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::helion_kernels.FallbackWarning")
+def test_a_single_row_without_a_dimension_of_its_own():
+    check(linear_cross_entropy, leaf(8), leaf(5, 8), torch.tensor(2), leaf(5))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_chunks_of_rows_in_vectors(dtype, monkeypatch):
+    """Gradients take the place of logits."""
+    monkeypatch.setattr(vectors, "LONGEST_BY_ELEMENTS", vectors.SHORTEST)
+    for chunk_rows in (3, 7):
+        x, matrix, bias = (leaf(*size, dtype=dtype, scale=0.5) for size in ((7, 24), (37, 24), (37,)))
+        options = {"label_smoothing": 0.1, "z_loss": 0.01, "chunk_rows": chunk_rows}
+        check(linear_cross_entropy, x, matrix, labels_of(7, 37, ignored=[5]), bias, **options)

@@ -153,3 +153,10 @@ def test_mistakes(interpret):
         matmul(torch.randn(3, 4), torch.randn(5, 4))
     with pytest.raises(RuntimeError):
         matmul(torch.randn(3, 4), torch.randn(4, 4), residual=torch.randn(3, 5))
+
+
+def test_a_bias_of_another_dtype_is_left_to_torch(interpret):
+    """Whose result is of both: kernels and torch agree."""
+    x, y, bias = torch.randn(4, 8).bfloat16(), torch.randn(8, 5).bfloat16(), torch.randn(5)
+    assert matmul(x, y, bias=bias).dtype is torch.float32
+    torch.testing.assert_close(matmul(x, y, bias=bias), x @ y + bias)

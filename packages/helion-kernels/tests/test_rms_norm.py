@@ -89,3 +89,8 @@ def test_rows_too_long_for_registers(limit, dtype, residual, weight, monkeypatch
         parameter,
         residual=leaf(7, 2100, dtype=dtype) if residual else None,
     )
+
+
+def test_all_dimensions_of_a_matrix():
+    check(rms_norm, leaf(3, 5), (3, 5))
+    check(rms_norm, leaf(3, 5), (3, 5), leaf(3, 5), residual=leaf(3, 5))

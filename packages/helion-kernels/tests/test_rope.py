@@ -86,3 +86,9 @@ def test_heads_that_are_neighbours(interleaved, size):
     """Many of them go through one program: an odd number, and more than one program takes."""
     q, k = (leaf(*size).transpose(1, 2).detach().requires_grad_() for _ in range(2))
     check(rope, q, k[:, ::3], *angles(size[1], size[3] // 2), interleaved=interleaved)
+
+
+@pytest.mark.parametrize("size", [(), (4,), (5, 4), (2, 5, 4)])
+def test_too_few_dimensions(size):
+    with pytest.raises(ValueError, match="do not fit"):
+        rope(torch.zeros(size), torch.zeros(size), torch.zeros(5, 2), torch.zeros(5, 2))

@@ -148,13 +148,12 @@ def by_torch(
     )
     if z_loss == 0.0:
         return loss
-    extra = z_loss * torch.logsumexp(logits, 1).square()
-    if labels.is_floating_point():
-        total = torch.tensor(float(labels.size(0)))
-    else:
+    extra = z_loss * torch.logsumexp(logits, min(1, logits.dim() - 1)).square()
+    total: Any = extra.numel()  # of labels that are probabilities, none is ignored, and weights do not count
+    if not labels.is_floating_point():
         counted = labels != ignored
         extra = torch.where(counted, extra, 0.0)
-        total = (counted if weight is None else torch.where(counted, weight[labels.clamp(min=0)], 0.0)).sum()
+        total = torch.where(counted, 1.0 if weight is None else weight[torch.where(counted, labels, 0)], 0.0).sum()
     if reduction == "none":
         return loss + extra
     return loss + extra.sum() / (total if reduction == "mean" else 1)

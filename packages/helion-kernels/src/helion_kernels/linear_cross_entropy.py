@@ -200,6 +200,7 @@ def linear_cross_entropy(
         raise ValueError(f"linear_cross_entropy: chunk_rows={chunk_rows} is not allowed; it must be at least 1")
     fits = (
         matrix.dim() == 2
+        and x.dim() > 0
         and x.shape[-1] == matrix.shape[1]
         and labels.shape == x.shape[:-1]
         and labels.dtype is torch.int64
@@ -210,7 +211,8 @@ def linear_cross_entropy(
         and 0 not in (x.numel(), matrix.numel())
     )
     if not fits or not usable("linear_cross_entropy", x, matrix, bias):
-        logits = torch.nn.functional.linear(x, matrix, bias).flatten(0, -2)
+        logits = torch.nn.functional.linear(x, matrix, bias)
+        logits = logits.reshape(-1, logits.size(-1))
         return by_torch(logits, labels.flatten(), None, ignore_index, reduction, label_smoothing, z_loss)
     flat, label = as_rows(x, x.size(-1)), shaped(labels, (labels.numel(),))
     wanted = [torch.is_grad_enabled() and t is not None and t.requires_grad for t in (x, matrix, bias)]

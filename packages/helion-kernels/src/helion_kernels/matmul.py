@@ -249,27 +249,26 @@ def _fake(
 
 
 def _epilogue_backward(
-    grad: torch.Tensor, kept: torch.Tensor | None, activation: str, sums: torch.dtype | None
+    grad: torch.Tensor, kept: torch.Tensor | None, activation: str, sums: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     n = grad.size(-1)
     rows, before = as_rows(grad, n), None if kept is None else as_rows(kept, n)
     shares = shares_of_parts(rows.size(0), n, grad.device)
-    inner, totals = matmul_epilogue_backward(rows, before, activation, sums is not None, shares)
-    dbias = grad.new_empty(0) if totals is None else matmul_bias_sums(totals, sums, None)[0]
+    inner, totals = matmul_epilogue_backward(rows, before, activation, sums, shares)
+    dbias = grad.new_empty(0) if totals is None else matmul_bias_sums(totals, grad.dtype, None)[0]
     return grad.new_empty(0) if inner is None else shaped(inner, grad.size()), dbias
 
 
 def _fake_epilogue_backward(
-    grad: torch.Tensor, kept: torch.Tensor | None, activation: str, sums: torch.dtype | None
+    grad: torch.Tensor, kept: torch.Tensor | None, activation: str, sums: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     inner = grad.new_empty(grad.size() if kept is not None else 0)
-    return inner, grad.new_empty(0) if sums is None else grad.new_empty(grad.size(-1), dtype=sums)
+    return inner, grad.new_empty(grad.size(-1) if sums else 0)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
-    x, y, bias, residual, ctx.activation, keep = inputs
+    x, y, _, residual, ctx.activation, keep = inputs
     ctx.save_for_backward(x, y, output[1] if keep else None)
-    ctx.bias_dtype = None if bias is None else bias.dtype
     ctx.residual = residual is not None
     ctx.mark_non_differentiable(output[1])
 
@@ -281,7 +280,7 @@ def _gradients(ctx: Any, grad: torch.Tensor | None, _: Any) -> tuple[torch.Tenso
     need_x, need_y, need_bias, *_rest = ctx.needs_input_grad
     inner, dbias = grad, None
     if kept is not None or need_bias:
-        changed, sums = epilogue_backward_op(grad, kept, ctx.activation, ctx.bias_dtype if need_bias else None)
+        changed, sums = epilogue_backward_op(grad, kept, ctx.activation, need_bias)
         inner, dbias = grad if kept is None else changed, sums if need_bias else None
     dx = product(inner, y.transpose(-1, -2)).sum_to_size(x.size()) if need_x else None
     dy = _right_gradient(x, y, inner) if need_y else None
@@ -304,7 +303,7 @@ matmul_op = operator(
     _forward, _fake, _gradients, _save,
 )  # fmt: skip
 epilogue_backward_op = operator(
-    "matmul_epilogue_backward(Tensor grad, Tensor? kept, str activation, ScalarType? sums) -> (Tensor, Tensor)",
+    "matmul_epilogue_backward(Tensor grad, Tensor? kept, str activation, bool sums) -> (Tensor, Tensor)",
     _epilogue_backward, _fake_epilogue_backward,
 )  # fmt: skip
 
@@ -355,7 +354,7 @@ def _takes(x: torch.Tensor, y: torch.Tensor, bias: torch.Tensor | None, residual
     """Whether the kernels take the call; torch has empty products, too, and its errors for sizes that do not fit."""
     if not usable("matmul", x, y, bias, residual) or 0 in (x.dim(), y.dim()) or 0 in (*x.size(), *y.size()):
         return False
-    if any(t is not None and t.dtype != x.dtype for t in (y, residual)):
+    if any(t is not None and t.dtype != x.dtype for t in (y, bias, residual)):
         return False
     if x.size(-1) != y.size(-2 if y.dim() > 1 else 0):
         return False

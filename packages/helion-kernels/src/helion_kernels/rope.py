@@ -151,14 +151,9 @@ def rope(
 
 
 def _check(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
-    batch, length, half = q.shape[0], q.shape[-2], q.shape[-1] // 2
-    fits = (
-        q.dim() == k.dim() == 4
-        and q.shape[-1] == 2 * half
-        and (k.shape[0], *k.shape[2:]) == (batch, length, 2 * half)
-        and all(tuple(t.shape) in ((length, half), (batch, length, half), (1, length, half)) for t in (cos, sin))
-    )
-    if not fits:
+    fits = q.dim() == k.dim() == 4 and q.shape[-1] % 2 == 0 and (q.shape[0], *q.shape[2:]) == (k.shape[0], *k.shape[2:])
+    angles = (q.shape[-2], q.shape[-1] // 2) if fits else ()
+    if not fits or any(tuple(t.shape) not in (angles, (1, *angles), (q.shape[0], *angles)) for t in (cos, sin)):
         raise ValueError(
             f"rope: q {list(q.shape)}, k {list(k.shape)}, cos {list(cos.shape)} and sin {list(sin.shape)} do not fit: "
             "wanted are q and k [batch, heads, length, d] with an even d, and cos and sin [length, d / 2] or "

@@ -25,7 +25,7 @@ AHEAD = 64 << 10  # bytes on their way to a multiprocessor
 
 def as_rows(x: torch.Tensor, n: int) -> torch.Tensor:
     """`x` [..., n] as [rows, n]; a view where the strides allow one."""
-    return x if x.dim() == 2 else x.reshape(-1, n)  # a view costs the host as much as half a launch
+    return x if x.dim() == 2 and x.size(1) == n else x.reshape(-1, n)  # a view costs the host as much as half a launch
 
 
 def as_row(parameter: torch.Tensor | None, n: int) -> torch.Tensor | None:
