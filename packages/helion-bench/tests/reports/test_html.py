@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from helion_bench.reports.html import html
-from helion_bench.reports.plots import SERIES, history_plot, peer_colors, roofline_plot, speedup_plots
+from helion_bench.reports.plots import SERIES, _ends, history_plot, peer_colors, roofline_plot, speedup_plots
 from helion_bench.results.compare import compare
 from helion_bench.results.model import Cell, Peaks, Run, Status
 from helion_bench.results.speedup import Speedup
@@ -185,3 +185,8 @@ def test_nothing_is_wider_than_the_window(page: str, width: int, tmp_path: Path)
     found = re.search(r"wide:(\d+)/(\d+)", done.stdout)
     assert found is not None, done.stderr[-500:]
     assert int(found[1]) <= int(found[2])
+
+
+def test_ends_of_a_history_are_days_or_hours_of_one():
+    assert _ends("2026-01-02T10:20:30+00:00", "2026-02-02T10:20:30+00:00") == ["2026-01-02", "2026-02-02"]
+    assert _ends("2026-01-02T10:20:30+00:00", "2026-01-02T11:20:30+00:00") == ["01-02 10:20", "01-02 11:20"]

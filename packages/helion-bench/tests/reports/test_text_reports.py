@@ -13,14 +13,15 @@ from rich.cells import cell_len
 from helion_bench.reports import figures
 from helion_bench.reports.csv_file import COLUMNS, csv_text
 from helion_bench.reports.markdown import comparison_markdown, markdown
-from helion_bench.reports.metrics import METRICS
-from helion_bench.reports.table import EMPTY, Table, Text
-from helion_bench.reports.tables import headlines, op_tables, problem_table, summary_table
+from helion_bench.reports.metrics import METRICS, show_factor
+from helion_bench.reports.table import EMPTY, Table, Text, Tone
+from helion_bench.reports.tables import _best, headlines, op_tables, problem_table, summary_table
 from helion_bench.reports.terminal import Fitted, plain, render_comparison, render_run
 from helion_bench.results.compare import compare
 from helion_bench.results.model import Cell, Run, Status
-from helion_bench.results.speedup import speedups
+from helion_bench.results.speedup import Speedup, speedups
 from helion_bench.results.store import read_run
+from helion_bench.statistics.interval import Interval
 from helion_bench.testing.synthetic import matmul_case, row_cases, synthetic_run
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -102,6 +103,23 @@ def test_passes_and_peers_are_told_apart_in_the_summary():
     )
 
 
+def test_the_rarest_of_many_best_peers_stand_together():
+    def best(*names: str) -> str:
+        return _best([Speedup(matmul_case(8), "helion", {}, name) for name in names])
+
+    assert best("eager") == best("eager", "eager") == "eager"
+    assert best(*"aabcd") == "a 2, b 1, c 1, d 1"
+    assert best(*"aaabbccde") == "a 3, b 2, c 2, others 2"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "tone"),
+    [(1.03, 1.1, Tone.GOOD), (1.0, 1.1, Tone.PLAIN), (0.9, 0.97, Tone.BAD), (0.97, 0.99, Tone.PLAIN)],
+)
+def test_colours_are_those_of_wins_ties_and_losses(low: float, high: float, tone: Tone):
+    assert show_factor(Interval(1.0, low, high), False).tone is tone
+
+
 def test_clocks_are_those_of_the_rounds_and_seconds_are_added_up():
     run = stored("after")
     idle = dataclasses.replace(run, machine=dataclasses.replace(run.machine, sm_clock_mhz=345))
@@ -141,7 +159,7 @@ def test_what_is_right_by_what_torch_computes_is_told_of():
     assert not any("beyond the tolerance" in line for line in headlines(run))
     beyond = [dataclasses.replace(c, accuracy=dataclasses.replace(c.accuracy, max_rel=2e-2)) for c in run.cells[:2]]
     line = "beyond the tolerance, as torch's own result in the same dtype is, and right: "
-    assert f"{line}matmul/4096x4096x4096/bfloat16/fwd (2)" in headlines(run.with_cells(beyond))
+    assert f"{line}matmul fwd (2)" in headlines(run.with_cells(beyond))
 
 
 def test_a_run_of_nothing_is_still_a_report():

@@ -49,9 +49,17 @@ def test_a_control_that_cannot_tell_is_no_witness():
     wide, narrow = quotients(1.05, noise=0.3), quotients(1.0)
     assert len(witnesses(SLOWER, [wide, narrow])) == 1
     assert witnesses(SLOWER, [quotients(1.0, rounds=4)]) == []
-    assert not explained(SLOWER, [])
+    assert not explained(SLOWER, [], 0.05)
 
 
 @pytest.mark.parametrize(("left", "gone"), [(1.00, True), (0.95, True), (1.04, True), (1.06, False), (1.2, False)])
 def test_half_of_the_change_must_be_left(left: float, gone: bool):
-    assert explained(SLOWER, [Interval(left, left, left)]) is gone
+    assert explained(SLOWER, [Interval(left, left, left)], 0.01) is gone
+
+
+def test_what_is_left_must_count_by_itself():
+    """A product was 8.9 % slower, and its peers 4 %: 4.7 % are left, more than half."""
+    moved = Interval(1.067, 1.055, 1.08)
+    assert explained(moved, [Interval(1.047, 1.04, 1.05)], 0.05)
+    assert not explained(moved, [Interval(1.06, 1.05, 1.07)], 0.05)
+    assert explained(SLOWER, [Interval(0.96, 0.95, 0.97)], 0.01), "ours became faster than they did"

@@ -9,7 +9,8 @@ from helion_bench.reports import figures
 from helion_bench.reports.table import EMPTY, Text, Tone
 from helion_bench.results import derived
 from helion_bench.results.model import Cell, Run, Status
-from helion_bench.results.speedup import Speedup
+from helion_bench.results.speedup import Outcome, Speedup, outcome
+from helion_bench.statistics.interval import Interval
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class Metric:
     header: str
     help: str
     show: Callable[[Cell, Run], Text]
+
+
+_TONES: dict[Outcome, Tone] = {"win": Tone.GOOD, "tie": Tone.PLAIN, "loss": Tone.BAD}
 
 
 def show_status(cell: Cell) -> Text:
@@ -105,10 +109,13 @@ METRICS = {
 DEFAULT = ("latency", "speedup", "tflops", "gbps", "peak_share", "accuracy")
 
 
+def show_factor(speedup: Interval, host_bound: bool) -> Text:
+    """A factor, in the tone of a win, a tie or a loss."""
+    return Text(marked(figures.factor(speedup.value), host_bound), _TONES[outcome(speedup)])
+
+
 def show_speedup(speedup: Speedup | None, peer: str, cell: Cell | None) -> Text:
     """How many times as fast ours is as `peer`; the status where the peer has no right time."""
     if speedup is not None and peer in speedup.against:
-        interval = speedup.against[peer]
-        tone = Tone.GOOD if interval.low > 1 else Tone.BAD if interval.high < 1 else Tone.PLAIN
-        return Text(marked(figures.factor(interval.value), peer in speedup.host_bound), tone)
+        return show_factor(speedup.against[peer], peer in speedup.host_bound)
     return EMPTY if cell is None or cell.status is Status.OK else show_status(cell)

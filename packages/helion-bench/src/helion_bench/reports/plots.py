@@ -28,8 +28,8 @@ WIDTH = 360
 SERIES = 8
 """Colours there are for the peers of one operation; more of them share colours."""
 _POINTS = 72 / 96  # of a CSS pixel
-_TEXT, _FAINT, _GRID, _OURS = "#010101", "#020202", "#030303", "#040404"
-_VARIABLES = {_TEXT: "--text", _FAINT: "--faint", _GRID: "--grid", _OURS: "--ours"}
+_TEXT, _FAINT, _GRID, _OURS, _CARD = "#010101", "#020202", "#030303", "#040404", "#060606"
+_VARIABLES = {_TEXT: "--text", _FAINT: "--faint", _GRID: "--grid", _OURS: "--ours", _CARD: "--card"}
 _PEERS = [f"#0500{i:02d}" for i in range(SERIES)]
 _VARIABLES |= {color: f"--peer{i}" for i, color in enumerate(_PEERS)}
 _STYLE = {
@@ -227,8 +227,9 @@ def _name_ops(axes: Any, points: Sequence[tuple[CaseKey, float, float]]) -> None
             continue
         taken.append((x, y))
         offset, side = ((0, 5), "center") if above else ((4, -9), "left")
-        size = 9.5 * _POINTS
-        axes.annotate(op, (10**x, 10**y), offset, textcoords="offset points", ha=side, color=_TEXT, fontsize=size)
+        style: dict[str, Any] = {"ha": side, "color": _TEXT, "fontsize": 9.5 * _POINTS, "zorder": 2.5}
+        ground = {"boxstyle": "square,pad=0.1", "facecolor": _CARD, "linewidth": 0}  # a roof may run behind it
+        axes.annotate(op, (10**x, 10**y), offset, textcoords="offset points", bbox=ground, **style)
 
 
 def history_plot(runs: Sequence[Run]) -> Plot | None:
@@ -262,7 +263,7 @@ def _sparklines(figure: Figure, runs: Sequence[Run], lines: dict[str, list[float
     spread = max(max(values) / min(values) for values in lines.values())
     reach = max(1.1, spread) ** 0.65
     for row, (op, values) in enumerate(lines.items()):
-        axes = figure.add_axes((0.32, 1 - (34 * (row + 1)) / height, 0.50, 28 / height))
+        axes = figure.add_axes((0.36, 1 - (34 * (row + 1)) / height, 0.46, 28 / height))
         middle = math.sqrt(min(values) * max(values))
         axes.set_yscale("log")
         axes.set_ylim(middle / reach, middle * reach)
@@ -275,12 +276,17 @@ def _sparklines(figure: Figure, runs: Sequence[Run], lines: dict[str, list[float
         _beside(axes, op, figures.factor(values[-1]))
         axes.set_xticks([])
         if row == len(lines) - 1:
-            axes.set_xticks([0, len(runs) - 1], [runs[0].started[:10], runs[-1].started[:10]])
+            axes.set_xticks([0, len(runs) - 1], _ends(runs[0].started, runs[-1].started))
+
+
+def _ends(first: str, last: str) -> list[str]:
+    """Dates, or hours of the one day."""
+    return [text[:10] if first[:10] != last[:10] else text[5:16].replace("T", " ") for text in (first, last)]
 
 
 def _beside(axes: Any, left: str, right: str) -> None:
     style = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center", "annotation_clip": False}
-    axes.annotate(_shortened(left, 18), (0, 0.5), (-6, 0), ha="right", color=_TEXT, fontsize=10 * _POINTS, **style)
+    axes.annotate(_shortened(left), (0, 0.5), (-6, 0), ha="right", color=_TEXT, fontsize=10 * _POINTS, **style)
     axes.annotate(right, (1, 0.5), (6, 0), ha="left", color=_TEXT, fontsize=10 * _POINTS, **style)
 
 

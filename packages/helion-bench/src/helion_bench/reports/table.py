@@ -27,8 +27,8 @@ class Text:
 EMPTY = Text("–", Tone.DIM)
 
 
-_PROSE = frozenset({"reason", "state", "here", "what", "shapes", "best peers"})
-_WORDS = _PROSE | {"backend", "best peer"}
+_PROSE = frozenset({"reason", "state", "here", "what", "shapes"})
+_WORDS = _PROSE | {"backend", "best peer", "best peers"}
 
 
 @dataclass(frozen=True)

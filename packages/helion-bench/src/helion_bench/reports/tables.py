@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from helion_bench.reports import figures
-from helion_bench.reports.metrics import DEFAULT, METRICS, marked, show_accuracy, show_speedup, show_status
+from helion_bench.reports.metrics import DEFAULT, METRICS, show_accuracy, show_factor, show_speedup, show_status
 from helion_bench.reports.table import EMPTY, Table, Text, Tone
 from helion_bench.results.derived import host_bound, timed
 from helion_bench.results.model import CaseKey, Cell, CompileFacts, Role, Run, Status
 from helion_bench.results.speedup import Speedup, failures, speedup_of, speedups, summarise
-from helion_bench.statistics.interval import Interval
 
 Metrics = Sequence[str]
+_BEST_NAMED = 4  # best peers of a row, so that it stays a line
 
 
 def op_tables(run: Run, metrics: Metrics = DEFAULT) -> Iterator[Table]:
@@ -153,19 +153,23 @@ def _summary_row(op: str, pass_: str, cases: Sequence[Speedup], peers: Sequence[
     spread = Text(f"{mean.low:.2f}–{mean.high:.2f}", Tone.DIM) if mean.known else EMPTY
     counts = [Text(str(count)) for count in (found.wins, found.ties, found.losses)]
     against = [
-        _mean(found.against[name], name in found.host_bound) if name in found.against else EMPTY for name in peers
+        show_factor(found.against[name], name in found.host_bound) if name in found.against else EMPTY for name in peers
     ]
-    best = Counter(speedup.best for speedup in cases).most_common()
-    names = ", ".join(f"{name} {count}" if len(best) > 1 else name for name, count in best)
-    over_best = _mean(mean, found.best_host_bound)
+    over_best = show_factor(mean, found.best_host_bound)
     return [
-        Text(op, Tone.STRONG), Text(pass_), Text(str(found.count)), over_best, spread, *counts, *against, Text(names),
+        Text(op, Tone.STRONG), Text(pass_), Text(str(found.count)), over_best, spread, *counts, *against,
+        Text(_best(cases)),
     ]  # fmt: skip
 
 
-def _mean(mean: Interval, host_bound: bool) -> Text:
-    tone = Tone.GOOD if mean.low > 1 else Tone.BAD if mean.high < 1 else Tone.PLAIN
-    return Text(marked(figures.factor(mean.value), host_bound), tone)
+def _best(cases: Sequence[Speedup]) -> str:
+    """The best peers, and of how many cases where they share them; the rarest of many together."""
+    counts = Counter(speedup.best for speedup in cases).most_common()
+    if len(counts) == 1:
+        return counts[0][0]
+    named = counts if len(counts) <= _BEST_NAMED else counts[: _BEST_NAMED - 1]
+    others = sum(count for _, count in counts[len(named) :])
+    return ", ".join([*(f"{name} {count}" for name, count in named), *([f"others {others}"] if others else [])])
 
 
 def problem_table(run: Run) -> Table | None:
@@ -214,8 +218,8 @@ def beside_torch_lines(run: Run) -> list[str]:
         cell for cell in run.cells
         if (a := cell.accuracy) is not None and a.ok and a.max_rel is not None and a.max_rel > a.tolerance_rel
     ]  # fmt: skip
-    counts = Counter(cell.case.id for cell in beyond)
-    named = ", ".join(f"{case} ({count})" for case, count in counts.items())
+    counts = Counter((cell.case.op, cell.case.pass_) for cell in beyond)
+    named = ", ".join(f"{op} {pass_} ({count})" for (op, pass_), count in counts.items())
     return [f"beyond the tolerance, as torch's own result in the same dtype is, and right: {named}"] if named else []
 
 

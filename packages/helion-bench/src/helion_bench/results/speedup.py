@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from helion_bench.results.derived import host_bound, median_us, round_medians, round_quotients, timed
 from helion_bench.results.model import CaseKey, Cell, Latency, Role, Run, Status
@@ -13,6 +14,16 @@ from helion_bench.statistics.ranks import ratio_of
 
 TIE = 0.02
 """A speed-up whose interval is not wholly beyond this much either way is a tie."""
+
+
+Outcome = Literal["win", "tie", "loss"]
+
+
+def outcome(speedup: Interval) -> Outcome:
+    """What a speed-up, or the mean of many, comes to."""
+    if speedup.low > 1 + TIE:
+        return "win"
+    return "loss" if speedup.high < 1 / (1 + TIE) else "tie"
 
 
 @dataclass(frozen=True)
@@ -35,11 +46,9 @@ class Speedup:
         return self.against[self.best]
 
     @property
-    def outcome(self) -> str:
-        """ "win", "tie" or "loss" against the best peer."""
-        if self.best_peer.low > 1 + TIE:
-            return "win"
-        return "loss" if self.best_peer.high < 1 / (1 + TIE) else "tie"
+    def outcome(self) -> Outcome:
+        """Against the best peer."""
+        return outcome(self.best_peer)
 
 
 @dataclass(frozen=True)

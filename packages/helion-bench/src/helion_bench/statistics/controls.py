@@ -31,8 +31,8 @@ def witnesses(change: Interval, controls: Iterable[Quotients], confidence: float
     return [r for r in relative if not (_holds(r, 1.0) and _holds(r, change.value))]
 
 
-def explained(change: Interval, relative: Sequence[Interval]) -> bool:
-    """Whether `change` is nearer to what the controls did than to nothing: half of it is gone relative to them.
+def explained(change: Interval, relative: Sequence[Interval], minimum_effect: float) -> bool:
+    """Whether `change` is not ours: relative to the controls, half of it is gone, or it is within the minimum effect.
 
     Their median counts, so that one that moved by itself decides nothing among three. Half is where "all moved" and
     "ours moved" are equally likely, as ours and the peers drift alike. Without a control that can tell, nothing is
@@ -41,7 +41,7 @@ def explained(change: Interval, relative: Sequence[Interval]) -> bool:
     if not relative:
         return False
     left = statistics.median(math.log(r.value) for r in relative)
-    return left / math.log(change.value) < 0.5
+    return left / math.log(change.value) < 0.5 or abs(left) < math.log1p(minimum_effect)
 
 
 def _holds(interval: Interval, value: float) -> bool:

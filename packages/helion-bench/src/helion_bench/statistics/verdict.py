@@ -6,7 +6,8 @@ A case is *slower* (or *faster*) only if all of these hold:
 2. The samples of the two runs differ by Mann-Whitney's test at `SAMPLE_LEVEL`.
 3. The difference stands out from the drift between runs, too: |log ratio| against the standard error of the samples
    and the spread of the controls together, at `level` after Holm's correction over all cases.
-4. The peers of the case, measured in turn with it, did not move alike (see `controls`).
+4. The peers of the case, measured in turn with it, did not move alike: relative to them, the change is beyond the
+   minimum effect, too (see `controls`).
 
 It is the *same* if the interval of the ratio lies within the minimum effect, or if that of the ratio relative to every
 peer of the case does. All else is *unclear*.
@@ -102,7 +103,7 @@ def _decide(
     if p >= level:
         return Judged(Verdict.UNCLEAR, f"{size}, which the drift between runs explains (p = {p:.2g})", ratio, p)
     relative = witnesses(ratio, controls, CONFIDENCE)
-    if explained(ratio, relative):
+    if explained(ratio, relative, minimum_effect):
         same = all(r.within(1 / bound, bound) for r in relative)
         reason = f"{size}, but its peers moved alike: {_spread(relative)} relative to them"
         return Judged(Verdict.SAME if same else Verdict.UNCLEAR, reason, ratio, p)
