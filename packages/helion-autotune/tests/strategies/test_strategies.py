@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helion_autotune import Budget, Enum, Integer, ListOf, PowerOfTwo, SearchSpace
-from helion_autotune.errors import InvalidPoint
+from helion_autotune.errors import InvalidParameter, InvalidPoint
 from helion_autotune.strategies.differential_evolution import DifferentialEvolutionSearch
 from helion_autotune.strategies.finite import FiniteSearch
 from helion_autotune.strategies.guided import GuidedSearch
@@ -17,6 +17,13 @@ from helion_autotune.testing.strategies import mixed_space, objective
 def test_finite_refuses_points_outside_the_space() -> None:
     with pytest.raises(InvalidPoint, match="warps"):
         FiniteSearch(mixed_space(), points=[{**mixed_space().default(), "warps": 3}])
+
+
+def test_finite_does_not_list_a_space_without_end() -> None:
+    space = SearchSpace({f"x{i}": Integer(0, 99) for i in range(9)})
+    with pytest.raises(InvalidParameter, match=r"1e\+18 points are too many"):
+        FiniteSearch(space)
+    assert FiniteSearch(space, points=[space.default()]).count == 1
 
 
 def test_finite_ranks_its_points(run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from helion_autotune.errors import InvalidParameter
 from helion_autotune.points import point_key
 from helion_autotune.strategies.base import Strategy
 
@@ -15,10 +16,14 @@ if TYPE_CHECKING:
     from helion_autotune.trial import Trial
 
 
+_MOST_POINTS = 1_000_000
+
+
 class FiniteSearch(Strategy):
     """Tries ``points`` in order (repeats once); without ``points``, the whole space, which had better be small.
 
-    The default is tried only if it is in the list. Points outside the space raise InvalidPoint at once.
+    The default is tried only if it is in the list. Points outside the space raise InvalidPoint at once, and a space of
+    more than a million points InvalidParameter.
     """
 
     name: ClassVar[str] = "FiniteSearch"
@@ -26,6 +31,8 @@ class FiniteSearch(Strategy):
 
     def __init__(self, space: SearchSpace, *, seed: int = 0, points: Sequence[Point] | None = None) -> None:
         super().__init__(space, seed=seed)
+        if points is None and space.size > _MOST_POINTS:
+            raise InvalidParameter(f"{space.size:.3g} points are too many to try them all; give `points`")
         chosen = list(space.points() if points is None else points)
         for point in chosen:
             space.validate(point)
