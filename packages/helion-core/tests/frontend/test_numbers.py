@@ -140,6 +140,20 @@ def test_pow_as_a_function():
         assert value(power(X, a, b)) == pytest.approx(pow(a, b) + more, rel=1e-6), (a, b)
 
 
+def test_numbers_keep_their_types():
+    @kernel
+    def checked(x, a, b):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            scale = math.log2(a) + math.exp(b)  # holds for this call's values alone
+            assert isinstance(a, int) and isinstance(b, float) and not isinstance(b, (int, str))
+            out[tile] = x[tile] * scale
+        return out
+
+    for a, b in ((4, 0.5), (8, 1.5), (4, 1.5)):
+        assert value(checked(X, a, b)) == pytest.approx(math.log2(a) + math.exp(b), rel=1e-6)
+
+
 @pytest.mark.parametrize("interpret", [True, False])
 def test_divmod_of_device_scalars(interpret):
     @helion.kernel(use_default_config=True, interpret=interpret)

@@ -12,7 +12,7 @@ from .. import exc, location
 from ..location import is_user_file
 from .operators.escape import python_print
 from .ranges import grid_loop
-from .symbols import expr_of, is_symbolic
+from .symbols import is_symbolic
 from .values import Tile, TileTensor
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _len(tracer: Tracer, value: Any) -> Any:
 
 
 def _isinstance(tracer: Tracer, value: Any, kind: Any) -> bool:
-    if is_symbolic(value) and not isinstance(expr_of(value), int):
+    if is_symbolic(value):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         plain = {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}[type(value)]
         return isinstance(value, kind) or plain in kinds
