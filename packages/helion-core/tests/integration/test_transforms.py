@@ -65,6 +65,15 @@ def test_forward_mode_is_refused():
             fused_op(dual, Y[0])
 
 
+def test_tensors_without_a_tangent_in_forward_mode():
+    with torch.autograd.forward_ad.dual_level():
+        for function in (fused, fused_op):
+            torch.testing.assert_close(function(X[0], Y[0]), X[0] * Y[0])
+    x, y = X[0], Y[0]
+    shifted, tangent = torch.func.jvp(lambda t: t + fused(x, y), (X[1],), (X[2],))
+    torch.testing.assert_close((shifted, tangent), (X[1] + x * y, X[2]))
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_jit_trace_is_refused_for_kernels_and_right_for_operators():
     """Also where the call is recognised: a trace would hold the result as a constant."""

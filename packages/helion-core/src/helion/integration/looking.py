@@ -14,8 +14,8 @@ _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def looked_on(args: Sequence[Any]) -> bool:
-    """Whether a call with `args` must go through the dispatcher: torch looks on, or a tensor's memory is not what it
-    holds: it has none, or the negative of it.
+    """Whether a call with `args` must go through the dispatcher: torch looks on, a tensor's memory is not what it holds
+    (it has none, or the negative of it), or a tensor has a tangent.
     """
     return versions.looked_on() or any(map(_special, args))
 
@@ -23,9 +23,9 @@ def looked_on(args: Sequence[Any]) -> bool:
 def _special(value: Any) -> bool:
     kind = type(value)
     if kind in _PLAIN:
-        return value.is_meta or value.is_neg() or versions.wrapped(value)
+        return value.is_meta or value.is_neg() or versions.wrapped(value) or versions.forward_mode([value])
     if isinstance(value, torch.Tensor):
-        return value.is_meta or versions.dispatches(kind)
+        return value.is_meta or versions.dispatches(kind) or versions.forward_mode([value])
     if kind in (list, tuple):
         return any(map(_special, value))
     if dataclasses.is_dataclass(kind):

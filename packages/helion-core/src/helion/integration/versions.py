@@ -27,13 +27,8 @@ _NO_DISPATCH = torch.Tensor.__torch_dispatch__
 
 
 def looked_on() -> bool:
-    """Whether a mode, a transform, forward-mode differentiation or a tracer of torch.jit is active: torch then looks at
-    every operator.
-    """
-    return (
-        bool(active_modes()) or active_transform() is not None or forward_ad._current_level >= 0
-        or jit_tracer() is not None
-    )  # fmt: skip
+    """Whether a mode, a transform or a tracer of torch.jit is active: torch then looks at every operator."""
+    return bool(active_modes()) or active_transform() is not None or jit_tracer() is not None
 
 
 def dispatches(kind: type) -> bool:
