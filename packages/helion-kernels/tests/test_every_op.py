@@ -98,6 +98,29 @@ def test_compiled_whole(op):
 
 
 @EACH
+def test_torch_func(op):
+    """Its gradients are those of autograd; of a batch, too."""
+    with interpreted():
+        for call in small_calls(op):
+            places = [k for k, a in enumerate(call.args) if isinstance(a, torch.Tensor) and a.requires_grad]
+            leaves = [call.args[k] for k in places]
+            if not leaves or op == "dropout":  # whose seed is another one at each call
+                continue
+
+            def loss(*tensors, call=call, places=places):
+                given = dict(enumerate(call.args)) | dict(zip(places, tensors, strict=True))
+                result = call.function(*given.values(), **call.kwargs)
+                return sum(t.square().sum() for t in (result if isinstance(result, tuple) else (result,)))
+
+            expected = torch.autograd.grad(loss(*leaves), leaves)
+            gradient = torch.func.grad(loss, tuple(range(len(leaves))))
+            plain = [t.detach() for t in leaves]
+            assert_close(gradient(*plain), expected, 1e-6)
+            batched = torch.vmap(gradient)(*(torch.stack([t, t]) for t in plain))
+            assert_close([t[1] for t in batched], expected, 1e-6)
+
+
+@EACH
 def test_compiles_for_an_h100(op):
     """At a typical shape, with default configs; tools/kernel_facts.py shows what becomes of the others."""
     compile_all(op, "sm_90", module_of(op).SHAPES[:1])

@@ -89,6 +89,14 @@ def test_swap_and_restore(interpret):
     assert list(model.layers) == old and model.norm is old[2]
 
 
+def test_restored_modules_are_in_the_mode_of_the_model():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(2, 2))
+    swapped = nn.swap(model)
+    model.eval()
+    nn.restore(model, swapped)
+    assert not any(m.training for m in model.modules())
+
+
 def test_swap_what_is_asked_for():
     model = Model()
     assert list(nn.swap(model, skip=["layers.*"])) == ["norm"]

@@ -166,8 +166,9 @@ def swap(
 
 
 def restore(model: torch.nn.Module, swapped: Mapping[str, torch.nn.Module]) -> None:
-    """Puts back what `swap` returned."""
+    """Puts back what `swap` returned, in the mode (training or not) that the model is in now."""
     for name, old in swapped.items():
+        old.train(model.get_submodule(name).training)
         _put(model, name, old)
 
 

@@ -105,11 +105,38 @@ def test_hooks_of_saved_tensors():
     assert len(packed) == 1
 
 
-def test_transforms_are_refused_and_modes_are_right():
+def test_transforms():
     x = torch.randn(5, 3)
-    with pytest.raises(RuntimeError, match="functorch transforms"):
-        torch.func.grad(lambda x: cubed(x, 2.0)[0].sum())(x)
-    with torch.device("cpu"):  # a mode that sees functions
+
+    def total(x):
+        return cubed(x, 2.0)[0].sum()
+
+    torch.testing.assert_close(torch.func.grad(total)(x), 3 * x**2)
+    torch.testing.assert_close(torch.vmap(torch.func.grad(total))(x), 3 * x**2)
+    torch.testing.assert_close(torch.func.grad(lambda x: torch.vmap(total)(x).sum())(x), 3 * x**2)
+    for dims in (0, 1):
+        found = torch.vmap(lambda x: cubed(x, 2.0), in_dims=dims, out_dims=dims)(x)
+        torch.testing.assert_close(found, (x**3, 2 * x))
+    with pytest.raises(NotImplementedError, match="test_cubed_backward has no derivative"):
+        torch.func.grad(lambda x: torch.func.grad(total)(x).sum())(x)
+    functional = torch.func.functionalize(lambda x: cubed(x.add_(1.0), 2.0))
+    torch.testing.assert_close(functional(x.clone())[1], 2 * (x + 1))
+
+
+def test_forward_mode_is_refused():
+    """Operators of torch.library give no tangent, and do not say so."""
+    x = torch.randn(5, 3)
+    with pytest.raises(NotImplementedError, match="test_cubed has no derivative in forward mode"):
+        torch.func.jvp(lambda x: cubed(x, 2.0), (x,), (x,))
+    with torch.autograd.forward_ad.dual_level():
+        torch.testing.assert_close(cubed(x, 2.0)[0], x**3)
+        with pytest.raises(NotImplementedError, match="test_cubed has no derivative in forward mode"):
+            cubed(torch.autograd.forward_ad.make_dual(x, x), 2.0)
+
+
+def test_modes_that_see_functions():
+    x = torch.randn(5, 3)
+    with torch.device("cpu"):
         torch.testing.assert_close(cubed(x, 2.0)[0], x**3)
 
 

@@ -45,12 +45,14 @@ def operator(
 
     def call(*args: Any) -> Any:
         if torch.compiler.is_compiling() or _looked_on():
-            return overload(*args)
-        wanted = False
+            return transformable(*args) if _transformed() else overload(*args)
+        wanted, forward_mode = False, versions.forward_ad._current_level >= 0
         for arg in args:
             if isinstance(arg, torch.Tensor):
                 if type(arg) not in _PLAIN or arg.is_meta or arg.is_neg() or versions.wrapped(arg):
                     return overload(*args)
+                if forward_mode and versions.forward_mode([arg]):
+                    return differentiable(*args)  # which raises: operators of torch.library lose tangents silently
                 wanted = wanted or arg.requires_grad
         if wanted and torch.is_grad_enabled():
             return differentiable(*args)
@@ -58,6 +60,7 @@ def operator(
             return implementation(*args)
 
     call.__name__ = call.__qualname__ = name
+    transformable = _transformable(name, call, setup, backward)
     return call
 
 
@@ -77,8 +80,40 @@ def _differentiable(
         setup(ctx, args, output)
         return output
 
-    methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
-    return type(name, (torch.autograd.Function,), methods).apply  # type: ignore[attr-defined,no-any-return]
+    return _function(name, forward=forward, backward=backward)
+
+
+def _transformed() -> bool:
+    """Whether torch.func (grad, vmap and the like) looks on, which calls no gradients of operators of torch.library."""
+    return versions.active_transform() is not None and not versions.functionalizing() and not versions.active_modes()
+
+
+def _transformable(
+    name: str, call: Callable[..., Any], setup: Setup, backward: Callable[..., Any]
+) -> Callable[..., Any]:
+    """`call` as a function of autograd's that torch.func takes apart, one transform after the other."""
+
+    def vmap(info: Any, dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        """One call for each element of the batch: kernels have dimensions of their own."""
+        parts = [a if d is None else a.unbind(d) for a, d in zip(args, dims, strict=True)]
+        calls = [
+            call(*(p if d is None else p[i] for p, d in zip(parts, dims, strict=True))) for i in range(info.batch_size)
+        ]
+        if isinstance(calls[0], tuple):
+            return tuple(map(torch.stack, zip(*calls, strict=True))), (0,) * len(calls[0])
+        return torch.stack(calls), 0
+
+    return _function(name, forward=call, setup_context=setup, backward=backward, vmap=vmap)
+
+
+def _function(name: str, **methods: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of autograd's with these methods."""
+
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise NotImplementedError(f"helion_kernels::{name} has no derivative in forward mode; use reverse mode")
+
+    static = {key: staticmethod(method) for key, method in (*methods.items(), ("jvp", jvp))}
+    return type(name, (torch.autograd.Function,), static).apply  # type: ignore[attr-defined,no-any-return]
 
 
 def _sparing(setup: Setup | None) -> Setup:
