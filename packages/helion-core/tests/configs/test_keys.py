@@ -319,3 +319,32 @@ def test_blocks_of_descriptors_fill_whole_lines_of_shared_memory(block, moved):
     bound = column_sums.bind((torch.empty(64, 128),))
     config = helion.Config(**{**dict(bound.default_config()), "block_sizes": block, "indexing": "tensor_descriptor"})
     assert ("x_desc.load" in bound.to_triton_code(config)) is moved
+
+
+@helion.kernel()
+def between(x, bounds):
+    out = torch.zeros_like(x)
+    for i in hl.grid(bounds.size(0) - 1):
+        for tile in hl.tile(bounds[i], bounds[i + 1]):
+            out[tile, :] = x[tile, :] + i
+    return out
+
+
+@pytest.mark.parametrize("indexing", ["pointer", "block_ptr", "tensor_descriptor"])
+def test_blocks_begin_at_numbers_of_64_bits(indexing):
+    x, bounds = torch.randn(37, 16), torch.tensor([0, 5, 20, 20, 37])
+    bound = between.bind((x, bounds))
+    config = {"block_sizes": [16], "indexing": [indexing if key.legal(indexing) else "pointer"
+                                                for key in bound.config_spec.lists["indexing"]]}  # fmt: skip
+    expected = x + torch.repeat_interleave(torch.arange(4), bounds.diff())[:, None]
+    torch.testing.assert_close(bound.compile_config(config).run(x, bounds), expected)
+    assert bound.compile_for("sm_90", config).code_size > 0
+
+
+def test_blocks_of_more_than_32_bits_are_left_to_pointers():
+    @helion.kernel(config={"block_sizes": [1024], "indexing": "block_ptr"})
+    def clear(x):
+        for tile in hl.tile(x.size(0)):
+            x[tile] = 0
+
+    assert "block_ptr(" not in clear.bind((torch.empty(2**31 + 5000, dtype=torch.int8),)).to_triton_code()

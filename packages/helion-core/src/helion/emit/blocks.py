@@ -66,7 +66,7 @@ def _descriptor(op: ir.Access, dims: tuple[BlockDim, ...], k: KernelEmitter) -> 
 
 
 def _narrow(start: Size, k: KernelEmitter) -> str:
-    """An offset in the 32 bits that a descriptor takes; its tensor's sizes fit them."""
+    """An offset in the 32 bits that blocks take; their tensor's sizes fit them."""
     text = k.print(start)
     return f"tl.cast({text}, tl.int32)" if ir.is_wide(start, k.program.symbols) else text
 
@@ -84,9 +84,10 @@ def _block_pointer(op: ir.Access, dims: tuple[BlockDim, ...], k: KernelEmitter) 
     strides = [op.tensor.strides[d.dimension] for d in vectors]
     sizes = [s if isinstance(s, int) else 1 << 62 for s in strides]
     order = sorted(range(len(vectors)), key=lambda at: sizes[at])
+    offsets = ", ".join(_narrow(d.start, k) for d in vectors)
     pointer = (
         f"tl.make_block_ptr({' + '.join(base)}, [{_texts((op.tensor.sizes[d.dimension] for d in vectors), k)}], "
-        f"[{_texts(strides, k)}], [{_texts((d.start for d in vectors), k)}], {k.kept_shape(op.dims)}, {order})"
+        f"[{_texts(strides, k)}], [{offsets}], {k.kept_shape(op.dims)}, {order})"
     )
     checked = [at for at, d in enumerate(vectors) if _may_leave(op, d, k)]
     return pointer, f", boundary_check={checked}" if checked else ""

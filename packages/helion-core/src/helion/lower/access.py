@@ -34,7 +34,7 @@ from ..ir import (
     TileIndex,
 )
 from .flatten import FlatView
-from .layout import Layout
+from .layout import INT32_MAX, Layout
 
 POINTER, BLOCK_PTR, DESCRIPTOR = "pointer", "block_ptr", "tensor_descriptor"
 INDEXING = (POINTER, BLOCK_PTR, DESCRIPTOR)
@@ -142,7 +142,7 @@ def choices(op: Access, program: Program, has_tma: bool) -> tuple[str, ...]:
     if dims is None:
         return (POINTER,)
     result = [POINTER]
-    if has_block_pointers():
+    if has_block_pointers() and not _is_large(op.tensor, program):
         result.append(BLOCK_PTR)
     if has_tma and descriptor_order(op, dims) is not None and not _needs_pointers(op, program):
         result.append(DESCRIPTOR)
@@ -151,9 +151,14 @@ def choices(op: Access, program: Program, has_tma: bool) -> tuple[str, ...]:
 
 def _needs_pointers(op: Access, program: Program) -> bool:
     """Whether a descriptor would be wrong, or stop Triton, though shape and alignment allow one."""
-    if program.wide and not all(isinstance(size, int) for size in op.tensor.sizes):
-        return True  # coordinates have 32 bits
-    return _read_and_written(op.tensor, program) or (isinstance(op, Store) and _beside_a_product(op, program))
+    if _is_large(op.tensor, program) or _read_and_written(op.tensor, program):
+        return True
+    return isinstance(op, Store) and _beside_a_product(op, program)
+
+
+def _is_large(tensor: HostTensor, program: Program) -> bool:
+    """Whether a size may exceed the 32 bits that coordinates of blocks have."""
+    return any(size > INT32_MAX if isinstance(size, int) else program.wide for size in tensor.sizes)
 
 
 def _beside_a_product(op: Access, program: Program) -> bool:
@@ -184,7 +189,9 @@ def has_block_pointers() -> bool:
 def spelling(op: Access, wanted: str, layout: Layout, program: Program) -> str:
     """How `op` is written where `wanted` is asked for: pointers if the block sizes do not allow it."""
     dims = block_dims(op)
-    if dims is None or wanted == POINTER or (wanted == BLOCK_PTR and not has_block_pointers()):
+    if dims is None or wanted == POINTER:
+        return POINTER
+    if wanted == BLOCK_PTR and (not has_block_pointers() or _is_large(op.tensor, program)):
         return POINTER
     if isinstance(op, Store) and any(_steps_short(d.range, layout) for d in dims):
         return POINTER
