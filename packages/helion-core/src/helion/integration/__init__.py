@@ -6,8 +6,8 @@ operator call that torch understands: with a schema, an implementation for tenso
 
 `graph`: what Dynamo puts into its graph. `dispatch`: one call as a call of an operator. `dry`: the user's host code
 with launches that only look. `outcome`: what a call writes and returns. `operators`: the operators themselves.
-`named`, `schema`, `promises`: operators with a name of the user's. `capture`: CUDA graphs. `versions`: what of torch
-is no public interface.
+`named`, `schema`, `promises`: operators with a name of the user's. `looking`: whether torch looks on. `capture`: CUDA
+graphs. `versions`: what of torch is no public interface.
 """
 
 from __future__ import annotations
