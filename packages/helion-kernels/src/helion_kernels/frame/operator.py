@@ -44,7 +44,9 @@ def operator(
     differentiable = _differentiable(name, implementation, setup, backward)
 
     def call(*args: Any) -> Any:
-        if torch.compiler.is_compiling() or _looked_on():
+        if torch.compiler.is_compiling():
+            return overload(*args)
+        if _looked_on():
             return transformable(*args) if _transformed() else overload(*args)
         wanted, forward_mode = False, versions.forward_ad._current_level >= 0
         for arg in args:
