@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 
+from helion_autotune.errors import AutotuneError
 from helion_autotune.registry import Registry
 
 from .errors import InvalidRequest
@@ -18,13 +19,16 @@ class UnusablePlugin(InvalidRequest):
 
 
 class PluginWarning(UserWarning):
-    """A plug-in that nobody named is left out."""
+    """A plug-in that nobody named is left out, or one does without what it cannot tell."""
 
 
 def make(registry: Registry[type[P]], name: str, base: type[P]) -> P:
     """The plug-in `name`, an object of a subclass of `base`. Raises UnusablePlugin."""
     try:
         found = registry.get(name)
+    except AutotuneError as error:  # it names the plug-in, and says why
+        raise UnusablePlugin(str(error)) from error
+    try:
         made = found() if isinstance(found, type) and issubclass(found, base) else None
     except Exception as error:
         raise UnusablePlugin(_told(registry, name, f"{type(error).__name__}: {error}")) from error

@@ -4,6 +4,8 @@ import pytest
 
 from helion_bench.results.compare import compare
 from helion_bench.statistics.verdict import Verdict
+from helion_bench.testing.resample import resampled
+from helion_bench.testing.simulate import MACHINES
 from helion_bench.testing.synthetic import row_cases, synthetic_run
 
 CASES = row_cases(ops=20, shapes=10)
@@ -44,3 +46,19 @@ def test_most_unchanged_cases_are_the_same_and_none_is_forced():
     verdicts = [change.verdict for change in changes]
     assert verdicts.count(Verdict.SAME) > 0.8 * len(changes)
     assert set(verdicts) <= {Verdict.SAME, Verdict.UNCLEAR}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_samples_of_a_run_drawn_again_on_a_machine_that_drifts(seed: int):
+    cases = row_cases(8, 6)
+    recorded = synthetic_run(seed, cases)
+    old = resampled(recorded, MACHINES[0], 2 * seed)
+    assert old == resampled(recorded, MACHINES[0], 2 * seed) and len(old.cells) == 5 * len(cases)
+
+    def slower(**options: object) -> list[str]:
+        new = resampled(recorded, MACHINES[0], 2 * seed + 1, shift=0.04, **options)  # type: ignore[arg-type]
+        return [c.case.id for c in compare(old, new).changes if c.verdict is Verdict.SLOWER]
+
+    assert slower() == []
+    case = cases[9 * seed]
+    assert slower(slower={case: 1.12}) == [case.id]

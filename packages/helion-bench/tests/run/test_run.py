@@ -5,7 +5,10 @@ import dataclasses
 import pytest
 
 from helion_bench import run as bench
+from helion_bench.backends.handwritten import Handwritten
+from helion_bench.cases import catalogue
 from helion_bench.errors import InvalidRequest
+from helion_bench.plugins import PluginWarning
 from helion_bench.request import Request
 from helion_bench.results.codec import decode, encode
 from helion_bench.results.model import Status
@@ -72,7 +75,7 @@ def test_a_spent_budget_ends_the_run(plugins):
         (Request(dtypes=("float32", "int4"), device="cpu"), "has a case with int4; there is"),
         (Request(ops=("scaled_mm",), passes=("bwd",), device="cpu"), "shape any, dtype any and pass bwd; there is"),
         (Request(ops=("softmax",), shapes=("8192x*",), device="cpu"), "has a case with 8192x*"),
-        (Request(ops=("softmax",), shapes=("rows=0,cols=3",), device="cpu"), "of numbers above 0"),
+        (Request(ops=("softmax",), shapes=("rows=0,cols=3",), device="cpu"), "is empty: rows must be above 0"),
         (
             Request(ops=("softmax",), backends=("compile", "cudnn"), device="cpu"),
             "none of compile, cudnn runs any of this (compile: needs a GPU; cudnn: needs a GPU)",
@@ -98,6 +101,29 @@ def test_backends_that_nobody_named_and_are_not_there_are_noted(plugins):
     run = bench.plan(Request(ops=("softmax",), device="cpu")).run
     assert {b.name for b in run.backends} == {"helion", "eager", "triton"}
     assert "cudnn: needs a GPU" in run.notes
+
+
+def test_who_raises_when_asked_costs_nobody_else(plugins, monkeypatch):
+    def raising(self, *arguments):
+        raise ValueError("who knows")
+
+    for name in ("version", "declines"):
+        monkeypatch.setattr(Handwritten, name, raising)
+    monkeypatch.setattr(type(catalogue.operation("double")), "flops", raising)
+    names = ("eager", "triton")
+    plan = bench.plan(
+        Request(ops=("double",), device="cpu", quick=True, shapes=("2x2",), passes=("fwd",), backends=names)
+    )
+    assert {b.name: b.version for b in plan.run.backends}["triton"] == "unknown"
+    with pytest.warns(PluginWarning, match=r"double cannot tell what it costs \(ValueError: who knows\)"):
+        cells = {c.backend: c for c in bench.run(plan, lambda cell: None).cells}
+    assert cells["eager"].status is Status.OK and cells["eager"].flops is None
+    assert cells["triton"].status is Status.ERROR
+    assert cells["triton"].reason == "does not tell whether it computes this: ValueError: who knows"
+    monkeypatch.setattr(Handwritten, "why_not", raising)
+    assert "triton: does not tell whether it is here: ValueError" in " ".join(
+        bench.plan(dataclasses.replace(CPU, backends=())).run.notes
+    )
 
 
 def test_listings(plugins, monkeypatch):

@@ -117,10 +117,15 @@ def _parsed(one: Operation, text: str) -> Shape | None:
     """A shape written as `name=number,…`; None where the operation has other sizes. Raises `InvalidRequest`."""
     pairs = [part.partition("=") for part in text.split(",")]
     sizes = {name.strip(): int(number) for name, _, number in pairs if number.strip().isdecimal()}
-    if len(sizes) < len(pairs) or not all(sizes.values()):
-        raise InvalidRequest(f"the shape {text!r} is not of the form rows=8192,cols=4096, of numbers above 0")
+    if len(sizes) < len(pairs):
+        raise InvalidRequest(f"the shape {text!r} is not of the form rows=8192,cols=4096")
     order = list(one.shapes[0].sizes)
-    return Shape({name: sizes[name] for name in order}) if set(order) == set(sizes) else None
+    if set(order) != set(sizes):
+        return None
+    flags = {name for shape in one.shapes for name, size in shape.sizes.items() if size == 0}
+    if empty := [name for name in order if sizes[name] == 0 and name not in flags]:
+        raise InvalidRequest(f"the shape {text!r} is empty: {', '.join(empty)} must be above 0")
+    return Shape({name: sizes[name] for name in order})
 
 
 def _matching(patterns: Sequence[str], known: Sequence[str], what: str) -> list[str]:

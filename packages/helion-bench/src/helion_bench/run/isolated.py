@@ -19,6 +19,7 @@ from typing import Any
 
 from helion_autotune.errors import CandidateTimeout
 
+from ..backends.asking import refusal
 from ..backends.backend import Backend
 from ..results.model import CaseKey, Cell, Status
 from . import outcome
@@ -139,10 +140,9 @@ class Isolated:
     def _decided(self, case: CaseKey) -> dict[str, Outcome]:
         found = {}
         for backend in self._backends:
-            if reason := why_not(backend, self._device):
-                found[backend.name] = outcome.failed(reason, Status.MISSING)
-            elif reason := backend.declines(case):
-                found[backend.name] = outcome.failed(reason, Status.SKIPPED)
+            if refused := refusal(backend, case, self._device):
+                status, reason = refused
+                found[backend.name] = outcome.failed(reason, status)
         return found
 
     # --- all at once, while nothing is measured
@@ -242,10 +242,3 @@ def _memory(case: CaseKey, factor: int) -> int:
 def _rounds(found: Mapping[str, Any]) -> float:
     """Seconds that the rounds of a backend took."""
     return sum(seconds for step, seconds in found.get("spent", ()) if step == "rounds")
-
-
-def why_not(backend: Backend, device: str) -> str | None:
-    """Why `backend` cannot run on "cuda" or "cpu", or None."""
-    if device == "cpu" and not backend.cpu:
-        return "needs a GPU"
-    return backend.why_not()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from ..cases import catalogue
 from ..cases.verdict import Verdict
+from ..plugins import PluginWarning
 from ..results.model import Accuracy, CaseKey, Cell, CompileFacts, Latency, Status
 
 Outcome = dict[str, Any]
@@ -70,9 +72,15 @@ def from_json(data: Any) -> CaseKey:
 
 
 def cost(case: CaseKey) -> tuple[int | None, int | None]:
-    """The least bytes and floating-point operations of a case, None where its operation is not ours."""
+    """The least bytes and floating-point operations of a case; None where its operation is not ours, or cannot tell."""
     if not case.sizes:
         return None, None
     operation, sizes = catalogue.operation(case.op), dict(case.sizes)
     itemsize = getattr(torch, case.dtype).itemsize
-    return round(operation.bytes(sizes, itemsize, case.pass_)), round(operation.flops(sizes, case.pass_))
+    try:
+        return round(operation.bytes(sizes, itemsize, case.pass_)), round(operation.flops(sizes, case.pass_))
+    except Exception as error:  # of a plug-in: its cases have no rates, all else is measured
+        warnings.warn(
+            f"{case.op} cannot tell what it costs ({type(error).__name__}: {error})", PluginWarning, stacklevel=2
+        )
+        return None, None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from ..backends import asking
 from ..backends import catalogue as backends_catalogue
 from ..backends.backend import Backend
 from ..cases import catalogue
@@ -19,10 +20,9 @@ from ..errors import InvalidRequest
 from ..measure.machine import machine, software
 from ..request import Request
 from ..results import model
-from ..results.model import CaseKey, Run
+from ..results.model import CaseKey, Run, Status
 from ..tritonbench import checkout, operators
 from ..tritonbench.operators import Adapter
-from .isolated import why_not
 from .options import Options
 
 METRICS = frozenset({"latency", "compile_time", "host_overhead", "memory"})
@@ -90,11 +90,11 @@ def _something_runs(cases: Sequence[CaseKey], backends: Sequence[Backend], devic
     """Raises InvalidRequest where no backend computes any of the cases, with why."""
     reasons: list[str] = []
     for backend, case in itertools.product(backends, cases):
-        absent = why_not(backend, device)
-        reason = f"{backend.name}: {absent}" if absent else backend.declines(case)
-        if reason is None:
+        refused = asking.refusal(backend, case, device)
+        if refused is None or refused[0] is Status.ERROR:
             return
-        reasons.append(reason)
+        status, reason = refused
+        reasons.append(f"{backend.name}: {reason}" if status is Status.MISSING else reason)
     raise InvalidRequest(f"none of {', '.join(b.name for b in backends)} runs any of this ({_first(reasons)})")
 
 
@@ -125,7 +125,10 @@ def measured(metrics: Sequence[str]) -> frozenset[str]:
 
 def listed(backends: Sequence[Backend], device: str) -> tuple[model.Backend, ...]:
     """Backends as a run lists them."""
-    return tuple(model.Backend(b.name, b.role, b.version(), b.description, why_not(b, device) or "") for b in backends)
+    return tuple(
+        model.Backend(b.name, b.role, asking.version(b), b.description, asking.why_not(b, device) or "")
+        for b in backends
+    )
 
 
 def _backends(request: Request) -> tuple[list[Backend], list[str]]:
@@ -133,7 +136,7 @@ def _backends(request: Request) -> tuple[list[Backend], list[str]]:
     found = backends_catalogue.backends([name for name in request.backends if name != TRITONBENCH])
     if request.backends:
         return found, []
-    absent = {b.name: reason for b in found if (reason := why_not(b, request.device))}
+    absent = {b.name: reason for b in found if (reason := asking.why_not(b, request.device))}
     return [b for b in found if b.name not in absent], [f"{name}: {reason}" for name, reason in absent.items()]
 
 
