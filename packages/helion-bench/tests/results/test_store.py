@@ -189,6 +189,12 @@ def test_a_store_is_a_folder(tmp_path: Path):
         Store(tmp_path / "file")
 
 
+def test_names_are_no_patterns(store: Store, run: Run):
+    store.save(run, "before")
+    with pytest.raises(ResultsError, match=r"no baseline or file 'b\*'"):
+        store.find("b*")
+
+
 def test_last_of_a_gpu(store: Store):
     runs = example_runs()
     for run in runs.values():

@@ -12,6 +12,7 @@ from helion_bench.plugins import PluginWarning
 from helion_bench.request import Request
 from helion_bench.results.codec import decode, encode
 from helion_bench.results.model import Status
+from helion_bench.run import outcome
 from helion_bench.run.plan import measured
 
 CPU = Request(ops=("double",), backends=("good", "eager"), device="cpu", passes=("fwd", "bwd"))
@@ -124,6 +125,15 @@ def test_who_raises_when_asked_costs_nobody_else(plugins, monkeypatch):
     assert "triton: does not tell whether it is here: ValueError" in " ".join(
         bench.plan(dataclasses.replace(CPU, backends=())).run.notes
     )
+
+
+@pytest.mark.parametrize("time", [0.0, float("nan"), float("inf"), -1.0])
+def test_times_that_are_none_cost_their_own_cell(plugins, time):
+    case = catalogue.cases(["double"], passes=["fwd"])[0]
+    found = outcome.cell(
+        case, "good", {"status": "ok", "latency": {"rounds": [[1.0], [time]], "method": "events", "dropped": 0}}
+    )
+    assert found.status is Status.ERROR and found.latency is None and "finite and above 0" in found.reason
 
 
 def test_listings(plugins, monkeypatch):

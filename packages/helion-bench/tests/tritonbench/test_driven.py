@@ -127,7 +127,17 @@ class Latency:
 
 @pytest.mark.parametrize(
     ("latency", "expected"),
-    [(None, []), (0.5, [500.0]), ("0.031744", [31.744]), ("0.5 (±1.20%)", [500.0]), (Latency(), [500.0, 250.0])],
+    [
+        (None, []),
+        (0.5, [500.0]),
+        ("0.031744", [31.744]),
+        ("0.5 (±1.20%)", [500.0]),
+        ("nan", []),
+        ("CUDA OOM", []),
+        ("1e-3", [1.0]),
+        (2, [2000.0]),
+        (Latency(), [500.0, 250.0]),
+    ],
 )
 def test_latencies_in_all_their_forms(latency, expected):
     assert microseconds(latency) == pytest.approx(expected)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import os
 import re
 import tempfile
@@ -158,7 +159,8 @@ class Store:
         if name == LAST:
             return self._last_or_error(gpu)
         folder = "*" if gpu is None else folder_of(gpu)
-        found = [*self.root.glob(f"{folder}/baselines/{name}.json"), *self.root.glob(f"{folder}/runs/{name}.json")]
+        file = f"{glob.escape(name)}.json"
+        found = [*self.root.glob(f"{folder}/baselines/{file}"), *self.root.glob(f"{folder}/runs/{file}")]
         if len(found) == 1:
             return read_run(found[0])
         if found:

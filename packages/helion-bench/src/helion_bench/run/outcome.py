@@ -34,16 +34,22 @@ def judged(verdict: Verdict) -> Outcome:
 
 
 def cell(case: CaseKey, backend: str, outcome: Mapping[str, Any]) -> Cell:
-    """The cell of an outcome. Floating-point operations and bytes are those of the case, if its operation is ours."""
+    """The cell of an outcome. Floating-point operations and bytes are those of the case, if its operation is ours.
+
+    Times that are none (0, or not finite) cost the cell its latency, and nothing else.
+    """
     bytes_moved, flops = cost(case)
-    latency = outcome.get("latency")
     accuracy = outcome.get("accuracy")
+    try:
+        latency = _latency(outcome["latency"]) if outcome.get("latency") else None
+    except ValueError as error:
+        return cell(case, backend, {k: v for k, v in outcome.items() if k != "latency"} | failed(error))
     return Cell(
         case=case,
         backend=backend,
         status=Status(outcome["status"]),
         reason=outcome.get("reason", ""),
-        latency=_latency(latency) if latency else None,
+        latency=latency,
         accuracy=Accuracy(**accuracy) if accuracy else None,
         bytes_moved=bytes_moved,
         flops=flops,

@@ -250,12 +250,14 @@ def thinned(times: list[float]) -> list[float]:
 
 
 def microseconds(latency: Any) -> list[float]:
-    """Samples of a latency as tritonbench gives it: an object with times, a number, or a text; in milliseconds."""
-    if latency is None:
-        return []
+    """Samples of a latency as tritonbench gives it: an object with times, a number, or a text; in milliseconds.
+
+    A text that is no number gives none.
+    """
     times = getattr(latency, "times", None)
     if times is None:
-        times = [float(re.match(r"\s*([0-9.eE+-]+)", str(latency))[1])]  # type: ignore[index]
+        number = re.match(r"\s*(\d+\.?\d*(?:[eE][+-]?\d+)?)", str(latency))
+        times = [number[1]] if number else []
     return [float(t) * 1e3 for t in times]
 
 
