@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helion_autotune import SearchSpace
@@ -22,14 +19,13 @@ from ..runtime.launching.signature import signature
 from .arguments import describe, save
 from .capture import Grids, host_shape, run_host
 from .limits import Limits
+from .scratch import Scratch
 
 if TYPE_CHECKING:
     from ..emit.module import Generated
     from ..lower.spec import ConfigSpec
     from ..runtime.specialization import Specialization
     from ..runtime.targets import Target
-
-_SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -57,13 +53,13 @@ class Problem:
         return effects(self.bound.program)
 
     @cached_property
-    def _folder(self) -> Path:
-        return Path(tempfile.mkdtemp(prefix="helion-tuning-", dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None))
+    def _scratch(self) -> Scratch:
+        return Scratch()
 
     def close(self) -> None:
         """Removes the files of captured arguments."""
-        if "_folder" in self.__dict__:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if "_scratch" in self.__dict__:
+            self._scratch.close()
 
     # --- points
 
@@ -169,7 +165,7 @@ class Problem:
         launch = run_host(generated, self.args)
         count = len(generated.program.tensors)
         tensors = launch.values[:count]
-        path = self._folder / f"arguments-{len(self._captured)}.pt"
+        path = self._scratch.path / f"arguments-{len(self._captured)}.pt"
         save(path, *describe(launch.values, self.effects))
         aligned = tuple(t.data_ptr() % 16 == 0 for t in tensors)
         fits = all(aligned) and all(t.numel() for t in tensors)
