@@ -1,5 +1,6 @@
 """`tools/bench_against_release.py`: which release, and what is asked of helion-bench."""
 
+import dataclasses
 import runpy
 import subprocess
 from pathlib import Path
@@ -45,7 +46,8 @@ def commands(tool: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     def run(command: list[str], **_: Any) -> SimpleNamespace:
         started.append(command)
         if "--json" in command:
-            Path(command[command.index("--json") + 1]).write_bytes(encode(cpu_run()))
+            run = dataclasses.replace(cpu_run(), command=("helion-bench", *command[3:]))
+            Path(command[command.index("--json") + 1]).write_bytes(encode(run))
         return SimpleNamespace(returncode=0, stdout="")
 
     monkeypatch.setenv("HELION_BENCH_RESULTS", str(tmp_path))
@@ -77,6 +79,9 @@ def test_a_release_is_measured_once_and_then_compared_to(
     assert len(commands) == 1, "the stored baseline is enough"
     assert tool["main"](["--fresh", *options]) == 0
     assert len(commands) > 2
+    commands.clear()
+    assert tool["main"]([*options, "--quick"]) == 0
+    assert len(commands) > 2, "a baseline of other options has other cases"
 
 
 def test_without_a_release_only_right_and_wrong_are_judged(

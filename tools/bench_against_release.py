@@ -3,10 +3,10 @@
 Usage: `python tools/bench_against_release.py [--report DIR] [--fresh] [--tag v1.2.3] [options of helion-bench run]`
 
 The last release is the latest tag `v*` that this commit descends from. Its baseline is taken from the store of
-helion-bench; where this machine's GPU has none yet, or with `--fresh`, the release is measured first: its four packages
-are installed from a worktree of the tag into an environment of their own, beside the torch that is here. Then this
-checkout is measured with the same options and compared. Without a release there is nothing to compare with, and only
-right and wrong are judged.
+helion-bench; where this machine's GPU has none of these options yet, or with `--fresh`, the release is measured first:
+its four packages are installed from a worktree of the tag into an environment of their own, beside the torch that is
+here. Then this checkout is measured with the same options and compared. Without a release there is nothing to compare
+with, and only right and wrong are judged.
 
 Exit status: that of helion-bench, 1 if a case of ours is slower, wrong or gone; 2 if the release cannot be measured.
 """
@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from helion_bench.results.errors import ResultsError
+from helion_bench.results.model import Run
 from helion_bench.results.store import Store
 from helion_bench.settings import results_folder
 
@@ -74,13 +75,19 @@ def ensure_baseline(root: Path, tag: str, options: Sequence[str], *, fresh: bool
     store = Store(results_folder())
     if not fresh:
         with contextlib.suppress(ResultsError):
-            store.find(tag, gpu_of(options))
-            print(f"baseline of {tag}: from {store.root}", flush=True)
-            return
+            if measured_with(store.find(tag, gpu_of(options)), options):
+                print(f"baseline of {tag}: from {store.root}", flush=True)
+                return
+            print(f"the baseline of {tag} is of other options: it is measured again", flush=True)
     with tempfile.TemporaryDirectory(prefix="helion-baseline-") as folder:
         result = Path(folder) / "release.json"
         measure_release(root, tag, options, result)
         store.save(store.find(str(result)), tag, replace=True)
+
+
+def measured_with(run: Run, options: Sequence[str]) -> bool:
+    """Whether `run` was made by `measure_release` with these options: with others, cases would seem to be gone."""
+    return run.command[1 : len(options) + 4] == ("run", *options, "--fail-on", "none")
 
 
 def run_here(tag: str | None, options: Sequence[str], report: Path | None) -> int:
