@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from helion_autotune import Best, Budget
+from helion_autotune.errors import CandidateTimeout
 from helion_autotune.evaluate import ExecutorEvaluator, WorkerPool
+from helion_autotune.evaluate.remote import run_anywhere
 from helion_autotune.testing import hostile
 from helion_autotune.testing.remote import evaluate_point, interleave
 from helion_autotune.tuning import tune
@@ -62,6 +65,27 @@ def test_a_lost_host_costs_its_point() -> None:
     evaluator = ExecutorEvaluator(Flaky(1), FUNCTION)
     trial = evaluator.submit(hostile.space().default(), Best()).result()
     assert (str(trial.status), trial.message) == ("crash", "OSError: the host is gone")
+
+
+def test_finalists_that_hang_are_given_up() -> None:
+    with pytest.raises(CandidateTimeout, match="longer than 0.5 s"):
+        run_anywhere("time:sleep", [100], isolate=True, timeout=0.5)
+
+
+def test_cancelling_drops_what_runs_without_waiting_for_it() -> None:
+    started, end = threading.Event(), threading.Event()
+
+    class Slow(ThreadPoolExecutor):
+        def submit(self, *args):
+            return super().submit(lambda: started.set() or end.wait(30))
+
+    with Slow(1) as executor:
+        evaluator = ExecutorEvaluator(executor, FUNCTION)
+        futures = [evaluator.submit(hostile.space().default(), Best()) for _ in range(2)]
+        started.wait(30)
+        evaluator.cancel()
+        assert all(future.cancelled() for future in futures)
+        end.set()
 
 
 @pytest.mark.filterwarnings("ignore")

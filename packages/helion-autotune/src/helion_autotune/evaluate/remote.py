@@ -5,9 +5,11 @@ Nothing of this is an engine of our own: whatever has the ``concurrent.futures``
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any
 
 from helion_autotune.evaluate.jobs import import_path, resolve
@@ -30,7 +32,9 @@ class ExecutorEvaluator:
     until something was measured. ``interleaved(context, points)`` measures finalists, in one job, so on one device.
 
     With ``isolate``, each job runs in a clean worker process beside the executor's own, which a candidate may crash
-    or hang (killed after ``timeout`` seconds) without harm. ``jobs`` is how many points to keep in flight.
+    or hang (killed after ``timeout`` seconds, finalists after as many times that) without harm. ``jobs`` is how many
+    points to keep in flight. Cancelling drops what waits; what the executor runs already goes on to its end, for no
+    executor can stop it, and its outcome is dropped.
     """
 
     def __init__(
@@ -49,35 +53,37 @@ class ExecutorEvaluator:
         self._function = import_path(function)
         self._interleaved = None if interleaved is None else import_path(interleaved)
         self._isolate, self._timeout = isolate, timeout
-        self._flight: set[Future[Any]] = set()
+        self._flight: dict[Future[Any], Future[Trial]] = {}
 
     def submit(self, point: Point, best: Best) -> Future[Trial]:
         best_ms = best.milliseconds if math.isfinite(best.milliseconds) else None
         job = self._executor.submit(
             run_point, self._function, self._context, point, best_ms, self._isolate, self._timeout
         )
-        self._flight.add(job)
         future: Future[Trial] = Future()
+        self._flight[job] = future
         job.add_done_callback(lambda done: self._settle(done, point, future))
         return future
 
     def _settle(self, job: Future[Any], point: Point, future: Future[Trial]) -> None:
-        self._flight.discard(job)
-        if future.cancelled():
-            return
+        self._flight.pop(job, None)
         try:
-            future.set_result(Trial.from_json(job.result()))
+            trial = Trial.from_json(job.result())
         except BaseException as error:  # lost hosts, unpicklable errors: the executor's troubles cost one point each
-            future.set_result(failed_trial(point, error))
+            trial = failed_trial(point, error)
+        with contextlib.suppress(InvalidStateError):  # cancelled in the meantime
+            future.set_result(trial)
 
     def measure_interleaved(self, points: Sequence[Point]) -> list[float | None]:
         if self._interleaved is None:
             raise NotImplementedError("no `interleaved` function was given")
         arguments = [self._context, list(points)]
-        return list(self._executor.submit(run_anywhere, self._interleaved, arguments, self._isolate, None).result())
+        seconds = None if self._timeout is None else self._timeout * len(points)
+        return list(self._executor.submit(run_anywhere, self._interleaved, arguments, self._isolate, seconds).result())
 
     def cancel(self) -> None:
-        for job in list(self._flight):
+        for job, future in list(self._flight.items()):
+            future.cancel()
             job.cancel()
 
     def close(self) -> None:
@@ -101,14 +107,14 @@ def run_anywhere(function: str, arguments: list[Any], isolate: bool, timeout: fl
     """Call a function here, or in a clean process beside this one."""
     if not isolate:
         return resolve(function)(*arguments)
-    return _isolating_pool(timeout).submit(function, *arguments).result()
+    return _isolating_pool().submit_within(timeout, function, *arguments).result()
 
 
-_pools: dict[float | None, WorkerPool] = {}
+_pools: dict[int, WorkerPool] = {}
 _pools_lock = threading.Lock()
 
 
-def _isolating_pool(timeout: float | None) -> WorkerPool:
+def _isolating_pool() -> WorkerPool:
     """One pool per process of the executor; it starts as many processes as its threads use at once."""
     with _pools_lock:
-        return _pools.setdefault(timeout, WorkerPool(timeout=timeout))
+        return _pools.setdefault(os.getpid(), WorkerPool())
