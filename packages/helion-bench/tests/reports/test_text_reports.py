@@ -18,7 +18,7 @@ from helion_bench.reports.table import EMPTY, Table, Text, Tone
 from helion_bench.reports.tables import _best, headlines, op_tables, problem_table, summary_table
 from helion_bench.reports.terminal import Fitted, plain, render_comparison, render_run
 from helion_bench.results.compare import compare
-from helion_bench.results.model import Cell, Run, Status
+from helion_bench.results.model import CaseKey, Cell, Run, Status
 from helion_bench.results.speedup import Speedup, speedups
 from helion_bench.results.store import read_run
 from helion_bench.statistics.interval import Interval
@@ -219,3 +219,11 @@ def test_a_column_that_is_too_wide_by_itself_is_broken():
     table = Table.of("t", ["case", "a"], [[Text("x" * 50), Text("1.25")], [Text("y"), Text("2")]])
     lines = plain(iter([Fitted(table)]), width=30).splitlines()
     assert max(map(len, lines)) <= 30 and "".join(lines).count("x") == 50 and any("1.25" in line for line in lines)
+
+
+def test_what_nobody_tried_is_told_of():
+    run = synthetic_run(3, [matmul_case(4096)])
+    cell = Cell(CaseKey("tritonbench.gemm", "all", (), ""), "tritonbench", Status.SKIPPED, "none of its inputs is 8x8")
+    assert "tritonbench.gemm was left out: none of its inputs is 8x8" in headlines(run.with_cells([cell]))
+    peers = [dataclasses.replace(c, status=Status.SKIPPED, reason="no") for c in run.cells if c.backend != "helion"]
+    assert not any("left out" in line for line in headlines(run.with_cells(peers)))

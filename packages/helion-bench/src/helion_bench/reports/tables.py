@@ -224,13 +224,18 @@ def beside_torch_lines(run: Run) -> list[str]:
 
 
 def _skipped(run: Run) -> list[str]:
-    """What ours did not try, by reason: a table shows only that nothing is there."""
+    """What ours, or nobody, did not try, by reason: a table shows only that nothing is there."""
     ours = set(run.names(Role.OURS))
-    skipped = [cell for cell in run.cells if cell.backend in ours and cell.status is Status.SKIPPED]
-    counts = Counter((cell.backend, _one_line(cell.reason)) for cell in skipped)
+    skipped = [cell for cell in run.cells if cell.status is Status.SKIPPED]
+    counts = Counter((cell.backend, _one_line(cell.reason)) for cell in skipped if cell.backend in ours)
+    tried = {cell.case.op for cell in run.cells if cell.status is not Status.SKIPPED or cell.backend in ours}
+    left_out = {cell.case.op: _one_line(cell.reason) for cell in skipped if cell.case.op not in tried}
     return [
-        f"{backend} did not try {count} case{'' if count == 1 else 's'}: {reason}"
-        for (backend, reason), count in counts.items()
+        *(
+            f"{backend} did not try {n} case{'' if n == 1 else 's'}: {reason}"
+            for (backend, reason), n in counts.items()
+        ),
+        *(f"{op} was left out: {reason}" for op, reason in left_out.items()),
     ]
 
 
