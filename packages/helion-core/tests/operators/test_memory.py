@@ -10,6 +10,7 @@ import torch
 import helion
 import helion.language as hl
 from helion import exc
+from helion.runtime.targets import parse_target
 
 ROWS = helion.Config(block_sizes=[16])
 
@@ -198,6 +199,26 @@ def test_program_offsets_of_huge_vectors_are_64_bits_wide() -> None:
     code = huge_vector.bind((torch.empty(2**31 + 5000, dtype=torch.int8),)).to_triton_code()
     offset = next(line for line in code.splitlines() if "offset_tile =" in line)
     assert "int64" in offset
+
+
+@helion.kernel(config=helion.Config(block_sizes=[8]))
+def thirds_apart(x, out):
+    third = x.size(0) // 3
+    for tile in hl.tile(out.size(1)):
+        for part in range(3):
+            out[part, tile] = x[tile + part * third]
+
+
+def test_a_tile_further_on_than_32_bits_count() -> None:
+    x = torch.empty(3 * 2**30 + 24, dtype=torch.int8)
+    third = x.size(0) // 3
+    for part in range(3):
+        x[part * third :][:11] = torch.arange(11) + 20 * part
+    out = torch.zeros(3, 11, dtype=torch.int8)
+    thirds_apart(x, out)
+    assert torch.equal(out, torch.arange(11, dtype=torch.int8) + 20 * torch.arange(3, dtype=torch.int8)[:, None])
+    bound = thirds_apart.bind((x, out))
+    bound.compile_for(parse_target("sm_90"))
 
 
 @helion.kernel(config=ROWS)

@@ -23,7 +23,7 @@ def address(op: ir.Access, k: KernelEmitter) -> str:
         if isinstance(entry, ir.NewAxis):
             continue
         stride = stride_text(op.tensor.strides[dimension], k)
-        text, span = _index_text(entry, op, k)
+        text, span = _index_text(entry, op, op.tensor.sizes[dimension], k)
         term = scaled(text, stride, lanes_wide if span else wide, bool(span))
         if term is not None:
             (vectors if span else scalars).append(term)
@@ -90,14 +90,12 @@ def stride_text(stride: Size, k: KernelEmitter) -> str:
     return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
-def _index_text(entry: ir.Index, op: ir.Access, k: KernelEmitter) -> tuple[str, set[int]]:
-    """The indices along one dimension of the tensor, and the dims of the access along which they vary."""
+def _index_text(entry: ir.Index, op: ir.Access, size: Size, k: KernelEmitter) -> tuple[str, set[int]]:
+    """The indices along one dimension of the tensor, `size` long, and the dims of the access along which they vary."""
     match entry:
         case TileIndex(r, offset, dim):
-            text = k.index(r)
-            if offset != 0:
-                text = f"({text} + {k.print(offset)})"
-            return _placed(text, dim, op, k)
+            text = _shifted(r, offset, op, size, k)
+            return _placed(text if offset == 0 else f"({text})", dim, op, k)
         case SliceIndex(r, start, step, dim):
             text = k.index(r)
             if step != 1 and text != "0":
@@ -143,14 +141,20 @@ def _bounds(entry: TileIndex, op: ir.Access, size: Size, k: KernelEmitter) -> li
     r, offset, dim = entry
     result = []
     if not k.layout.at_most(r.end + offset, size):
-        result.append(f"{_shifted(r, offset, k)} < {k.print(size)}")
+        result.append(f"{_shifted(r, offset, op, size, k)} < {k.print(size)}")
     if offset != 0 and not k.layout.at_most(-offset, r.begin):
-        result.append(f"{_shifted(r, offset, k)} >= 0")
+        result.append(f"{_shifted(r, offset, op, size, k)} >= 0")
     return [k.align(f"({text})", op.dims[dim : dim + 1], dim, op.dims) for text in result]
 
 
-def _shifted(r: ir.Range, offset: Size, k: KernelEmitter) -> str:
-    return k.index(r) if offset == 0 else f"{k.index(r)} + {k.print(offset)}"
+def _shifted(r: ir.Range, offset: Size, op: ir.Access, size: Size, k: KernelEmitter) -> str:
+    """The indices of a tile, `offset` further on: in 64 bits where 32 may not count the dimension."""
+    text = k.index(r)
+    if offset == 0:
+        return text
+    if k.is_wide(op.tensor) and not (isinstance(size, int) and size <= INT32_MAX):
+        text = f"tl.cast({text}, tl.int64)"
+    return f"{text} + {k.print(offset)}"
 
 
 def operand(op: ir.Access, slot: int, k: KernelEmitter) -> str:
