@@ -71,6 +71,46 @@ def test_reduce_of_a_tuple(combine: Any) -> None:
     assert torch.equal(found, x.argmax(1).int())
 
 
+def test_identities_are_numbers_that_the_dtype_holds() -> None:
+    x = torch.randint(0, 99, (21, 23), dtype=torch.uint8)
+
+    def largest(other: Any) -> Any:
+        return lambda v: hl.reduce(larger, v, 1, other=other)
+
+    assert torch.equal(run_rows(largest(0.0), x, like=x[:, 0]), x.amax(1))
+    for other in (-1, 256, 0.5, float("-inf"), "0", None):
+        with pytest.raises(exc.InvalidArgument, match=r"`other` of a reduction of torch\.uint8"):
+            run_rows(largest(other), x, like=x[:, 0])
+
+    @helion.kernel(use_default_config=True)
+    def by_the_caller(x, other):
+        out = x.new_empty([x.size(0)])
+        for tile in hl.tile(x.size(0)):
+            out[tile] = hl.reduce(larger, x[tile, :], 1, other=other)
+        return out
+
+    for other in (3, 7, 2.0):
+        assert torch.equal(by_the_caller(x, other), x.amax(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.uint8], ids=str)
+def test_sums_in_narrow_integers_wrap_around(dtype) -> None:
+    @helion.kernel(config=helion.Config(block_sizes=[16]))
+    def largest_sum(x):
+        out = x.new_empty([x.size(0)])
+        for tile in hl.tile(x.size(0)):
+            most = hl.full([tile], 3, dtype=x.dtype)
+            for k in range(2 + tile.id):
+                most = torch.maximum(most, (x[tile, :] + k).sum(1, dtype=x.dtype))
+            out[tile] = most
+        return out
+
+    x = (torch.arange(16 * 19).reshape(16, 19) * 37).to(dtype)
+    expected = torch.stack([(x + k).sum(1, dtype=dtype) for k in range(2)]).amax(0).clamp(min=3)
+    assert torch.equal(largest_sum(x), expected)
+    assert largest_sum.bind((x,)).compile_for(parse_target("sm_90")).code_size > 0
+
+
 @helion.kernel(config=helion.Config(block_sizes=[32]))
 def reduce_tile(x, out):
     for tile in hl.tile(x.size(1)):

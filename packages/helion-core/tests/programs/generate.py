@@ -5,7 +5,8 @@ shortened as far as they still do.
 
 A program is a list of assignments, `v3 = torch.where(v1 > v2, x, w)`, whose text means the same for tiles and for
 whole tensors. Floats are small multiples of 1/4, and what is compared or rounded is computed exactly, so that no
-difference in the last place decides a branch.
+difference in the last place decides a branch. `z` is a number that only the device knows; the helper functions below
+are inlined there, so that loops and branches of theirs are the device's, and `own` reduces by functions of one's own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import linecache
 import random
+import re
 import sys
 import time
 import warnings
@@ -27,6 +29,77 @@ import helion.language as hl
 ROWS, COLUMNS = (1, 5, 16, 21), (1, 7, 16, 19)
 INTS = (torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64)
 FLOATS = (torch.float32, torch.float64)
+
+
+def stepped(x: Any, z: Any) -> Any:
+    for step in range(z & 3):
+        if step > 0:
+            x = -x
+        x = x + step
+    return x
+
+
+def counted(x: Any, z: Any) -> Any:
+    total, count = x * 1, 0
+    for step in range(z & 3):
+        if step != 1:
+            total += x
+            count += 1
+        elif z > 1:
+            total -= 2
+    while count > 1:
+        total = total - x
+        count -= 1
+    return total + count
+
+
+def larger(a: Any, b: Any) -> Any:
+    return torch.where(a > b, a, b)
+
+
+def first_larger(a: Any, i: Any, b: Any, j: Any) -> tuple[Any, Any]:
+    take = (b > a) | ((b == a) & (j < i))
+    return torch.where(take, b, a), torch.where(take, j, i)
+
+
+class Own:
+    """Reductions and scans of rows by one's own functions, and what torch calls them."""
+
+    @staticmethod
+    def total(x: Any) -> Any:
+        return hl.reduce(lambda a, b: a + b, x, 1, keep_dims=True)
+
+    @staticmethod
+    def last(x: Any) -> Any:
+        index = torch.arange(x.size(1), dtype=torch.int32).expand_as(x)
+        return hl.reduce(first_larger, (x, -index), -1, other=(-100, 100), keep_dims=True)[1]
+
+    @staticmethod
+    def running(x: Any) -> Any:
+        return hl.associative_scan(larger, x, 1, reverse=True)
+
+    @staticmethod
+    def halves(x: Any, y: Any) -> Any:
+        left, right = hl.split(hl.join(x, y))
+        return left - right
+
+
+class Torchs:
+    @staticmethod
+    def total(x: Any) -> Any:
+        return x.sum(1, keepdim=True, dtype=x.dtype)
+
+    @staticmethod
+    def last(x: Any) -> Any:
+        return x.flip(1).argmax(1, keepdim=True) + 1 - x.size(1)
+
+    @staticmethod
+    def running(x: Any) -> Any:
+        return x.flip(1).cummax(1)[0].flip(1)
+
+    @staticmethod
+    def halves(x: Any, y: Any) -> Any:
+        return x - y
 
 
 @dataclass(frozen=True)
@@ -56,7 +129,7 @@ class Program:
         return next(line for line in self.lines if line.name == name)
 
     def inputs(self) -> dict[str, Any]:
-        """x, y: floats [m, n]; c: floats [m, 1]; w: floats [1, n]; p, q: ints [m, n]; k: an int, s: a float."""
+        """x, y: floats [m, n]; c: floats [m, 1]; w: floats [1, n]; p, q: ints [m, n]; k, z: ints."""
         make = torch.Generator().manual_seed(self.seed)
         (m, n), (f, p, q) = self.sizes, self.dtypes
 
@@ -68,7 +141,9 @@ class Program:
         shapes = {"x": (m, n), "y": (m, n), "c": (m, 1), "w": (1, n)}
         found: dict[str, Any] = {name: draw(shape, f) for name, shape in shapes.items()}
         found["y"] = draw((n, m), f).t()
-        return found | {"p": draw((m, n), p), "q": draw((m, n), q), "k": random.Random(self.seed).randint(-5, 5)}
+        numbers = random.Random(self.seed)
+        found |= {"p": draw((m, n), p), "q": draw((m, n), q)}
+        return found | {"k": numbers.randint(-5, 5), "z": numbers.randint(-3, 3)}
 
     def shorter(self) -> list[Program]:
         """Programs with one line or one result less."""
@@ -128,10 +203,11 @@ class Maker:
     def add(self, loop: str) -> None:
         rng = self.rng
         makers = [self.exact, self.exact, self.smooth, self.integer, self.integer, self.flag, self.choice, self.convert]
+        makers += [self.branch]
         if loop != "elements":
             makers += [self.reduce, self.reduce, self.reduce]
         if loop == "rows":
-            makers += [self.scan, self.order]
+            makers += [self.scan, self.order, self.own, self.part]
         rng.choice(makers)()
 
     @staticmethod
@@ -193,6 +269,41 @@ class Maker:
             wide = self.rng.choice(["torch.int32", "torch.int64", "torch.int8", "torch.uint8", "torch.int16"])
             self.define("i", a[2], f"{a[0]}.to({wide})", a)
 
+    def branch(self) -> None:
+        kind = self.rng.choice("ei")
+        a, b = self.one(kind), self.one(kind)
+        form = self.rng.choice(
+            ["({a} - {b} if z > 0 else {b} + {a})", "({a} + {b} if z % 2 == 0 and z < 3 else {b} - {a})", "{a} * z",
+             "{a} + z", "stepped({a}, z)", "counted({a}, z)", "{a} * max(z, k)",
+             "{a} + (z or 5)", "own.halves({a}, {b} + {a})"]
+        )  # fmt: skip
+        if "own" in form and self.joint(a, b) != a[2]:
+            return self.exact()
+        return self.define(kind, self.joint(a, b) if "{b}" in form else a[2], form.format(a=a[0], b=b[0]), a, b)
+
+    def own(self) -> None:
+        kind = self.rng.choice("ei")
+        a = self.one(kind, ("mn",))
+        kind, shape, form = self.rng.choice(
+            [
+                (kind, "m1", "own.total({a})"),
+                (kind, "mn", "own.running({a})"),
+                ("i", "m1", "own.last({a}.to(torch.float32).clamp(-99, 99))"),
+            ]
+        )
+        self.define(kind, shape, form.format(a=a[0]), a)
+
+    def part(self) -> None:
+        a, b = (self.one("e", ("mn",)) for _ in range(2))
+        shape, form = self.rng.choice(
+            [("m1", "{a}[:, :1] + {b}[:, -1:]"), ("m1", "torch.cat([{a}, {b}], 1).amax(1, keepdim=True)"),
+             ("mn", "torch.stack([{a}, {b}], 1).amax(1)"), ("mn", "torch.stack([{a}, {b}], 2).amin(2)"),
+             ("mn", "torch.einsum('ij,ij->ij', {a}.clamp(-9, 9), {b}.clamp(-9, 9))"),
+             ("mn", "{a}.t().flip(0).t() + {b}"),
+             ("mn", "{a}[:, None, :].expand(-1, 2, -1).amax(1) - {b}")]
+        )  # fmt: skip
+        self.define("e", shape, form.format(a=a[0], b=b[0]), a, b)
+
     def reduce(self) -> None:
         kind = self.rng.choice("eefib")
         known = [k for k in self.known if k[1] == kind and k[2] == "mn"]
@@ -226,6 +337,7 @@ class Maker:
 
 # --- source
 
+_SHARED: dict[str, Any] = {"torch": torch, "stepped": stepped, "counted": counted}
 
 _HEADS = {
     "elements": (["for t, u in hl.tile([m, n]):"], "t, u"),
@@ -242,7 +354,9 @@ def source(program: Program) -> str:
     used = {use for line in program.lines for use in line.uses}
     body = [f"{name} = {text}" for name, text in load.items() if name in used]
     results = [program.line(name) for name in program.results]
-    text = ["def kernel(X, Y, C, W, P, Q, k, outs):", "    m, n = X.size()"]
+    if any(re.search(r"\bz\b", line.text) for line in program.lines):
+        body.insert(0, "z = Z[0]")
+    text = ["def kernel(X, Y, C, W, P, Q, Z, k, outs):", "    m, n = X.size()"]
     text += [f"    o{k} = outs[{k}]" for k in range(len(results))]
     text += [f"    {head}" for head in heads]
     if program.loop == "steps":
@@ -268,7 +382,7 @@ def compiled(program: Program, **settings: Any) -> helion.Kernel:
     text = source(program)
     name = f"<program {abs(hash(text))}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    namespace: dict[str, Any] = {"torch": torch, "hl": hl, "__name__": "programs"}
+    namespace: dict[str, Any] = {"hl": hl, "__name__": "programs", "own": Own, **_SHARED}
     exec(compile(text, name, "exec"), namespace)
     options: dict[str, Any] = {"use_default_config": True, **settings}
     return helion.kernel(namespace["kernel"], **options)
@@ -295,7 +409,7 @@ def expected(program: Program, width: int) -> list[torch.Tensor]:
 def _evaluate(program: Program, values: dict[str, Any]) -> list[torch.Tensor]:
     values = dict(values)
     for line in program.lines:
-        values[line.name] = eval(line.text, {"torch": torch}, values)
+        values[line.name] = eval(line.text, {"own": Torchs, **_SHARED}, values)
     return [values[name] for name in program.results]
 
 
@@ -305,14 +419,14 @@ def outputs(program: Program, like: list[torch.Tensor]) -> list[torch.Tensor]:
     return [torch.full(shape, 77, dtype=value.dtype) for shape, value in zip(shapes, like, strict=True)]
 
 
-def failure(program: Program, config: helion.Config | None = None, **settings: Any) -> str | None:
-    """What is wrong with the results of `program`, or None."""
+def failure(program: Program, draw: int | None = None, **settings: Any) -> str | None:
+    """What is wrong with the results of `program`, or None; under the default config, or one that `draw` decides."""
     values = program.inputs()
-    args = [values[name] for name in ("x", "y", "c", "w", "p", "q", "k")]
+    args = [values[name] for name in ("x", "y", "c", "w", "p", "q")] + [torch.tensor([values["z"]]), values["k"]]
     try:
         kernel = compiled(program, **settings)
         bound = kernel.bind((*args, outputs(program, expected(program, 1 << 20))))
-        chosen = bound.default_config() if config is None else bound.config_spec.normalize(config)
+        chosen = bound.default_config() if draw is None else config_for(bound, draw)
         reference = expected(program, chosen["block_sizes"][-1])
         outs = outputs(program, reference)
         if settings.get("interpret"):
@@ -342,11 +456,14 @@ def shortened(program: Program, **options: Any) -> Program:
         program = smaller
 
 
-def config_for(program: Program, seed: int) -> helion.Config:
-    """A config drawn for the blocks and reductions of the kind of loop."""
-    rng = random.Random(seed)
-    sizes = [rng.choice([2, 4, 16, 32]) for _ in range(1 if program.loop == "rows" else 2)]
-    return helion.Config(block_sizes=sizes)
+def config_for(bound: helion.BoundKernel, seed: int) -> helion.Config:
+    """A config drawn from those of the kernel, with blocks small enough that there are several."""
+    rng, spec = random.Random(seed), bound.config_spec
+    drawn: dict[str, Any] = {name: [rng.choice(key.choices) for key in keys] for name, keys in spec.lists.items()}
+    blocks = [[size for size in key.choices if size <= 32] for key in spec.lists["block_sizes"]]
+    drawn["block_sizes"] = [rng.choice(sizes[-5:]) for sizes in blocks]
+    drawn |= {name: rng.choice(key.choices) for name, key in spec.scalars.items()}
+    return spec.normalize(helion.Config(**drawn))
 
 
 def report(program: Program, problem: str, **options: Any) -> str:
@@ -356,9 +473,11 @@ def report(program: Program, problem: str, **options: Any) -> str:
 
 
 def check(seed: int) -> str | None:
-    """Runs the program of `seed` three ways: default config, another, as plain PyTorch. Tells what is wrong."""
+    """Runs the program of `seed` four ways: default config, another, for all sizes, as plain PyTorch. Tells what is
+    wrong.
+    """
     program = Maker(seed).program()
-    for options in ({}, {"config": config_for(program, seed)}, {"interpret": True}):
+    for options in ({}, {"draw": seed}, {"draw": seed + 1, "static_shapes": False}, {"interpret": True}):
         problem = failure(program, **options)  # type: ignore[arg-type]
         if problem is not None:
             return report(program, problem, **options)

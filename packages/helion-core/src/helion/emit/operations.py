@@ -183,7 +183,9 @@ def _(op: ir.Reduce, k: KernelEmitter) -> None:
         return
     axis = kept.index(op.dim)
     if op.kind == "sum":
-        k.define(op.result, f"tl.sum({name}, {axis})", "sum")
+        total = f"tl.sum({name}, {axis})"
+        narrow = not source.dtype.is_floating_point and source.dtype.itemsize < 4  # which Triton sums up in 32 bits
+        k.define(op.result, cast_text(total, torch.int32, op.result.dtype) if narrow else total, "sum")
         return
     helper = f"_{op.kind}"
     k.helpers[helper] = HELPERS[helper]

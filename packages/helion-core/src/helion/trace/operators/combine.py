@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sympy
+import torch
 
 from ... import exc, ir, location
+from ...frontend.numbers import settled
 from ...ir import Block, Value
 from .. import jagged, shapes
 from ..callees import callee
@@ -99,12 +102,28 @@ def scan(
     return tuple(map(tracer.wrap, results))
 
 
+def _identity(tracer: Tracer, fill: Any, dtype: torch.dtype) -> int | float:
+    """`fill` as the number that masked lanes of a `dtype` hold. Raises `InvalidArgument` unless they can."""
+    number = settled(fill)
+    if isinstance(number, (int, float)):
+        low, high = (0, 1) if dtype is torch.bool else (-math.inf, math.inf)
+        if not dtype.is_floating_point and dtype is not torch.bool:
+            low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max
+        if dtype.is_floating_point or (low <= number <= high and number == int(number)):
+            return number
+    raise exc.InvalidArgument(
+        what=f"{tracer.describe(number)} as `other` of a reduction of {dtype}",
+        instead=f"give a number that {dtype} holds: it stands for the lanes outside of tiles and dims",
+    )
+
+
 def reduce_with(
     tracer: Tracer, function: Callable[..., Any], tensors: Sequence[TileTensor], dim: int | None, fills: Sequence[Any],
     keep_dims: bool,
 ) -> tuple[TileTensor, ...]:  # fmt: skip
     """All `tensors` reduced at once over `dim` (None: over every dimension)."""
     values = broadcast_values(tracer, "reduce", tensors)
+    fills = [_identity(tracer, fill, v.dtype) for fill, v in zip(fills, values, strict=True)]
     rank = len(values[0].dims)
     dims = range(rank) if dim is None else [shapes.dim_number(dim, rank, "reduce")]
     for d in sorted(dims, reverse=True) if rank else ():
