@@ -49,6 +49,21 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield data
 
 
+def recorded_trial(line: dict[str, Any]) -> Trial:
+    """The trial in a line; raises KeyError, TypeError or ValueError where it is not what a run wrote."""
+    trial = Trial.from_json(line["trial"])
+    if trial.key != point_key(trial.point):
+        raise ValueError("its point is not what was measured")
+    return trial
+
+
+def read_trials(path: Path) -> Iterator[Trial]:
+    """The trials in a journal, of whatever problem."""
+    for line in read_lines(path):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            yield recorded_trial(line)
+
+
 class Journal(Observer):
     """The journal at ``path``, created or continued.
 
@@ -117,9 +132,7 @@ class Journal(Observer):
         if line["event"] == "begin":
             open_points[point_key(line["point"])] = dict(line["point"])
             return
-        trial = Trial.from_json(line["trial"])
-        if trial.key != point_key(dict(trial.point)):
-            raise ValueError("its point is not what was measured")
+        trial = recorded_trial(line)
         self.seconds = max(self.seconds, float(line.get("seconds", 0.0)))
         self.trials[trial.key] = trial
         open_points.pop(trial.key, None)

@@ -68,7 +68,7 @@ def test_a_lost_host_costs_its_point() -> None:
 
 
 def test_finalists_that_hang_are_given_up() -> None:
-    with pytest.raises(CandidateTimeout, match="longer than 0.5 s"):
+    with pytest.raises(CandidateTimeout, match=r"longer than 0\.5 s"):
         run_anywhere("time:sleep", [100], isolate=True, timeout=0.5)
 
 

@@ -114,6 +114,34 @@ def test_a_journal_replays_as_a_landscape(tmp_path) -> None:
     assert landscape.optimum == min(t.cost for t in result.trials)
 
 
+def test_garbled_lines_of_a_journal_are_no_part_of_the_landscape(tmp_path) -> None:
+    space, path = SearchSpace({"x": Integer(0, 9)}), tmp_path / "run.jsonl"
+    result = tune(space, InlineEvaluator(lambda p: float(p["x"])), "finite", journal=path, write=None)
+    lines = ['{"event":"trial"}', '{"event":"trial","trial":{"point":3}}', '{"event":"trial","trial":{"poi', "[1]"]
+    path.write_text("\n".join([*path.read_text().splitlines(), *lines]))
+    landscape = from_journal(path, space)
+    assert len(landscape.trials) == len(result.trials) == 10
+    assert landscape.optimum == landscape.milliseconds({"x": 0}) == 0.0
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"schema": 1}', '{"schema": 1, "trials": [[1]], "name": "n", "space": {}}', "{"]
+)
+def test_a_file_that_holds_no_landscape_is_refused(tmp_path, text) -> None:
+    (tmp_path / "landscape.json").write_text(text)
+    with pytest.raises(ValueError):
+        load_landscape(tmp_path / "landscape.json")
+
+
+def test_every_way_to_garble_a_packed_landscape_is_refused_or_read(tmp_path) -> None:
+    whole = (Path(__file__).parent / "recorded" / "softmax.h100.json.gz").read_bytes()
+    path = tmp_path / "landscape.json.gz"
+    for start in range(0, len(whole), 397):
+        path.write_bytes(whole[:start] + bytes(8) + whole[start + 8 :])
+        with pytest.raises(ValueError):
+            load_landscape(path)
+
+
 def test_comparing_reproduces_and_sums_up() -> None:
     landscapes = [RowLandscape(0)]
     runs, again = (compare_strategies(["random", "pattern"], landscapes, seeds=2, evaluations=60) for _ in range(2))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from helion_autotune.errors import CompileError
-from helion_autotune.journal import read_lines
+from helion_autotune.journal import read_trials
 from helion_autotune.space.search_space import SearchSpace
 from helion_autotune.testing.landscapes import Landscape
 from helion_autotune.trial import Trial
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _NEAREST = 3
+_NO_TIME = 1e-9  # milliseconds: the logarithm of a time of 0 has to be a number
 
 
 class RecordedLandscape(Landscape):
@@ -40,7 +42,7 @@ class RecordedLandscape(Landscape):
         self._by_key = {t.key: t for t in kept}
         self._kept = list(self._by_key.values())
         self._x = np.stack([space.encode(t.point) for t in self._kept])
-        self._log = np.array([np.log(t.cost) if t.ok else np.nan for t in self._kept])
+        self._log = np.array([np.log(max(t.cost, _NO_TIME)) if t.ok else np.nan for t in self._kept])
 
     def milliseconds(self, point: Point) -> float:
         trial = self._by_key.get(Trial(point).key)
@@ -79,8 +81,7 @@ def _time_of(trial: Trial) -> float:
 
 def from_journal(path: str | os.PathLike[str], space: SearchSpace, name: str | None = None) -> RecordedLandscape:
     """The landscape that a journal recorded."""
-    lines = (line["trial"] for line in read_lines(Path(path)) if line.get("event") == "trial")
-    return RecordedLandscape(name or Path(path).stem, space, [Trial.from_json(data) for data in lines])
+    return RecordedLandscape(name or Path(path).stem, space, read_trials(Path(path)))
 
 
 def load_landscape(path: str | os.PathLike[str]) -> RecordedLandscape:
@@ -88,9 +89,12 @@ def load_landscape(path: str | os.PathLike[str]) -> RecordedLandscape:
     content = Path(path).read_bytes()
     try:
         data = json.loads(gzip.decompress(content) if Path(path).suffix == ".gz" else content)
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: not compressed, or cut off ({error})") from error
-    if data.get("schema") != SCHEMA:
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise ValueError(f"{path}: not a recorded landscape of schema {SCHEMA}")
-    trials = [Trial(point, status, milliseconds) for point, status, milliseconds in data["trials"]]
-    return RecordedLandscape(data["name"], SearchSpace.from_json(data["space"]), trials)
+    try:
+        trials = [Trial(point, status, milliseconds) for point, status, milliseconds in data["trials"]]
+        return RecordedLandscape(data["name"], SearchSpace.from_json(data["space"]), trials)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: damaged ({type(error).__name__}: {error})") from error
