@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def machine(device: str) -> Machine:
     if device == "cpu":
         return Machine(gpu="cpu", **common)
     properties = torch.cuda.get_device_properties(0)
-    driver, power, sm, sm_max, memory = _query(str(getattr(properties, "uuid", "")))
+    driver, power, sm, sm_max, memory = _query(gpu_uuid())
     return Machine(
         gpu=properties.name,
         gpu_count=torch.cuda.device_count(),
@@ -57,13 +58,23 @@ def commit(folder: Path) -> str:
     return _git(folder, "rev-parse", "HEAD")
 
 
-def _query(uuid: str) -> list[str]:
-    """What nvidia-smi says, one text a field of `_QUERY`; empty ones where it is not there."""
-    command = ["nvidia-smi", f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader,nounits"]
+def gpu_uuid() -> str:
+    """By which the driver knows the first GPU; empty where torch does not tell."""
+    return str(getattr(torch.cuda.get_device_properties(0), "uuid", ""))
+
+
+def busy() -> int | None:
+    """Per cent of the last second or less in which the first GPU was at work; None where nobody tells."""
+    return _whole(_query(gpu_uuid(), ("utilization.gpu",))[0])
+
+
+def _query(uuid: str, wanted: Sequence[str] = _QUERY) -> list[str]:
+    """What nvidia-smi says, one text a field; empty ones where it is not there."""
+    command = ["nvidia-smi", f"--query-gpu={','.join(wanted)}", "--format=csv,noheader,nounits"]
     command += [f"--id=GPU-{uuid.removeprefix('GPU-')}"] if uuid else []
     text = _output(command).splitlines()
     fields = [part.strip() for part in text[0].split(",")] if text else []
-    return fields if len(fields) == len(_QUERY) else [""] * len(_QUERY)
+    return fields if len(fields) == len(wanted) else [""] * len(wanted)
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -15,7 +15,8 @@ import torch
 from ..backends.catalogue import backends
 from ..cases import catalogue
 from ..cases.operation import Operation
-from ..measure.machine import commit
+from ..measure.alone import alone
+from ..measure.machine import commit, gpu_uuid
 from ..request import OpListing
 from ..results.model import Backend, CaseKey, Cell, Role, Run
 from ..tritonbench import checkout
@@ -31,14 +32,15 @@ def run(plan: Plan, on_cell: Callable[[Cell], None], resume_from: Run | None = N
     """Measure; `on_cell` is told of each new cell at once, in this thread.
 
     Cells of `resume_from` are taken over. KeyboardInterrupt and a spent time budget end the run; the result then has
-    `complete` False and holds what was measured, and `out_of_time` tells which of the two it was.
+    `complete` False and holds what was measured, and `out_of_time` tells which of the two it was. Raises InvalidRequest
+    where another run measures on the GPU.
     """
     begin = time.monotonic()
     deadline = None if plan.options.seconds is None else begin + plan.options.seconds
     cells = dict(resume_from.by_key) if resume_from is not None else {}
     complete = out_of_time = False
     try:
-        with contextlib.closing(_cells(plan, list(cells), deadline)) as measuring:
+        with _alone(plan), contextlib.closing(_cells(plan, list(cells), deadline)) as measuring:
             for cell in measuring:
                 if cell is None:
                     out_of_time = True
@@ -52,6 +54,11 @@ def run(plan: Plan, on_cell: Callable[[Cell], None], resume_from: Run | None = N
     run = _result(plan, cells)
     seconds = round(time.monotonic() - begin, 1)
     return dataclasses.replace(run, seconds=seconds, complete=complete, out_of_time=out_of_time)
+
+
+def _alone(plan: Plan) -> contextlib.AbstractContextManager[None]:
+    """Without a GPU nothing is timed, and runs may meet."""
+    return alone(gpu_uuid() or "0") if plan.device == "cuda" else contextlib.nullcontext()
 
 
 def _cells(

@@ -17,7 +17,8 @@ from ..backends import catalogue as backends_catalogue
 from ..backends.backend import Backend
 from ..cases import catalogue
 from ..errors import InvalidRequest
-from ..measure.machine import machine, software
+from ..measure.alone import busy_note
+from ..measure.machine import busy, machine, software
 from ..request import Request
 from ..results import model
 from ..results.model import CaseKey, Run, Status
@@ -72,6 +73,8 @@ def plan(request: Request) -> Plan:
         names, shapes=request.shapes, dtypes=request.dtypes, passes=passes, extent=extent
     ) if own else []  # fmt: skip
     backends, notes = _backends(request) if own else ([], [])
+    if request.device == "cuda":
+        notes += busy_note(busy())
     memory = torch.cuda.get_device_properties(0).total_memory if request.device == "cuda" else None
     options = dataclasses.replace(
         Options.of(

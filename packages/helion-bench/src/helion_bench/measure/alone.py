@@ -1,0 +1,47 @@
+"""Whether somebody else uses the GPU: two who measure at the same time measure each other."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import InvalidRequest
+
+BUSY = 10
+"""Per cent of the time; less is what a look at the GPU takes itself."""
+
+
+@contextlib.contextmanager
+def alone(gpu: str) -> Iterator[None]:
+    """No other run of this machine's measures on that GPU meanwhile. Raises InvalidRequest where one does.
+
+    The lock is the process's: it ends with it, however that ends. Where no file can be locked, nobody is kept out.
+    """
+    path = Path(tempfile.gettempdir()) / f"helion-bench-{gpu}.lock"
+    with contextlib.ExitStack() as stack:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            yield
+            return
+        stack.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            other = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+            who = f"process {other}" if other else "another process"
+            raise InvalidRequest(f"{who} measures on this GPU, and the times of both would be wrong: wait") from None
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+
+
+def busy_note(percent: int | None) -> list[str]:
+    """What a run notes of a GPU that was busy before anything of its own ran there."""
+    if percent is None or percent < BUSY:
+        return []
+    return [f"the GPU was busy {percent} % of the time just before the run began: somebody else may disturb it"]
