@@ -17,14 +17,12 @@ from ..settings import Settings
 from . import branches, callees, conditions, failures, jagged, loops, ranges
 from .between import BetweenLoops, check_order
 from .dynamic import HostMode
-from .library import FUNCTIONS
 from .modes import device_modes
 from .names import HostNames
 from .operators import escape, products
 from .ranges import GridLoop
 from .symbols import is_symbolic
 from .tracer import Tracer
-from .tunables import register
 from .values import TileTensor
 
 
@@ -96,6 +94,8 @@ class TracingEngine(Tracer):
         return self.env.sym(block.symbol)  # type: ignore[return-value]
 
     def register_tunable(self, name: str, fragment: Any) -> Any:
+        from .tunables import register
+
         value = register(self, name, fragment)
         self._replace_call("register_tunable", ir.Baked(value))
         return value
@@ -202,6 +202,8 @@ class TracingEngine(Tracer):
 
     def library(self, name: str, *args: Any) -> Any:
         """Records what `hl.<name>(*args)` does."""
+        from .library import FUNCTIONS  # first binds take long enough without what most kernels do not call
+
         return FUNCTIONS[name](self, *args)
 
 
