@@ -142,3 +142,12 @@ def test_mistakes(interpret):
         attention(q, k[..., :8], v)
     with pytest.raises(RuntimeError):
         attention(q, k, v, torch.zeros(7, 9))
+
+
+@pytest.mark.filterwarnings("ignore::helion_kernels.FallbackWarning")
+def test_logarithms_that_torch_computes_are_float32_too():
+    q = torch.randn(1, 2, 5, 8).bfloat16()
+    out, logs = attention(q, q, q, return_lse=True)
+    assert (out.dtype, logs.dtype) == (torch.bfloat16, torch.float32)
+    none = torch.randn(1, 2, 5, 0)  # scores of nothing are 0
+    torch.testing.assert_close(attention(none, none, q, return_lse=True)[1], torch.full((1, 2, 5), 5.0).log())

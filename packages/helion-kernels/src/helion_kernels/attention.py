@@ -205,7 +205,7 @@ def by_torch(
     """The result and the logarithms of the sums by plain torch; query i stands at position i + `shift`."""
     share = q.size(-3) // max(k.size(-3), 1)
     k, v = (t.repeat_interleave(share, dim=-3) for t in (k, v))
-    scores = q @ k.transpose(-1, -2) * (1 / math.sqrt(q.size(-1)) if scale is None else scale)
+    scores = q @ k.transpose(-1, -2) * (1 / math.sqrt(max(1, q.size(-1))) if scale is None else scale)
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype is torch.bool else scores + mask
     rows = torch.arange(q.size(-2), device=q.device)[:, None] + shift
@@ -216,7 +216,7 @@ def by_torch(
     scores = scores.masked_fill(hidden, float("-inf"))
     logs = scores.logsumexp(-1)
     weights = torch.exp(scores - logs.masked_fill(logs == float("-inf"), 0.0)[..., None])
-    return weights.to(v.dtype) @ v, logs
+    return weights.to(v.dtype) @ v, logs.to(torch.promote_types(logs.dtype, torch.float32))
 
 
 # --- samples
