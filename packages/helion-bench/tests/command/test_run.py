@@ -1,15 +1,19 @@
 """`helion-bench run` over a runner that measures nothing: what is kept, shown, resumed and judged."""
 
 import dataclasses
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from helion_bench.__main__ import main
 from helion_bench.command import run as run_module
 from helion_bench.command.keeping import Keeper
+from helion_bench.command.progress import _bar
 from helion_bench.errors import InvalidRequest
 from helion_bench.request import OpListing, Request
 from helion_bench.results.errors import ResultsError
@@ -220,6 +224,17 @@ def test_progress_on_a_terminal(runner: FakeRunner, capsys, monkeypatch):
     err = capsys.readouterr().err
     assert "error" in err
     assert "[boom]" in err
+
+
+def test_how_far_it_is_stays_whole_on_a_narrow_terminal(runner: FakeRunner):
+    console = Console(width=60, force_terminal=True, file=io.StringIO(), color_system=None)
+    bar = _bar(console)
+    task = bar.add_task("linear_cross_entropy/4096x4096x32000/bfloat16/fwd+bwd helion-default: 4760 µs", total=1233)
+    bar.update(task, advance=77)
+    with console.capture() as captured:
+        console.print(bar.get_renderable())
+    (line,) = captured.get().splitlines()
+    assert "77/1233" in line and "0:00:0" in line and "linear_cross" in line and cell_len(line) <= 60
 
 
 def test_an_empty_run_is_not_kept(runner: FakeRunner, store: Store, capsys):

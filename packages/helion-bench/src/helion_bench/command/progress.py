@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from helion_bench.reports import figures
 from helion_bench.results.derived import median_us
@@ -20,11 +21,7 @@ def showing(console: Console, total: int, done: int) -> Iterator[Callable[[Cell]
     if not console.is_terminal:
         yield _lines(console, total, done)
         return
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        console=console, transient=True,
-    )  # fmt: skip
-    with bar:
+    with _bar(console) as bar:
         task = bar.add_task("starting", total=total, completed=done)
 
         def tell(cell: Cell) -> None:
@@ -33,6 +30,17 @@ def showing(console: Console, total: int, done: int) -> Iterator[Callable[[Cell]
                 bar.console.print(f"[bold red]{cell.status.value}[/] {escape(_named(cell))}: {escape(cell.reason)}")
 
         yield tell
+
+
+def _bar(console: Console) -> Progress:
+    """How far it is stays whole; the latest result has what is left of the line."""
+    whole = Column(no_wrap=True)
+    return Progress(
+        BarColumn(bar_width=12, table_column=whole), MofNCompleteColumn(table_column=whole),
+        TimeElapsedColumn(table_column=whole), TimeRemainingColumn(table_column=whole),
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        console=console, transient=True, expand=True,
+    )  # fmt: skip
 
 
 def _lines(console: Console, total: int, done: int) -> Callable[[Cell], None]:
