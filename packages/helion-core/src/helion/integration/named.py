@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -107,6 +108,7 @@ class Operator:
         if self.overload._schema.returns and not self._promises.written:
             loop_over_batches(self._library, self.overload)
         functools.update_wrapper(self, plain)
+        _OPERATORS[name] = self
 
     def differentiable(self, backward: Callable[..., Any], setup_context: Callable[..., None] | None) -> None:
         """Gives the operator a gradient."""
@@ -182,8 +184,26 @@ class Operator:
         watch.check(run.result, run.written)
         return run.result
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Operator:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Operator], tuple[str, str]]:
+        """By name: the module that registers the operator does so where it arrives."""
+        return _registered, (self.__module__, self.name)
+
     def __repr__(self) -> str:
         return f"<helion operator {self.name}{self.schema}>"
+
+
+_OPERATORS: dict[str, Operator] = {}
+
+
+def _registered(module: str, name: str) -> Operator:
+    """The operator `name`, which importing `module` registers. Raises ImportError where it does not."""
+    importlib.import_module(module)
+    if name not in _OPERATORS:
+        raise ImportError(f"importing {module} does not register the operator {name}")
+    return _OPERATORS[name]
 
 
 def _function(name: str, overload: Any, backward: Callable[..., Any], setup_context: Callable[..., None] | None) -> Any:

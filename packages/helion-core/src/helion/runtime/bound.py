@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
@@ -34,6 +34,14 @@ class BoundKernel(Specialization):
         self._lock, self._choice = Lock(), Lock()
         self._table: Table | None = None
         self.holds = traced.holds  # whether a call with these arguments is one of this specialisation
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BoundKernel:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self._kernel!r} is bound in this process; pickle the kernel, and bind it again where it arrives"
+        )
 
     @property
     def kernel(self) -> AbstractKernel:

@@ -292,6 +292,10 @@ class Kernel(AbstractKernel):
         """As a method, a kernel receives its instance as the first argument."""
         return self if instance is None else functools.partial(self, instance)
 
+    def __reduce__(self) -> str:
+        """By name, as functions are pickled and copied: what was compiled belongs to this process."""
+        return self.fn.__qualname__
+
     def __repr__(self) -> str:
         return f"<helion kernel {self.fn.__module__}.{self.fn.__qualname__}>"
 
