@@ -227,3 +227,13 @@ def test_what_nobody_tried_is_told_of():
     assert "tritonbench.gemm was left out: none of its inputs is 8x8" in headlines(run.with_cells([cell]))
     peers = [dataclasses.replace(c, status=Status.SKIPPED, reason="no") for c in run.cells if c.backend != "helion"]
     assert not any("left out" in line for line in headlines(run.with_cells(peers)))
+
+
+def test_metrics_that_a_run_was_not_asked_for_are_told_of():
+    run = stored("after")
+    assert not any("not measured" in line for line in headlines(run, tuple(set(METRICS) - {"spent"})))
+    bare = run.with_cells([dataclasses.replace(c, compile_seconds=None, peak_memory_bytes=None) for c in run.cells])
+    line = "not measured in this run: compile_time, memory"
+    metrics = ("latency", "compile_time", "host_overhead", "memory")
+    assert line in headlines(bare, metrics) and line in plain(render_run(bare, metrics))
+    assert not any("not measured" in line for line in headlines(stored("cpu")))

@@ -34,7 +34,7 @@ def html(
         version=helion_bench.__version__,
         run=run,
         headline=headline_of(run),
-        lines=headlines(run),
+        lines=headlines(run, metrics),
         summary=summary_table(run),
         problems=problem_table(run),
         comparison=comparison,

@@ -24,7 +24,7 @@ def markdown(run: Run, metrics: Sequence[str] = DEFAULT, comparison: Comparison 
             parts += [f"## {_escape(table.title)}", "", *_table(table), ""]
     for table in op_tables(run, metrics):
         parts += [*_folded(f"{table.title} ({len(table.rows)})", [_table(table)])]
-    parts += [f"- {_escape(line)}" for line in headlines(run)]
+    parts += [f"- {_escape(line)}" for line in headlines(run, metrics)]
     return "\n".join(parts) + "\n"
 
 

@@ -187,15 +187,23 @@ def _one_line(reason: str) -> str:
     return text if len(text) <= 200 else text[:199] + "…"
 
 
-def headlines(run: Run) -> list[str]:
-    """Lines that say where and when, and what is not there."""
+def headlines(run: Run, metrics: Metrics = DEFAULT) -> list[str]:
+    """Lines that say where and when, and what is not there, also of `metrics`."""
     software = run.software
     commit = f", commit {software.commit[:10]}{' with changes' if software.dirty else ''}" if software.commit else ""
     lines = [f"{machine_line(run)}; {versions(run)}{commit}; {run.started[:16].replace('T', ' ')} UTC"]
     if not run.complete:
         lines.append(f"{'out of time' if run.out_of_time else 'interrupted'}: not every case was measured")
     lines += [f"{backend.name} is not here: {backend.why_not}" for backend in run.backends if backend.why_not]
-    return lines + list(run.notes) + host_bound_lines(run) + beside_torch_lines(run) + _skipped(run) + _spent(run)
+    lines += [*run.notes, *_unmeasured(run, metrics)]
+    return lines + host_bound_lines(run) + beside_torch_lines(run) + _skipped(run) + _spent(run)
+
+
+def _unmeasured(run: Run, metrics: Metrics) -> list[str]:
+    """Metrics that are measured only where a run is asked for them, and were not."""
+    shown = [METRICS[name] for name in metrics if name not in DEFAULT]
+    empty = [metric.name for metric in shown if all(metric.show(cell, run) == EMPTY for cell in run.cells)]
+    return [f"not measured in this run: {', '.join(empty)}"] if empty else []
 
 
 def versions(run: Run) -> str:

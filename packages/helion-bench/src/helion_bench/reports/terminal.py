@@ -102,7 +102,7 @@ def render_run(run: Run, metrics: Sequence[str] = DEFAULT) -> Iterator[Renderabl
     for table in (problem_table(run), summary_table(run)):
         if table is not None:
             yield Fitted(table)
-    yield from (RichText(line, style="dim") for line in headlines(run))
+    yield from (RichText(line, style="dim") for line in headlines(run, metrics))
 
 
 def render_comparison(comparison: Comparison, *, everything: bool = False) -> Iterator[RenderableType]:
