@@ -140,6 +140,42 @@ def test_pow_as_a_function():
         assert value(power(X, a, b)) == pytest.approx(pow(a, b) + more, rel=1e-6), (a, b)
 
 
+STRUCTURES = {
+    "point from the end": lambda x, k: x[:, -k],
+    "slice": lambda x, k: x[:, k : k + 2].sum(1),
+    "dim": lambda x, k: torch.cumsum(x, k - 1)[:, k],
+    "own reduction": lambda x, k: hl.reduce(lambda a, b: a + b, x, k // k),
+    "roll": lambda x, k: x.roll(k, 1)[:, 0],
+    "narrow": lambda x, k: x.narrow(1, k, 2).amax(1),
+    "topk": lambda x, k: torch.topk(x, k, 1)[0].sum(1),
+    "pad": lambda x, k: torch.nn.functional.pad(x, (k, 0))[:, k + 1],
+    "repeat": lambda x, k: x.repeat(1, k).sum(1),
+    "split": lambda x, k: torch.split(x, 4 * k, 1)[0].sum(1),
+    "zeros": lambda x, k: (torch.zeros(x.size(0), k) + x[:, :k]).sum(1),
+    "view": lambda x, k: x.view(-1, 8 // k, k).amax(-1).sum(1),
+}
+
+
+@pytest.mark.parametrize("static_shapes", [True, False])
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_shapes_and_positions_made_of_the_callers_numbers(name, static_shapes):
+    function = STRUCTURES[name]
+
+    @helion.kernel(use_default_config=True, static_shapes=static_shapes)
+    def of_rows(x, k):
+        out = x.new_empty([x.size(0)])
+        for tile in hl.tile(x.size(0)):
+            out[tile] = function(x[tile, :], k)
+        return out
+
+    x = torch.randn(13, 8)
+    for k in (2, 1, 2) if name == "dim" else (2, 4, 2) if name != "split" else (2, 1, 2):
+        expected = x.sum(1) if name == "own reduction" else function(x, k)
+        if name == "dim" and k == 1:
+            continue  # running sums down a tile are not those of the whole
+        torch.testing.assert_close(of_rows(x, k), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_numbers_keep_their_types():
     @kernel
     def checked(x, a, b):

@@ -142,3 +142,20 @@ def test_comparisons_of_scalars_are_bools():
     for floor in (2, 5):
         expected = (x < 2) & (floor >= 3)
         assert torch.equal(below(x, torch.tensor([2.0]), torch.tensor([floor])), expected)
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_the_first_of_equal_extremes_is_found_in_parts_of_a_row(name):
+    """Lane 0 holds element 16 then, behind element 7 of lane 7."""
+
+    @helion.kernel(config=helion.Config(block_sizes=[4], reduction_loops=[16]))
+    def first_of_equals(x):
+        out = torch.empty([x.size(0)], dtype=torch.int64)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = getattr(x[tile, :], name)(1)
+        return out
+
+    x = torch.zeros(4, 19)
+    x[:, 7] = x[:, 16] = 3 if name == "argmax" else -3
+    x[1, 12] = x[2, 2] = float("nan")
+    assert torch.equal(first_of_equals(x), getattr(x, name)(1))

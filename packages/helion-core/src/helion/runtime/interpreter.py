@@ -272,8 +272,11 @@ def _reduce(original: Callable[..., Any]) -> Callable[..., Any]:
             return self.to_tensor(_NUMPY[name](values, axis=self.axis, keepdims=self.keep_dims), inputs[0].dtype)
         if name in ("_argmax", "_argmin"):
             find = np.argmax if name == "_argmax" else np.argmin
-            at = np.expand_dims(find(values, axis=self.axis), self.axis)
-            taken = [np.take_along_axis(t.handle.data, at, self.axis).squeeze(self.axis) for t in inputs]
+            best = np.take_along_axis(values, np.expand_dims(find(values, axis=self.axis), self.axis), self.axis)
+            ties = (values == best) | ((values != values) & (best != best))
+            positions = inputs[1].handle.data  # not in order where lanes have been folded
+            first = np.where(ties, positions, np.iinfo(positions.dtype).max).min(axis=self.axis)
+            taken = best.squeeze(self.axis), first
             return tuple(self.to_tensor(t, i.dtype) for t, i in zip(taken, inputs, strict=True))
         if self.axis is None or self.combine_fn.__module__.startswith("triton."):
             return original(self, inputs)

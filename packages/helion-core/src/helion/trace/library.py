@@ -9,6 +9,7 @@ import torch
 
 from .. import exc, location
 from . import memory
+from .constants import constant
 from .operators import escape, movement, products, random, scans
 from .operators.combine import reduce_with, scan
 from .values import Tile, TileTensor
@@ -64,18 +65,19 @@ def _reduce(tracer: Tracer, function: Any, x: Any, dim: int | None, other: Any, 
             what=f"{len(fills)} values of `other` for {len(tensors)} inputs", location=location.here(),
             instead="give one number, or one per input",
         )  # fmt: skip
-    results = reduce_with(tracer, function, tensors, dim, fills, keep_dims)
+    results = reduce_with(tracer, function, tensors, constant(tracer, dim), fills, keep_dims)
     return results if isinstance(x, (tuple, list)) else results[0]
 
 
 def _scan(tracer: Tracer, function: Any, x: Any, dim: int, reverse: bool) -> Any:
-    results = scan(tracer, function, list(x) if isinstance(x, (tuple, list)) else [x], dim, reverse)
+    tensors = list(x) if isinstance(x, (tuple, list)) else [x]
+    results = scan(tracer, function, tensors, constant(tracer, dim), reverse)
     return results if isinstance(x, (tuple, list)) else results[0]
 
 
 def _cumulative(kind: str) -> Callable[..., Any]:
     def run(tracer: Tracer, x: Any, dim: int, reverse: bool) -> TileTensor:
-        return scans.running(tracer, kind, _value(tracer, x, f"hl.cum{kind}"), dim, None, reverse)
+        return scans.running(tracer, kind, _value(tracer, x, f"hl.cum{kind}"), constant(tracer, dim), None, reverse)
 
     return run
 

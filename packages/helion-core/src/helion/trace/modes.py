@@ -117,6 +117,8 @@ class DispatchMode(TorchDispatchMode):
         with self:  # handlers and decompositions are themselves made of torch operators
             result = dispatch.run(tracer, func, args, kwargs)
         if func.is_view:
+            # torch wants an object of its own where there is nothing to cut away
+            result = tree_map_only(TileTensor, lambda t: tracer.wrap(tracer.value(t)) if t is args[0] else t, result)
             for view in result if isinstance(result, (list, tuple)) else (result,):
                 args[0].share_with(view)
         return result

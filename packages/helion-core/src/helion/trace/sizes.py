@@ -12,6 +12,7 @@ import torch
 from .. import exc, location
 from ..ir import BlockSize, Dim, Range, Size
 from . import shapes
+from .constants import constant
 from .state import TraceState
 from .symbols import expr_of
 from .values import Tile, TileTensor
@@ -102,7 +103,7 @@ class Sizing(TraceState):
             if isinstance(size, Tile):
                 dims.append(Dim(size.range.width, frozenset({size.range})))
             else:
-                dims.append(self.dim(self.size_of(size)))
+                dims.append(self.dim(self.size_of(constant(self, size))))
         return tuple(dims)
 
     def need_lanes(self, size: Size, lanes: int) -> None:

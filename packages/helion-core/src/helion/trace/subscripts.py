@@ -8,6 +8,7 @@ import torch
 
 from .. import exc, location
 from . import shapes
+from .constants import constant
 from .indexing import load, store
 from .operators.movement import index_by_value, select, slice_
 from .values import Tile, TileTensor
@@ -46,6 +47,9 @@ def subscript(tracer: Tracer, x: TileTensor, index: Any) -> TileTensor:
     entries = entries[: dots[0]] + missing + entries[dots[0] + 1 :] if dots else entries + missing
     at = 0
     for entry in entries:
+        if isinstance(entry, slice):
+            entry = slice(*constant(tracer, [entry.start, entry.stop, entry.step]))
+        entry = constant(tracer, entry)
         if entry is None:
             x, at = x.unsqueeze(at), at + 1
         elif isinstance(entry, slice):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import exc, location
 from ...lower.pointwise import Unsupported, is_elementwise
+from ..constants import structural
 from . import (  # noqa: F401 - they register their handlers
     creation,
     inplace,
@@ -32,6 +33,7 @@ _PYTHON_VALUE = {"_local_scalar_dense": "number", "item": "number", "equal": "bo
 
 def run(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
     """The result of `func` on device values. Raises an error of the catalogue where it is not supported."""
+    args, kwargs = structural(tracer, func, args, kwargs)
     handler = HANDLERS.get(func)
     if handler is not None:
         return handler(tracer, *args, **kwargs)
