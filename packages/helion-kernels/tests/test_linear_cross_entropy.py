@@ -218,3 +218,20 @@ def test_chunks_of_rows_in_vectors(dtype, monkeypatch):
         x, matrix, bias = (leaf(*size, dtype=dtype, scale=0.5) for size in ((7, 24), (37, 24), (37,)))
         options = {"label_smoothing": 0.1, "z_loss": 0.01, "chunk_rows": chunk_rows}
         check(linear_cross_entropy, x, matrix, labels_of(7, 37, ignored=[5]), bias, **options)
+
+
+@pytest.mark.parametrize("chunk_rows", [None, 24])
+def test_a_scaled_loss_keeps_small_gradients_of_float16(chunk_rows, interpret):
+    """Classes of a probability of 3e-5, in a mean over 64 rows: their gradients are less than float16 resolves."""
+    x, matrix = leaf(64, 8, dtype=torch.float16, scale=0.1), leaf(20, 8, dtype=torch.float16, scale=0.1)
+    bias, labels = torch.full((20,), -10.0, dtype=torch.float16), torch.zeros(64, dtype=torch.int64)
+    bias[0] = 0.5
+    bias.requires_grad_()
+    scale = 2.0**15
+    loss = linear_cross_entropy(x, matrix, labels, bias, chunk_rows=chunk_rows) * scale
+    exact = [t.detach().double().requires_grad_() for t in (x, matrix, bias)]
+    wanted = torch.nn.functional.cross_entropy(exact[0] @ exact[1].t() + exact[2], labels) * scale
+    for found, expected in zip(
+        torch.autograd.grad(loss, [x, matrix, bias]), torch.autograd.grad(wanted, exact), strict=True
+    ):
+        assert_close(found, expected, 2e-2)

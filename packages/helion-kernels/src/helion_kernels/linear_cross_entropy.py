@@ -96,14 +96,16 @@ padded_linear_matrix_backward_op = operator(
 def _chunks(
     x: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None, labels: torch.Tensor, ignored: int,
     smoothing: float, z_loss: float, mean: bool, rows: int, of_x: bool, of_matrix: bool, of_bias: bool,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
-    """The loss, and its gradients for x, matrix and bias, which are empty unless wanted. There is a row."""
+) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    """The loss, what the sum over rows was divided by, and the gradients of that sum for x, matrix and bias, which are
+    empty unless wanted. There is a row.
+    """
     m = x.size(0)
     loss = torch.zeros((), dtype=torch.float32, device=x.device)
-    count = (labels != ignored).sum().to(torch.float32) if mean else torch.ones_like(loss)
-    one = torch.ones_like(count)
+    one = torch.ones_like(loss)
+    count = (labels != ignored).sum().to(torch.float32) if mean else one.clone()
     dx, dmatrix, dbias = _memory(x, matrix, bias, of_x, of_matrix, of_bias)
-    sum_matrix = dmatrix if x.dtype is torch.float32 else torch.empty_like(dmatrix, dtype=torch.float32)
+    sum_matrix = dmatrix if dmatrix.dtype is torch.float32 else torch.empty_like(dmatrix, dtype=torch.float32)
     sum_bias = torch.zeros_like(dbias, dtype=torch.float32)
     held = padded(min(rows, m), matrix.size(0), x)
     for start in range(0, m, rows):
@@ -112,7 +114,7 @@ def _chunks(
         values, lse = row_losses(logits, label, None, ignored, smoothing, z_loss)
         loss += values[0].sum()
         if of_x or of_matrix or of_bias:
-            write_gradient(logits, one, count, logits, label, None, lse, ignored, smoothing, z_loss)
+            write_gradient(logits, one, None, logits, label, None, lse, ignored, smoothing, z_loss)
         if of_x:
             write_gradient_of_rows(dx[start : start + rows], logits, matrix)
         if of_matrix:
@@ -121,55 +123,59 @@ def _chunks(
             sum_bias += logits.sum(0, dtype=torch.float32)
     dmatrix.copy_(sum_matrix)
     dbias.copy_(sum_bias)
-    return loss / count, dx, dmatrix, dbias
+    return loss / count, count, dx, dmatrix, dbias
 
 
 def _memory(
     x: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None, *wanted: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """For gradients of the three: empty where none is wanted."""
-    sizes = (t.size() if of_it and t is not None else (0,) for t, of_it in zip((x, matrix, bias), wanted, strict=True))
-    dx, dmatrix, dbias = (torch.empty(size, dtype=x.dtype, device=x.device) for size in sizes)
+    """For gradients of the three: empty where none is wanted; float32 where float16 might not hold a sum over rows."""
+    of_sums = torch.float32 if x.dtype is torch.float16 else x.dtype
+    given = zip((x, matrix, bias), (x.dtype, of_sums, of_sums), wanted, strict=True)
+    dx, dmatrix, dbias = (x.new_empty(t.size() if of_it and t is not None else 0, dtype=d) for t, d, of_it in given)
     return dx, dmatrix, dbias
 
 
 def _fake_chunks(
     x: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None, labels: torch.Tensor, ignored: int,
     smoothing: float, z_loss: float, mean: bool, rows: int, of_x: bool, of_matrix: bool, of_bias: bool,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
-    return x.new_empty((), dtype=torch.float32), *_memory(x, matrix, bias, of_x, of_matrix, of_bias)
+) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    loss = x.new_empty((), dtype=torch.float32)
+    return loss, torch.empty_like(loss), *_memory(x, matrix, bias, of_x, of_matrix, of_bias)
 
 
 def _save_chunks(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
     x, matrix, bias, *_ = inputs
-    _, *gradients = output
     ctx.wanted = inputs[-3:]
-    ctx.save_for_backward(x, matrix, bias, *gradients)
-    ctx.mark_non_differentiable(*gradients)
+    ctx.save_for_backward(x, matrix, bias, *output[1:])
+    ctx.mark_non_differentiable(*output[1:])
 
 
 def _gradients_chunks(ctx: Any, grad: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
     if grad is None:
         return (None,) * 12
-    found = chunks_backward_op(grad, *ctx.saved_tensors)
+    x, matrix, bias, count, *gradients = ctx.saved_tensors
+    found = chunks_backward_op(grad / count.clamp(min=1), x, matrix, bias, *gradients)
     return *(t if of_it else None for t, of_it in zip(found, ctx.wanted, strict=True)), *(None,) * 9
 
 
 def _scaled(
     grad: torch.Tensor, x: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None, *gradients: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
-    return tuple(t * grad.to(t.dtype) for t in gradients)
+    outs = _fake_scaled(grad, x, matrix, bias, *gradients)
+    return tuple(torch.mul(t, grad, out=out) for t, out in zip(gradients, outs, strict=True))
 
 
 def _fake_scaled(
     grad: torch.Tensor, x: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None, *gradients: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
-    return tuple(map(torch.empty_like, gradients))
+    return tuple(torch.empty_like(t, dtype=x.dtype) for t in gradients)
 
 
 chunks_op = operator(
     "linear_cross_entropy(Tensor x, Tensor matrix, Tensor? bias, Tensor labels, int ignored, float smoothing, "
-    "float z_loss, bool mean, int rows, bool of_x, bool of_matrix, bool of_bias) -> (Tensor, Tensor, Tensor, Tensor)",
+    "float z_loss, bool mean, int rows, bool of_x, bool of_matrix, bool of_bias) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     _chunks, _fake_chunks, _gradients_chunks, _save_chunks,
 )  # fmt: skip
 chunks_backward_op = operator(  # x, matrix and bias are what its second derivatives, which it refuses, would be for
