@@ -5,6 +5,7 @@ Numbers that values are computed with stay open; sizes of tensors do, too.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,9 +20,8 @@ def constant(state: TraceState, tree: Any) -> Any:
 
     def known(number: torch.SymInt) -> Any:
         scalars = [state.host_scalars.get(symbol) for symbol in number.node.expr.free_symbols]
-        sizes = [scalar is None or scalar.is_size for scalar in scalars]
-        given = None not in scalars and not (sizes and all(sizes))
-        return int(number) if given else number
+        open_ = None in scalars or (scalars and all(scalar.is_size for scalar in scalars if scalar is not None))
+        return number if open_ else int(number)
 
     return tree_map_only(torch.SymInt, known, tree)
 
@@ -30,7 +30,12 @@ def structural(state: TraceState, func: Any, args: Any, kwargs: Any) -> tuple[An
     """The arguments of an aten operator, with those integers constant that its schema does not call scalars."""
     if not any(isinstance(a, (torch.SymInt, list, tuple)) for a in (*args, *kwargs.values())):
         return args, kwargs
-    takes = {a.name: "Scalar" not in str(a.type) and "int" in str(a.real_type).lower() for a in func._schema.arguments}
-    named = zip(func._schema.arguments, args, strict=False)
-    known = tuple(constant(state, value) if takes[argument.name] else value for argument, value in named)
+    takes = _integers(func)
+    known = tuple(constant(state, a) if is_int else a for is_int, a in zip(takes.values(), args, strict=False))
     return known, {name: constant(state, value) if takes[name] else value for name, value in kwargs.items()}
+
+
+@functools.cache
+def _integers(func: Any) -> dict[str, bool]:
+    """Which parameters of an aten operator are integers, or lists of them, in the order of its schema."""
+    return {a.name: "int" in str(a.type) for a in func._schema.arguments}  # of scalars the type is "number"
