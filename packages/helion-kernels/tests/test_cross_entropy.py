@@ -107,6 +107,40 @@ def test_extreme_values(rows):
         check(cross_entropy, torch.tensor(logits).repeat(1, repeats), labels, reduction="none")
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_logits_far_from_zero_lose_nothing(smoothing, weighted, rows):
+    """The spacing of float32 at 1e4 is 1e-3: neither losses nor gradients are off by as much. Rows rise, so that
+    maxima grow from part to part.
+    """
+    generator = torch.Generator().manual_seed(1)
+    logits = 1e4 + torch.randn(5, 2 * 4096 + 51, generator=generator) + torch.linspace(0, 8, 2 * 4096 + 51)
+    logits[1] *= -1
+    labels = torch.tensor([0, 8242, 4100, 17, 8000])
+    weight = 0.5 + torch.rand(logits.size(1), generator=generator) if weighted else None
+    logits.requires_grad_()
+    with interpreted():
+        loss = cross_entropy(logits, labels, weight, reduction="none", label_smoothing=smoothing)
+        (grad,) = torch.autograd.grad(loss.sum(), logits)
+    exact = logits.detach().double().requires_grad_()
+    weight = None if weight is None else weight.double()
+    options = {"weight": weight, "reduction": "none", "label_smoothing": smoothing}
+    wanted = torch.nn.functional.cross_entropy(exact, labels, **options)
+    (wanted_grad,) = torch.autograd.grad(wanted.sum(), exact)
+    torch.testing.assert_close(loss.double(), wanted, rtol=1e-6, atol=0.0)
+    torch.testing.assert_close(grad.double(), wanted_grad, rtol=4e-6, atol=1e-10)
+
+
+def test_smoothed_losses_of_logits_that_are_masked(rows):
+    """-inf in the first part, in all parts but the last, and everywhere."""
+    logits = torch.randn(4, 41)
+    logits[0, :3], logits[1, :-2], logits[2] = -INF, -INF, -INF
+    weight = torch.rand(41)
+    for factor in (None, weight):
+        check(cross_entropy, logits.clone().requires_grad_(), torch.tensor([5, 40, 1, 0]), factor,
+              reduction="none", label_smoothing=0.2)  # fmt: skip
+
+
 def test_a_label_that_is_no_class_gives_nan(rows):
     logits, labels = leaf(4, 21), torch.tensor([0, 21, -1, 20])
     with interpreted():

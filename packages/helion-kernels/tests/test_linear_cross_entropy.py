@@ -39,6 +39,16 @@ def test_fused(dtype, bias, chunk_rows):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("chunk_rows", [None, 3])
+def test_logits_far_from_zero_lose_nothing(chunk_rows):
+    """Products of small whole numbers and a bias of 1e4 are exact in float32, whose spacing is 1e-3 there."""
+    x, matrix = (torch.randint(-1, 2, size).float().requires_grad_() for size in ((8, 4), (30, 4)))
+    check(
+        linear_cross_entropy, x, matrix, labels_of(8, 30), torch.full((30,), 1e4), chunk_rows=chunk_rows,
+        label_smoothing=0.1, tolerance=3e-6,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_fused_options(reduction):
     x, matrix = leaf(3, 5, 16, scale=1.0), leaf(20, 16, scale=0.5)
@@ -189,7 +199,7 @@ def test_operators(interpret):
         (ops.padded_linear, (x, matrix, None)),
         (ops.padded_linear, (x, matrix, leaf(10))),
         (ops.cross_entropy, (logits, labels, None, *settings, "mean")),  # of padded rows
-        (ops.cross_entropy_backward, (loss, loss, logits.detach(), labels, None, torch.zeros(6), *settings)),
+        (ops.cross_entropy_backward, (loss, loss, logits.detach(), labels, None, torch.zeros(2, 6), *settings)),
     ]:
         torch.library.opcheck(op.default, args, test_utils=OPCHECKS)
 

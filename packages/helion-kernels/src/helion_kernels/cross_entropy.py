@@ -6,7 +6,8 @@ where the last term is the z-loss (Chowdhery et al., "PaLM", 2022). With p = exp
 dx[c] = dloss * ((1 - s) * w[y] * (p[c] - (c == y)) + s / n * (sum(w) * p[c] - w[c]) + 2 * z * lse * p[c]).
 
 As `torch.nn.functional.cross_entropy` for class indices, but the loss of bfloat16 and float16 logits is float32. The
-forward pass reads the logits once and keeps lse; the backward pass reads and writes them once. Deterministic.
+forward pass reads the logits once and keeps lse as two numbers, maximum and logarithm; the backward pass reads and
+writes the logits once. Deterministic.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ def _fake(
     logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None, ignored: int, smoothing: float,
     z_loss: float, reduction: str,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
-    lse = torch.empty([logits.size(0)], dtype=torch.float32, device=logits.device)
-    return torch.empty_like(lse) if reduction == "none" else lse.new_empty(()), lse, lse.new_empty(())
+    lse = torch.empty([2, logits.size(0)], dtype=torch.float32, device=logits.device)
+    return lse.new_empty(logits.size(0) if reduction == "none" else ()), lse, lse.new_empty(())
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:

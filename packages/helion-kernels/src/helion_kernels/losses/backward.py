@@ -1,7 +1,7 @@
 """Gradients of losses of rows of logits: kernels that read the logits once, and write their gradient once.
 
-The formula stands in `cross_entropy`. All elements are independent, given lse; so the gradient may take the place of
-the logits.
+The formula stands in `cross_entropy`, and `forward` tells why lse has two parts. All elements are independent, given
+lse; so the gradient may take the place of the logits.
 """
 
 from __future__ import annotations
@@ -36,16 +36,18 @@ def _of_rows(
     at: Any, grad: torch.Tensor, total: torch.Tensor | None, labels: torch.Tensor, weight: torch.Tensor | None,
     lse: torch.Tensor, n: int, smoothing: float, z_loss: float,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """Of rows: the label, lse, what the label's own logit and all probabilities count, and the factor of them all."""
-    label, row_lse, scale = labels[at], lse[at], grad[at].to(torch.float32)
+    """Of rows: the label, the parts of lse, what the label's own logit and all probabilities count, and the factor
+    of them all.
+    """
+    label, high, log, scale = labels[at], lse[0, at], lse[1, at], grad[at].to(torch.float32)
     if total is not None:
         scale = scale / total[at]
     inside = (label >= 0) & (label < n)
-    own = torch.ones_like(row_lse)
+    own = torch.ones_like(high)
     if weight is not None:
         own = weight[torch.where(inside, label, 0)].to(torch.float32)
     hard = (1 - smoothing) * own
-    return label, row_lse, hard, hard + 2 * z_loss * row_lse, torch.where(inside, scale, float("nan"))
+    return label, high, log, hard, hard + 2 * z_loss * (high + log), torch.where(inside, scale, float("nan"))
 
 
 def _derivative(
@@ -53,8 +55,8 @@ def _derivative(
     smooth: bool, smoothing: float, n: int,
 ) -> Any:  # fmt: skip
     """Of logits `x` in `columns`, whose weights are `factor`; `of_rows` broadcast to them."""
-    label, lse, hard, of_p, scale = of_rows
-    p = torch.exp(x.to(torch.float32) - lse)
+    label, high, log, hard, of_p, scale = of_rows
+    p = torch.exp(x.to(torch.float32) - high - log)
     change = p * of_p - torch.where(columns == label, hard, 0.0)
     if smooth:
         if weight_sum is None:
