@@ -24,20 +24,37 @@ def alone(gpu: str) -> Iterator[None]:
     path = Path(tempfile.gettempdir()) / f"helion-bench-{gpu}.lock"
     with contextlib.ExitStack() as stack:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = _opened(path)
         except OSError:
             yield
             return
         stack.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            other = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-            who = f"process {other}" if other else "another process"
-            raise InvalidRequest(f"{who} measures on this GPU, and the times of both would be wrong: wait") from None
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        except BlockingIOError:
+            raise InvalidRequest(_refusal(descriptor)) from None
+        except OSError:  # a file system without locks
+            yield
+            return
+        with contextlib.suppress(OSError):  # of another user, or a full disk: then nobody is named
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except PermissionError:  # it is another user's, and reading is enough for a lock
+        return os.open(path, os.O_RDONLY)
+
+
+def _refusal(descriptor: int) -> str:
+    other = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+    return (
+        f"{f'process {other}' if other else 'another process'} measures on this GPU, and the times of both would be "
+        "wrong: wait until it ends, or choose another GPU with CUDA_VISIBLE_DEVICES"
+    )
 
 
 def busy_note(percent: int | None) -> list[str]:
