@@ -117,6 +117,8 @@ def test_transforms():
     for dims in (0, 1):
         found = torch.vmap(lambda x: cubed(x, 2.0), in_dims=dims, out_dims=dims)(x)
         torch.testing.assert_close(found, (x**3, 2 * x))
+    nothing = torch.vmap(lambda x: cubed(x, 2.0), in_dims=1)(x[:, :0])
+    assert [t.shape for t in nothing] == [(0, 5), (0, 5)]
     with pytest.raises(NotImplementedError, match="test_cubed_backward has no derivative"):
         torch.func.grad(lambda x: torch.func.grad(total)(x).sum())(x)
     functional = torch.func.functionalize(lambda x: cubed(x.add_(1.0), 2.0))

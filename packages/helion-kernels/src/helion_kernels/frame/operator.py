@@ -97,15 +97,25 @@ def _transformable(
 
     def vmap(info: Any, dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
         """One call for each element of the batch: kernels have dimensions of their own."""
-        parts = [a if d is None else a.unbind(d) for a, d in zip(args, dims, strict=True)]
+        size = info.batch_size
+        parts = [a if d is None else a.unbind(d) if size else [_element(a, d)] for a, d in zip(args, dims, strict=True)]
         calls = [
-            call(*(p if d is None else p[i] for p, d in zip(parts, dims, strict=True))) for i in range(info.batch_size)
+            call(*(p if d is None else p[i] for p, d in zip(parts, dims, strict=True))) for i in range(max(1, size))
         ]
+
+        def stacked(*results: torch.Tensor) -> torch.Tensor:
+            return torch.stack(results) if size else results[0].new_empty((0, *results[0].size()))
+
         if isinstance(calls[0], tuple):
-            return tuple(map(torch.stack, zip(*calls, strict=True))), (0,) * len(calls[0])
-        return torch.stack(calls), 0
+            return tuple(map(stacked, *calls)), (0,) * len(calls[0])
+        return stacked(*calls), 0
 
     return _function(name, forward=call, setup_context=setup, backward=backward, vmap=vmap)
+
+
+def _element(batch: torch.Tensor, dim: int) -> torch.Tensor:
+    """Of the form of those that `batch`, which is empty, has none of."""
+    return batch.new_zeros(batch.movedim(dim, 0).size()[1:])
 
 
 def _function(name: str, **methods: Callable[..., Any]) -> Callable[..., Any]:
