@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import Future
 
+import numpy as np
 import pytest
 
 from helion_autotune import Budget, Enum, InlineEvaluator, Integer, Journal, SearchSpace, Session, Trial, effort, tune
@@ -276,6 +277,13 @@ def test_a_list_with_a_budget_of_nothing_ends_at_once(run, budget) -> None:
 def test_a_budget_that_nothing_can_be_held_to_is_refused(limits) -> None:
     with pytest.raises(InvalidBudget, match=next(iter(limits))):
         Budget(**limits)
+
+
+def test_numbers_of_numpy_are_limits() -> None:
+    budget = Budget(seconds=np.float32(2.0), configs=np.int64(3))
+    assert (budget.exhausted_by(1.0, 2), budget.exhausted_by(1.0, 3), budget.exhausted_by(2.0, 2)) == (
+        None, "configs", "seconds",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

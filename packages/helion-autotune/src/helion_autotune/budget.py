@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 from helion_autotune.errors import InvalidBudget, UnknownName
 
@@ -21,7 +22,7 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("seconds", "configs"):
             limit = getattr(self, name)
-            if limit is not None and not (isinstance(limit, (int, float)) and limit >= 0):
+            if limit is not None and not (isinstance(limit, Real) and limit >= 0):
                 raise InvalidBudget(f"{name}={limit!r} is no limit; give a number from 0 on, or None for no limit")
 
     def exhausted_by(self, seconds: float, configs: int) -> str | None:
