@@ -22,7 +22,7 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("seconds", "configs"):
             limit = getattr(self, name)
-            if limit is not None and not (isinstance(limit, Real) and limit >= 0):
+            if limit is not None and not (isinstance(limit, Real) and float(limit) >= 0):
                 raise InvalidBudget(f"{name}={limit!r} is no limit; give a number from 0 on, or None for no limit")
 
     def exhausted_by(self, seconds: float, configs: int) -> str | None:
