@@ -206,3 +206,63 @@ def test_jagged_loops_in_one_another():
     n, m = torch.tensor([5, 0, 2, 3]), torch.tensor([1, 3, 0, 2])
     expected = torch.stack([x[i, : n[i], : m[i]].exp().sum() for i in range(4)])
     torch.testing.assert_close(total(x, n, m), expected)
+
+
+# --- 64-bit scalars beside indices, which have 32: torch would take the scalar to the dtype of the tensor with dims
+
+
+LONGS = torch.tensor([5, 5 + 2**32, 3, -(2**40)])
+
+
+@pytest.mark.parametrize("interpret", [False, True])
+def test_labels_are_compared_in_full(interpret):
+    @helion.kernel(use_default_config=True, interpret=interpret)
+    def found(labels, x):
+        out = torch.empty([labels.size(0), 3], dtype=torch.int64)
+        for i in hl.grid(labels.size(0)):
+            label = labels[i]
+            for tile in hl.tile(x.size(0)):
+                out[i, 0] = (tile.index == label).sum()
+                out[i, 1] = (label > (tile.index * 2 + 1)).sum()
+                out[i, 2] = (x[tile] != label).sum()
+        return out
+
+    x = torch.arange(8, dtype=torch.int32)
+    wide = x.long()
+    expected = [[int((wide == n).sum()), int((n > wide * 2 + 1).sum()), int((wide != n).sum())] for n in LONGS]
+    assert found(LONGS, x).tolist() == expected
+
+
+def test_what_is_added_to_indices_is_not_cut():
+    @default
+    def places(starts, number):
+        out = torch.empty([starts.size(0), 8], dtype=torch.int64)
+        for i in hl.grid(starts.size(0)):
+            start = starts[i]
+            for tile in hl.tile(8):
+                at = torch.where(tile.index > 2, tile.index, 0)[None, :] + start
+                assert at.dtype is torch.int64
+                assert (tile.index + int(start)).dtype is torch.int64
+                assert (tile.index + number).dtype is torch.int32
+                out[i, tile] = at[0, :]
+        return out
+
+    index = torch.arange(8)
+    assert torch.equal(places(LONGS, 3), torch.where(index > 2, index, 0) + LONGS[:, None])
+
+
+@pytest.mark.parametrize("static_shapes", [True, False])
+def test_bounds_that_are_arguments_are_compared_in_full(static_shapes):
+    @helion.kernel(use_default_config=True, static_shapes=static_shapes)
+    def below(x, n):
+        out = torch.empty(x.size(0), dtype=torch.bool)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = (tile.index < n) & (tile.index < x.size(0) + 2 * n) & (tile.index - tile.begin >= -n)
+        return out
+
+    x = torch.zeros(9)
+    index = torch.arange(9)
+    for n in (5, 2**40, -1, 6, 2**31, 2**31 - 1, 2**30):
+        assert torch.equal(below(x, n), (index < n) & (index < 9 + 2 * n) & (index >= -n)), n
+    codes = [bound.to_triton_code() for found in below._bound.values() for bound in found]
+    assert any("to(tl.int64)" not in code for code in codes)  # numbers that fit leave masks what they are

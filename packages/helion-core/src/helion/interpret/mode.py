@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from .products import dot
 from .tiles import EagerTile, TileSize, real_size
 
 _SHIFTS = {"add": 1, "__add__": 1, "__radd__": 1, "sub": -1, "__sub__": -1}
+_COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 _ACCUMULATING = {"addmm": 0, "baddbmm": 0}
 
 
@@ -32,6 +34,8 @@ class EagerMode(TorchFunctionMode):
             return tile.shifted(_SHIFTS[name] * int(other))
         if any(isinstance(a, (EagerTile, TileSize)) for a in tree_iter((args, kwargs))):
             args, kwargs = tree_map(real_size, (args, kwargs))
+        if name.strip("_") in _COMPARISONS:
+            args = _in_full(args)
         if name in _ACCUMULATING and args[0].dtype != args[1].dtype:
             return dot(args[1], args[2], args[0], args[0].dtype)
         try:
@@ -45,3 +49,11 @@ class EagerMode(TorchFunctionMode):
                 instead="run the kernel compiled (interpret=False), or with sizes that the block sizes divide",
                 location=location.here(),
             ) from None  # fmt: skip
+
+
+def _in_full(operands: Any) -> Any:
+    """Integers to compare, none of them narrowed: torch takes a 0-d one to the dtype of the other, as an index."""
+    if len(operands) != 2 or any(not isinstance(x, torch.Tensor) or x.is_floating_point() for x in operands):
+        return operands
+    dtype = functools.reduce(torch.promote_types, (x.dtype for x in operands))
+    return tuple(x.to(dtype) for x in operands)

@@ -50,6 +50,7 @@ class TraceState:
         self.borrowed: set[int] = set()  # memory that was there before the call
         self.derived: dict[int, tuple[torch.Tensor, Callable[[Callable[[Any], str]], str]]] = {}
         self.block: Block | None = None
+        self.indices: set[Value] = set()  # indices of tiles, and int32 values computed from them
         self.names: HostNames | None = None
         self.loads = self.stores = self.loops = 0
         self.random_uses = 0

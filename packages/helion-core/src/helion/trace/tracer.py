@@ -43,7 +43,18 @@ class Tracer(Sizing):
             raise exc.DtypeMismatch(op=op.name, problem=f"{dtype} is complex", instead=_NO_COMPLEX)
         op.results = (Value(tuple(dims), dtype, hint),)
         self.record(op)
+        if dtype is torch.int32 and self._is_of_indices(op):
+            self.indices.add(op.result)
         return self.wrap(op.result)
+
+    def _is_of_indices(self, op: ir.Op) -> bool:
+        """Whether `op` makes indices of tiles, or computes with some and nothing but numbers and conditions."""
+        if isinstance(op, ir.Indices):
+            return True
+        if not isinstance(op, (ir.Pointwise, ir.Reshape, ir.Expand, ir.Permute)):
+            return False
+        found = [v in self.indices for v in op.inputs if v.dims and v.dtype is not torch.bool]
+        return bool(found) and all(found)
 
     def mark(self) -> tuple[int, ...]:
         """How far the trace has come, for `rewind`."""
@@ -74,6 +85,16 @@ class Tracer(Sizing):
     def may_be_long(self, expr: sympy.Expr) -> bool:
         """Whether an integer may need 64 bits: it is made of the caller's numbers, or of 64-bit ones of the device."""
         return not expr.free_symbols.isdisjoint(self.host_scalars) or ir.is_wide(expr, self.symbols)
+
+    def is_long(self, expr: Any, asking: bool) -> bool:
+        """Whether an integer needs 64 bits: it is made of 64-bit ones of the device, or of the caller's numbers and
+        does in this call, which, where `asking`, then holds for all calls of this trace.
+        """
+        if ir.is_wide(expr, self.symbols):
+            return True
+        hosted = expr.free_symbols & self.host_scalars.keys() if asking else set()
+        parts = [expr] if hosted == expr.free_symbols else hosted
+        return any(not self.env.asks(sympy.And(p >= -(2**31), p < 2**31)) for p in parts)
 
     def number(self, number: Any, double: bool) -> TileTensor:
         """A 0-d value from a symbolic number, which keeps the 64 bits of a float where `double`."""

@@ -46,6 +46,7 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
     """Records `func(*args, **kwargs)`. Raises `Unsupported` where it has no elementwise body."""
     values: list[Value] = []
     weak: dict[int, _Weak] = {}
+    numbers: dict[Value, Any] = {}
     double = any(isinstance(a, TileTensor) and a.dtype is torch.float64 for a in tree_iter((args, kwargs)))
 
     def convert(a: Any) -> Any:
@@ -56,11 +57,14 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
             kind = {torch.SymInt: "int", torch.SymFloat: "float", torch.SymBool: "bool"}[type(a)]
             values.append(tracer.value(tracer.number(a, double)))
             weak[len(values) - 1] = _Weak(kind)
+            numbers[values[-1]] = a.node.expr
             return Slot(len(values) - 1)
         return tuple(map(convert, a)) if isinstance(a, (list, tuple)) else a
 
     converted = tuple(map(convert, args))
     options = tuple((k, convert(v)) for k, v in kwargs.items())
+    name = func.overloadpacket.__name__
+    values = _beside_long_scalars(tracer, values, numbers, name in _COMPARISONS)
     inputs = tuple((v.dtype, bool(v.dims)) for v in values)
 
     def weaken(a: Any) -> Any:
@@ -68,7 +72,6 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
             return weak.get(a.index, a)
         return tuple(map(weaken, a)) if type(a) is tuple else a
 
-    name = func.overloadpacket.__name__
     dims = shapes.broadcast(name, [v.dims for v in values], tracer.show_size)
     try:
         dtype = result_dtype(func, inputs, weaken(converted), tuple((k, weaken(v)) for k, v in options))
@@ -90,6 +93,28 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
     text = template(func, inputs, converted, options, dtype)
     op = ir.Pointwise(target=func, args=converted, kwargs=options, template=text, inputs=tuple(values))
     return tracer.emit(op, dims, dtype)
+
+
+_COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
+_NARROW = (torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def _beside_long_scalars(
+    tracer: Tracer, values: list[Value], numbers: dict[Value, Any], comparing: bool
+) -> list[Value]:  # fmt: skip
+    """`values` with those of narrow integers in 64 bits where a scalar beside them has as many; `numbers`: those
+    values that stand for a symbolic number.
+
+    torch takes 0-d tensors to the dtype of the others, which would compare what is left of a label of 64 bits, or add
+    it to an index. The result of a comparison is a bool either way; of others, those with indices of tiles become
+    int64, because that indices have 32 bits is our choice and not the author's.
+    """
+    narrow = {v for v in values if v.dims and v.dtype in _NARROW and (comparing or v in tracer.indices)}
+    scalars = [v for v in values if not v.dims and v.dtype is torch.int64] if narrow else []
+    if not any(v not in numbers or tracer.is_long(numbers[v], comparing) for v in scalars):
+        return values
+    wide = {v: tracer.value(cast(tracer, tracer.wrap(v), torch.int64)) for v in narrow}
+    return [wide.get(v, v) for v in values]
 
 
 def cast(tracer: Tracer, x: TileTensor, dtype: torch.dtype) -> TileTensor:
