@@ -96,6 +96,8 @@ def test_what_does_not_exist_is_refused_with_what_there_is(request_, expected):
 def test_shapes_of_ones_own(plugins):
     plan = bench.plan(Request(ops=("softmax", "matmul"), shapes=("cols=48,rows=3", "7x*"), device="cpu"))
     assert [c.shape for c in plan.cases] == ["7x100", "3x48", "7x40x24"], "operations in the order they are named in"
+    plan = bench.plan(Request(ops=("softmax",), shapes=("7x100", "cols=100,rows=7"), device="cpu"))
+    assert [c.shape for c in plan.cases] == ["7x100"], "named twice"
 
 
 def test_backends_that_nobody_named_and_are_not_there_are_noted(plugins):

@@ -36,14 +36,15 @@ def operations() -> list[Operation]:
 
 def cases(
     operations: Sequence[str] = (), *, shapes: Sequence[str] = (), dtypes: Sequence[str] = (),
-    passes: Sequence[Pass] = (), extent: Extent = "full",
+    passes: Sequence[Pass] = (), extent: Extent = "full", elsewhere: bool = False,
 ) -> list[CaseKey]:  # fmt: skip
     """The cases of a request; nothing given means all operations, their own shapes and passes, and their first dtype.
 
     `operations` and `shapes` are names or patterns (`*norm`, `8192x*`, of the shapes that a run of this extent may
     have); operations come in the order of these. A shape may also be new, `rows=8192,cols=100`, with all sizes of the
     operation. The pass `bwd` means `fwd+bwd` where an operation has that in its place. What an operation does not have
-    is passed over where another one has it. Raises `InvalidRequest` where no operation has it.
+    is passed over where another one has it, or where there are cases `elsewhere`, which may have it. Raises
+    `InvalidRequest` where no operation has it.
     """
     named = _matching(operations, REGISTRY.names(), "operation")
     chosen = list(usable(named, operation, wanted=operations))
@@ -54,10 +55,10 @@ def cases(
         for shape in _shapes(one, shapes, extent):
             for dtype in [d for d in dtypes if d in one.dtypes] if dtypes else one.dtypes[:1]:
                 found += [_key(one, shape, dtype, p) for p in one.passes if not passes or _named(p, passes)]
-    if unknown or not found:
+    if (unknown or not found) and not elsewhere:
         problem = f"{', '.join(unknown)}" if unknown else _all(shapes, dtypes, passes)
         raise InvalidRequest(f"none of {', '.join(named)} has a case with {problem}", known=_offered(chosen, extent))
-    return found
+    return list(dict.fromkeys(found))  # a shape may be named twice, by its label and by its sizes
 
 
 def _offered(chosen: Sequence[Operation], extent: Extent) -> list[str]:

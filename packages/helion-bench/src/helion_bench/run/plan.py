@@ -70,7 +70,7 @@ def plan(request: Request) -> Plan:
     names = [n for n in request.ops if n not in {a.operator for a in adapters} or n in catalogue.REGISTRY.names()]
     own = bool(names or not request.ops) and set(request.backends) != {TRITONBENCH}
     cases = catalogue.cases(
-        names, shapes=request.shapes, dtypes=request.dtypes, passes=passes, extent=extent
+        names, shapes=request.shapes, dtypes=request.dtypes, passes=passes, extent=extent, elsewhere=bool(adapters)
     ) if own else []  # fmt: skip
     backends, notes = _backends(request) if own else ([], [])
     if request.device == "cuda":
@@ -83,7 +83,7 @@ def plan(request: Request) -> Plan:
         shapes=request.shapes,
         dtypes=request.dtypes,
     )
-    if own:
+    if cases:
         _something_runs(cases, backends, request.device)
     run = _run(request, listed(backends, request.device), notes)
     return Plan(run, tuple(cases), tuple(backends), options, request.device, root, tuple(adapters))
