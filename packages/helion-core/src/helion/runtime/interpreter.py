@@ -2,8 +2,9 @@
 
 Triton decides at import whether functions are interpreted; here any jitted function is, for the duration of one
 launch. Mended for that time: nested jitted functions, libdevice (which returns None), bfloat16 in dots and
-conversions (which work on raw bits), reductions with our combine functions (which would loop over elements in
-Python), and triton.language itself (which nested calls leave patched, so that nothing could be compiled afterwards).
+conversions (which work on raw bits), loops up to a number of the device (which Triton 3.6 does not convert for NumPy
+2.4), reductions with our combine functions (which would loop over elements in Python), and triton.language itself
+(which nested calls leave patched, so that nothing could be compiled afterwards).
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ def _added(owner: Any, name: str, value: Any) -> Iterator[None]:
 def _mended() -> Iterator[None]:
     builder = triton_interpreter.interpreter_builder
     with ExitStack() as stack:
+        patch = _scalars_are_indices(triton_interpreter._patch_lang_tensor)
+        stack.enter_context(_replaced(triton_interpreter, "_patch_lang_tensor", patch))
         stack.enter_context(_patched_language())
         stack.enter_context(_replaced(JITFunction, "__call__", _call_nested))
         stack.enter_context(_replaced(knobs.runtime, "interpret", True))
@@ -111,6 +114,16 @@ def _call_nested(kernel: JITFunction[Any], *args: Any, **kwargs: Any) -> Any:
 
 
 _LANGUAGE: tuple[Any, ...] = (tl, tl.core, tl.math, tl.core.dtype, tl.core.tensor, tl.core.tensor_descriptor_base)
+
+
+def _scalars_are_indices(patch: Callable[..., None]) -> Callable[..., None]:
+    """Numbers of the device as those of Python; Triton 3.6 leaves that to NumPy, which from 2.4 on refuses it."""
+
+    def patch_tensor(tensor: Any, scope: Any) -> None:
+        patch(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+
+    return patch_tensor
 
 
 @contextmanager
