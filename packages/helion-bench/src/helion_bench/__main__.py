@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from helion_bench.command.exits import FAILED, INTERRUPTED, REFUSED
 from helion_bench.command.listing import list_command
-from helion_bench.command.outputs import discard_standard
+from helion_bench.command.outputs import discard_standard, spare_standard
 from helion_bench.command.parser import build_parser
 from helion_bench.command.run import run_command
 from helion_bench.command.stored import compare_command, report_command, save_command
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: this process's) and return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = build_parser().parse_args(words)
+    spare_standard()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warning(warnings.showwarning)

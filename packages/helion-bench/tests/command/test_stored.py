@@ -186,3 +186,15 @@ def test_standard_output_that_takes_nothing(place: str, status: int, told: str, 
         done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, timeout=120)
     assert done.returncode == status
     assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_standard_output_that_is_not_utf8(tmp_path: Path):
+    """Tables lose signs, reports nothing."""
+    command = [sys.executable, "-m", "helion_bench", "report", AFTER, "--results", str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    table, report = (
+        subprocess.run([*command, *words], capture_output=True, timeout=120, env=environment)
+        for words in ((), ("--markdown", "-"))
+    )
+    assert (table.returncode, report.returncode) == (0, 0), (table.stderr, report.stderr)
+    assert b"?" in table.stdout and table.stdout.isascii() and "\N{CHECK MARK}" in report.stdout.decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from pathlib import Path
@@ -53,19 +54,28 @@ def write_outputs(arguments: argparse.Namespace, run: Run, comparison: Compariso
 
 
 def write(path: str, content: bytes) -> list[str]:
-    """Write a report to a file, which is returned, or to standard output. Raises ResultsError, BrokenPipeError."""
+    """Write a report to a file, which is returned, or to standard output, as the same bytes. Raises ResultsError,
+    BrokenPipeError.
+    """
     if path != STANDARD:
         write_file(Path(path), content)
         return [path]
     try:
-        sys.stdout.write(content.decode())
         sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
         discard_standard()
         raise ResultsError(f"cannot write to standard output: {error.strerror}") from None
     return []
+
+
+def spare_standard() -> None:
+    """Signs that standard output has no code for are shown as `?`, instead of ending the command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def discard_standard() -> None:
