@@ -56,7 +56,7 @@ def device_value_as_a_size(x, lengths):
 
 CASES = [
     (inner_tile, (), "shapes [BLOCK_INNER, 64] and [BLOCK_TILE, 32]"),
-    (number_argument, (5,), "shapes [BLOCK_TILE, n + 1] and [BLOCK_TILE, 64]"),
+    (number_argument, (5,), "shapes [BLOCK_TILE, 6] and [BLOCK_TILE, 64]"),
     (view_of_a_number_argument, (48,), "shape '[n, 3]' is invalid for input of size 64*BLOCK_TILE"),
     (grid_index, (torch.zeros(4, dtype=torch.int64),), "size 4 against i in dimension 1"),
     (registered_block_size, (), "size 2*BLOCK_M against 64"),

@@ -208,6 +208,40 @@ def test_jagged_loops_in_one_another():
     torch.testing.assert_close(total(x, n, m), expected)
 
 
+@pytest.mark.parametrize("interpret", [False, True])
+def test_round_of_device_values_is_that_of_torch(interpret):
+    @helion.kernel(use_default_config=True, interpret=interpret)
+    def rounded(x, digits):
+        out = torch.empty([3, x.size(0)])
+        for i in hl.grid(x.size(0)):
+            out[0, i] = round(x[i])
+            out[1, i] = round(x[i], digits)
+        for tile in hl.tile(x.size(0)):
+            out[2, tile] = round(x[tile])
+        return out
+
+    x = torch.tensor([0.5, 1.5, -2.5, 3.14159, -271.828, float("inf")])
+    for digits in (2, -1):
+        expected = torch.stack([x.round(), x.round(decimals=digits), x.round()])
+        torch.testing.assert_close(rounded(x, digits), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("operator", [torch.addcmul, torch.addcdiv])
+def test_factors_that_are_arguments(operator, dtype):
+    @default
+    def combined(x, y, z, factor):
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = operator(x[tile], y[tile], z[tile], value=factor)
+        return out
+
+    torch.manual_seed(0)
+    x, y, z = (torch.randn(19).to(dtype) for _ in range(3))
+    for factor in (0.3, -2.0, 1.0):
+        torch.testing.assert_close(combined(x, y, z, factor), operator(x, y, z, value=factor))
+
+
 # --- 64-bit scalars beside indices, which have 32: torch would take the scalar to the dtype of the tensor with dims
 
 

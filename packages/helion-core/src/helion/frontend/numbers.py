@@ -1,4 +1,4 @@
-"""What Python does with numbers and torch's symbolic ones or tensors cannot: as text, and in `**`, `~` and `divmod`.
+"""What Python does with numbers and torch's symbolic ones or tensors cannot: text, `**`, `~`, `divmod` and `round`.
 
 Rewritten functions call this. Where Python's answer is text or depends on more than a formula, the trace takes the
 number's value of this call, and then holds for calls with that value only.
@@ -100,12 +100,21 @@ def _pow(a: Any, exponent: Any, modulus: Any = None) -> Any:
     return pow(settled(a), settled(exponent), settled(modulus))
 
 
+def _round(number: Any, digits: Any = None) -> Any:
+    """Of device values what `torch.round` gives, in their dtype; Python has none for tensors."""
+    engine = _engine.current()
+    if isinstance(number, torch.Tensor) and engine is not None and engine.in_device:
+        return torch.round(number) if digits is None else torch.round(number, decimals=settled(digits))
+    return round(number) if digits is None else round(number, digits)
+
+
 def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args, **kwargs: function(*map(settled, args), **{k: settled(v) for k, v in kwargs.items()})
 
 
 _BUILTINS: dict[Any, Callable[..., Any]] = {
-    divmod: _divmod, pow: _pow, **{function: _of_values(function) for function in (str, repr, ascii, format)},
+    divmod: _divmod, pow: _pow, round: _round,
+    **{function: _of_values(function) for function in (str, repr, ascii, format)},
 }  # fmt: skip
 
 

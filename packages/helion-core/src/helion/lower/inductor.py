@@ -67,6 +67,11 @@ class _InductorRecorder(Recorder, DefaultHandler):
             raise Unsupported(f"it moves data (reads at {index})")
         return self.input(k)
 
+    def constant(self, value: Any, dtype: torch.dtype) -> _Variable:
+        if isinstance(value, TensorBox):
+            raise Unsupported("a number that its body holds is known at the call only")
+        return super().constant(value, dtype)  # type: ignore[no-any-return]
+
     def index_expr(self, expr: sympy.Expr, dtype: torch.dtype) -> _Variable:
         raise Unsupported("it depends on the position of an element")
 

@@ -78,6 +78,8 @@ _SHOWN = {
     "'Tile'": "a tile",
     "TileTensor": "Tensor",
     "FakeTensor": "Tensor",
+    "torch.SymInt": "int",
+    "torch.SymFloat": "float",
     "SymInt": "int",
 }
 
