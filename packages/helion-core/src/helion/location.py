@@ -16,15 +16,21 @@ _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _INSTALLED = ("site-packages" + os.sep, "dist-packages" + os.sep)
-_LIBRARIES = tuple(folder + name + os.sep for folder in _INSTALLED for name in ("sympy", "numpy", "triton"))
+_LIBRARIES = ("sympy", "numpy", "triton")
 
 
 @functools.cache
 def is_user_file(filename: str) -> bool:
     """Whether `filename` holds code of the kernel's author: neither ours, nor torch's, nor that of a library below."""
-    if filename.startswith((_OWN, _TORCH, "<frozen")) or any(name in filename for name in _LIBRARIES):
+    if filename.startswith((_OWN, _TORCH, "<frozen")) or any(is_file_of(name, filename) for name in _LIBRARIES):
         return False
     return not filename.startswith(_STANDARD) or any(folder in filename for folder in _INSTALLED)
+
+
+def is_file_of(library: str, filename: str) -> bool:
+    """Whether `filename` holds code of `library`, which may be installed or run from its source."""
+    folders = getattr(sys.modules.get(library), "__path__", ())
+    return any(filename.startswith(folder + os.sep) for folder in folders)
 
 
 def is_own_file(filename: str) -> bool:

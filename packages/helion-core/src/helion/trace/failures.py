@@ -9,7 +9,6 @@ data that host code cannot answer while it is traced.
 from __future__ import annotations
 
 import dis
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -184,9 +183,8 @@ def _is_assertion(error: Exception) -> bool:
 
 def _passes(traceback: TracebackType | None, library: str) -> bool:
     """Whether a frame of `traceback` runs code of `library`."""
-    part = f"packages{os.sep}{library}{os.sep}"
     while traceback is not None:
-        if part in traceback.tb_frame.f_code.co_filename:
+        if location.is_file_of(library, traceback.tb_frame.f_code.co_filename):
             return True
         traceback = traceback.tb_next
     return False
