@@ -11,6 +11,7 @@ import torch
 
 import helion
 import helion.language as hl
+from helion import exc
 from helion.runtime.targets import parse_target
 
 from .table import TABLE
@@ -82,3 +83,28 @@ def test_scaled_products() -> None:
     scale = torch.zeros(32, 2).byte()
     arguments: Any = (a, scale, b, scale, torch.empty(32, 32))
     assert scaled.bind(arguments).compile_for(parse_target("sm_100")).code_size > 0
+
+
+@helion.kernel(config=helion.Config(block_sizes=[16, 16]))
+def product(a, b, out):
+    for tile_m, tile_n in hl.tile(out.shape):
+        out[tile_m, tile_n] = a[tile_m, :] @ b[:, tile_n]
+
+
+@helion.kernel(config=helion.Config(block_sizes=[16, 16]))
+def product_as_a_sum(a, b, out):
+    for tile_m, tile_n in hl.tile(out.shape):
+        out[tile_m, tile_n] = (a[tile_m, :][:, :, None] * b[:, tile_n][None]).sum(1)
+
+
+def test_what_no_config_compiles_for_a_target_is_told_at_its_line() -> None:
+    arguments: Any = (torch.empty(32, 32, dtype=torch.float64),) * 3
+    bound = product.bind(arguments)
+    line = product.__wrapped__.__code__.co_firstlineno + 3
+    for config in ({"block_sizes": [16, 16]}, None):
+        with pytest.raises(exc.UnsupportedOperation, match=r"product of float64.*on gfx942") as caught:
+            bound.compile_for("gfx942", config)
+        assert caught.value.location is not None
+        assert caught.value.location.line == line
+    assert bound.compile_for("gfx90a").code_size > 0
+    assert product_as_a_sum.bind(arguments).compile_for("gfx942").code_size > 0

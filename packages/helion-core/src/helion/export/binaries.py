@@ -37,7 +37,7 @@ class Variant:
 def variants(generated: Generated, target: Target) -> Iterator[Variant]:
     """Compiles `generated` for all calls that there may be, the strongest promises first.
 
-    Raises `CompilationFailed`, and `CannotExport` for code that the loader could not launch.
+    Raises what `compile_for` does, and `CannotExport` for code that the loader could not launch.
     """
     ints = any(not scalar.is_float for scalar in generated.program.scalars)
     plain = generated.with_pointers() if generated.descriptors else generated
@@ -57,7 +57,7 @@ def _compile(generated: Generated, target: Target, alignment: int, bits: int) ->
             generated.kernel_source, generated.kernel_name, types, target, generated.options, aligned
         )
     except Exception as error:
-        raise compile_error(error, program.name, target.name, generated.config) from error
+        raise compile_error(error, program, target, generated.config) from error
     metadata = compiled.metadata
     _check(program.name, metadata, target)
     return Variant(

@@ -1,5 +1,5 @@
 """Whether a config can fit a target: the largest value, shared memory of pipelined products, registers of
-accumulators.
+accumulators. And what Triton cannot compile for a target in any config.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ import math
 from collections.abc import Iterator, Mapping
 
 import sympy
+import torch
 
-from .. import ir
+from .. import exc, ir
 from ..ir import BlockSize, Program
+from ..location import Location
 from .layout import Layout
 from .target import Target
 
@@ -97,3 +99,19 @@ def fits(program: Program, sizes: Mapping[BlockSize, int], warps: int, stages: i
         and shared_bytes(program, layout, stages) <= shared
         and accumulator_registers(program, layout, warps, warp_size) <= _ACCUMULATOR_REGISTERS
     )
+
+
+def unsupported(program: Program, target: Target) -> exc.UnsupportedOperation | None:
+    """What is known to stop Triton on `target` whatever the config. It is asked for once Triton did stop, so that a
+    release which does not is not refused.
+    """
+    if not target.name.startswith("gfx94"):
+        return None
+    for op in program.ops():
+        if isinstance(op, ir.Dot) and op.inputs[0].dtype is torch.float64:
+            return exc.UnsupportedOperation(
+                op="a matrix product of float64", reason=f" on {target.name}: Triton does not compile it",
+                instead="multiply in float32, or in small tiles write (a[:, :, None] * b[None]).sum(1)",
+                location=Location(*op.line),
+            )  # fmt: skip
+    return None

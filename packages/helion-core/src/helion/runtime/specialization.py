@@ -205,7 +205,9 @@ class Specialization(ABC):
         return eager_callable(self.kernel.rewritten, generated.config, self.traced.places, self.device)
 
     def compile_for(self, target: Target | str, config: Any = None) -> CompileFacts:
-        """Compiles for `target`, such as "sm_90", without needing that GPU. Raises `CompilationFailed`."""
+        """Compiles for `target`, such as "sm_90", without needing that GPU. Raises `CompilationFailed`, or
+        `UnsupportedOperation` for what Triton cannot compile for that target in any config.
+        """
         if isinstance(target, str):
             target = parse_target(target)
         return facts(self._compile(self.generate(config, target), target), target)
@@ -215,7 +217,7 @@ class Specialization(ABC):
         try:
             return compile_kernel(generated.kernel_source, generated.kernel_name, types, target, generated.options)
         except Exception as error:
-            raise compile_error(error, self.kernel.name, target.name, generated.config) from error
+            raise compile_error(error, self.program, target, generated.config) from error
 
 
 def _outline(program: Program) -> tuple[Any, ...]:

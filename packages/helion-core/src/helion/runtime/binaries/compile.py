@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from ... import exc
+    from ...ir import Program
 
 # by name: processes that only compile need no torch
 _TYPES = {
@@ -133,11 +134,15 @@ def _disassembler_says(cubin: bytes) -> str:
         os.unlink(file.name)
 
 
-def compile_error(error: Exception, kernel: str, target: str, config: object) -> exc.CompilationFailed:
-    """`error` from Triton as an error of the catalogue."""
+def compile_error(error: Exception, program: Program, target: Target, config: object) -> exc.Base:
+    """`error` from Triton as an error of the catalogue, at the author's line where the cause is known."""
     from ... import exc
+    from ...lower.limits import unsupported
 
+    known = unsupported(program, target)
+    if known is not None:
+        return known
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     # Triton shows "at line:column:", the lines before it and a caret, and says only then what is wrong
     reason = lines[-1] if re.match(r"at \d+:\d+:", lines[0]) else lines[0]
-    return exc.CompilationFailed(kernel=kernel, target=target, config=config, reason=reason)
+    return exc.CompilationFailed(kernel=program.name, target=target.name, config=config, reason=reason)

@@ -206,7 +206,7 @@ class GpuLauncher:
             )
             run = compiled.run  # loads the binary
         except Exception as error:
-            raise compile_error(error, program.name, target.name, generated.config) from error
+            raise compile_error(error, program, target, generated.config) from error
         known = form_with_descriptors(run, len(types), self._maker) if self._maker is not None else form(run)
         return Compiled(
             run, compiled.function, compiled.packed_metadata, like.get_device(), compiled.launch_metadata, known
