@@ -291,12 +291,16 @@ def test_bounds_that_are_arguments_are_compared_in_full(static_shapes):
     def below(x, n):
         out = torch.empty(x.size(0), dtype=torch.bool)
         for tile in hl.tile(x.size(0)):
-            out[tile] = (tile.index < n) & (tile.index < x.size(0) + 2 * n) & (tile.index - tile.begin >= -n)
+            out[tile] = (
+                (tile.index < n) & (tile.index < x.size(0) + 2 * n) & (tile.index - tile.begin >= tile.begin - n)
+            )
         return out
 
     x = torch.zeros(9)
     index = torch.arange(9)
     for n in (5, 2**40, -1, 6, 2**31, 2**31 - 1, 2**30):
         assert torch.equal(below(x, n), (index < n) & (index < 9 + 2 * n) & (index >= -n)), n
-    codes = [bound.to_triton_code() for found in below._bound.values() for bound in found]
-    assert any("to(tl.int64)" not in code for code in codes)  # numbers that fit leave masks what they are
+    (bound,) = (bound for found in below._bound.values() for bound in found)  # whatever the number
+    assert not bound.traced.guards or not static_shapes
+    for target in ("sm_90", "gfx942"):
+        assert bound.compile_for(target).code_size > 0

@@ -65,6 +65,13 @@ def _(op: ir.Scalar, k: KernelEmitter) -> None:
 
 
 @emit.register
+def _(op: ir.Number, k: KernelEmitter) -> None:
+    text = k.print(op.expr)
+    k.shared.add(text)
+    k.set_name(op.result, text)
+
+
+@emit.register
 def _(op: ir.Full, k: KernelEmitter) -> None:
     dtype = TRITON_DTYPES[op.result.dtype]
     fill = literal(op.fill, op.result.dtype) if op.fill is not None else k.name(op.inputs[0])

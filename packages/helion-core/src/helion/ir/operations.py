@@ -16,6 +16,11 @@ class Scalar(Op):
 
 
 @dataclass(eq=False, kw_only=True)
+class Number(Scalar):
+    """An integer of the caller's beside int32 values: compared as wide as a launch passes it, 32 bits where it fits."""
+
+
+@dataclass(eq=False, kw_only=True)
 class Full(Op):
     """Every lane holds `fill`, a Python number, or the scalar input where there is one."""
 

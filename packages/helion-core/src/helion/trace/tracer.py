@@ -86,15 +86,12 @@ class Tracer(Sizing):
         """Whether an integer may need 64 bits: it is made of the caller's numbers, or of 64-bit ones of the device."""
         return not expr.free_symbols.isdisjoint(self.host_scalars) or ir.is_wide(expr, self.symbols)
 
-    def is_long(self, expr: Any, asking: bool) -> bool:
-        """Whether an integer needs 64 bits: it is made of 64-bit ones of the device, or of the caller's numbers and
-        does in this call, which, where `asking`, then holds for all calls of this trace.
-        """
-        if ir.is_wide(expr, self.symbols):
-            return True
-        hosted = expr.free_symbols & self.host_scalars.keys() if asking else set()
-        parts = [expr] if hosted == expr.free_symbols else hosted
-        return any(not self.env.asks(sympy.And(p >= -(2**31), p < 2**31)) for p in parts)
+    def caller_number(self, number: Any) -> TileTensor | None:
+        """An integer made of the caller's numbers alone, to be compared with int32 values; None for any other."""
+        expr = hosted(self, number.node.expr)
+        if expr not in self.host_scalars or self.host_scalars[expr].is_wide:
+            return None
+        return self.emit(ir.Number(expr=expr), (), torch.int32)
 
     def number(self, number: Any, double: bool) -> TileTensor:
         """A 0-d value from a symbolic number, which keeps the 64 bits of a float where `double`."""

@@ -57,7 +57,7 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
             kind = {torch.SymInt: "int", torch.SymFloat: "float", torch.SymBool: "bool"}[type(a)]
             values.append(tracer.value(tracer.number(a, double)))
             weak[len(values) - 1] = _Weak(kind)
-            numbers[values[-1]] = a.node.expr
+            numbers[values[-1]] = a
             return Slot(len(values) - 1)
         return tuple(map(convert, a)) if isinstance(a, (list, tuple)) else a
 
@@ -73,8 +73,16 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
         return tuple(map(weaken, a)) if type(a) is tuple else a
 
     dims = shapes.broadcast(name, [v.dims for v in values], tracer.show_size)
+    dtype = _dtype(name, func, inputs, weaken(converted), tuple((k, weaken(v)) for k, v in options))
+    text = template(func, inputs, converted, options, dtype)
+    op = ir.Pointwise(target=func, args=converted, kwargs=options, template=text, inputs=tuple(values))
+    return tracer.emit(op, dims, dtype)
+
+
+def _dtype(name: str, func: Any, inputs: tuple[tuple[torch.dtype, bool], ...], args: Any, options: Any) -> torch.dtype:
+    """`result_dtype`. Raises `DtypeMismatch` where eager has none, or one that device values cannot have."""
     try:
-        dtype = result_dtype(func, inputs, weaken(converted), tuple((k, weaken(v)) for k, v in options))
+        dtype = result_dtype(func, inputs, args, options)
     except (RuntimeError, TypeError, NotImplementedError) as error:
         raise exc.DtypeMismatch(
             op=name, problem=str(error).split("\n")[0], instead="convert the operands with .to(dtype) first",
@@ -90,9 +98,7 @@ def apply(tracer: Tracer, func: Any, args: Any, kwargs: Any) -> TileTensor:
         raise exc.DtypeMismatch(
             op=name, problem=f"the result is {dtype}", instead="compute on real and imaginary parts"
         )
-    text = template(func, inputs, converted, options, dtype)
-    op = ir.Pointwise(target=func, args=converted, kwargs=options, template=text, inputs=tuple(values))
-    return tracer.emit(op, dims, dtype)
+    return dtype
 
 
 _COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
@@ -102,19 +108,30 @@ _NARROW = (torch.int32, torch.int16, torch.int8, torch.uint8)
 def _beside_long_scalars(
     tracer: Tracer, values: list[Value], numbers: dict[Value, Any], comparing: bool
 ) -> list[Value]:  # fmt: skip
-    """`values` with those of narrow integers in 64 bits where a scalar beside them has as many; `numbers`: those
+    """`values` with those of narrow integers in 64 bits where a scalar beside them may need as many; `numbers`: those
     values that stand for a symbolic number.
 
     torch takes 0-d tensors to the dtype of the others, which would compare what is left of a label of 64 bits, or add
     it to an index. The result of a comparison is a bool either way; of others, those with indices of tiles become
-    int64, because that indices have 32 bits is our choice and not the author's.
+    int64, because that indices have 32 bits is our choice and not the author's. A number of the caller's is compared
+    as wide as a launch passes it, which leaves masks at 32 bits where it fits.
     """
     narrow = {v for v in values if v.dims and v.dtype in _NARROW and (comparing or v in tracer.indices)}
     scalars = [v for v in values if not v.dims and v.dtype is torch.int64] if narrow else []
-    if not any(v not in numbers or tracer.is_long(numbers[v], comparing) for v in scalars):
-        return values
-    wide = {v: tracer.value(cast(tracer, tracer.wrap(v), torch.int64)) for v in narrow}
-    return [wide.get(v, v) for v in values]
+    changed: dict[Value, Value] = {}
+    if comparing and {v.dtype for v in narrow} == {torch.int32}:
+        for v in scalars:
+            number = tracer.caller_number(numbers[v]) if v in numbers else None
+            if number is not None:
+                changed[v] = tracer.value(number)
+    if any(v not in changed and (comparing or _is_wide(tracer, numbers.get(v))) for v in scalars):
+        changed |= {v: tracer.value(cast(tracer, tracer.wrap(v), torch.int64)) for v in narrow}
+    return [changed.get(v, v) for v in values]
+
+
+def _is_wide(tracer: Tracer, number: Any) -> bool:
+    """Whether a 0-d int64 is made of 64-bit values of the device: data (None), or a `number` computed from such."""
+    return number is None or ir.is_wide(number.node.expr, tracer.symbols)
 
 
 def cast(tracer: Tracer, x: TileTensor, dtype: torch.dtype) -> TileTensor:
