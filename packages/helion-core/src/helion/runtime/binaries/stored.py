@@ -19,7 +19,7 @@ from . import kept
 
 log = logging.getLogger(__name__)
 
-_KNOWN = ("3.6.", "3.7.")  # releases of Triton whose key is made of these parts
+_KNOWN = ("3.6.", "3.7.", "3.8.", "3.9.")  # releases of Triton whose key is made of these parts
 _PACKAGES = ("_C", "backends", "compiler", "language", "runtime")
 _TOOLS = ("ptxas", "ptxas_blackwell")
 

@@ -20,7 +20,7 @@ _HEAD = "call({gx}, {gy}, {gz}, stream(index), function, "
 PLAIN = _HEAD + "metadata, None, None, None, {values})"
 # per signature a C function of its own (Triton 3.6)
 UNPACKED = _HEAD + "cooperative, dependent, None, None, metadata, None, None, None, {values})"
-# one C function for all signatures, which takes the arguments as a tuple (Triton 3.7)
+# one C function for all signatures, which takes the arguments as a tuple (Triton 3.7 to 3.9)
 PACKED = _HEAD + "cooperative, dependent, metadata, None, None, None, None, None, annotations, types, ({values},))"
 
 
@@ -69,7 +69,7 @@ def beneath(run: Any) -> str:
     """How the launcher object `run` calls what lies beneath it; `PLAIN` where that is not known."""
     needs_scratch = any(getattr(run, name, 1) for name in ("global_scratch_size", "profile_scratch_size"))
     known = type(run).__module__ == "triton.backends.nvidia.driver" and callable(getattr(run, "launch", None))
-    if not known or needs_scratch:
+    if not known or needs_scratch or getattr(run, "gsan_enabled", False):  # a sanitizer has arguments of its own
         return PLAIN
     parameters = _parameters(type(run))
     if hasattr(run, "arg_annotations") and hasattr(run, "kernel_signature") and parameters == _PACKED_PARAMETERS:

@@ -90,24 +90,38 @@ def _maps(wrapper: FunctionType, text: str, others: Sequence[object], maker: Mak
 
 
 def _noted(wrapper: FunctionType, launch: Any, driver: _Noting) -> FunctionType:
-    """`wrapper` and the functions beside it in its module, over another C function and another driver."""
-    space = dict(wrapper.__globals__)
+    """`wrapper` and the functions it is made of, over another C function and another driver."""
     active = SimpleNamespace(utils=driver)
-    space["triton"] = SimpleNamespace(runtime=SimpleNamespace(driver=SimpleNamespace(active=active)))
-    for name, value in wrapper.__globals__.items():
-        if isinstance(value, FunctionType) and value.__globals__ is wrapper.__globals__:
-            space[name] = FunctionType(value.__code__, space, name, value.__defaults__, value.__closure__)
-    free = zip(wrapper.__code__.co_freevars, wrapper.__closure__ or (), strict=True)
-    cells = tuple(CellType(launch) if name == _LAUNCHER else cell for name, cell in free)
-    return FunctionType(wrapper.__code__, space, wrapper.__name__, wrapper.__defaults__, cells)
+    triton = SimpleNamespace(runtime=SimpleNamespace(driver=SimpleNamespace(active=active)))
+
+    def rebuilt(function: FunctionType) -> FunctionType:
+        space = function.__globals__ | ({"triton": triton} if "triton" in function.__globals__ else {})
+        for name, value in function.__globals__.items():
+            if isinstance(value, FunctionType) and value.__globals__ is function.__globals__:
+                space[name] = FunctionType(value.__code__, space, name, value.__defaults__, value.__closure__)
+        enclosed = _enclosed(function) | {_LAUNCHER: launch}
+        cells = [enclosed[name] for name in function.__code__.co_freevars]
+        cells = [CellType(rebuilt(cell) if isinstance(cell, FunctionType) else cell) for cell in cells]
+        return FunctionType(function.__code__, space, function.__name__, function.__defaults__, tuple(cells))
+
+    return rebuilt(wrapper)
+
+
+def _enclosed(function: FunctionType) -> dict[str, Any]:
+    """The variables of enclosing functions that `function` uses."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return {name: cell.cell_contents for name, cell in cells}
 
 
 def _driver(wrapper: FunctionType) -> Any:
-    return wrapper.__globals__["triton"].runtime.driver.active.utils
+    """That of the function which calls it: `wrapper`, or from Triton 3.8 on one that it is given."""
+    functions = [wrapper, *(value for value in _enclosed(wrapper).values() if isinstance(value, FunctionType))]
+    of = next(f for f in functions if "triton" in f.__globals__)
+    return of.__globals__["triton"].runtime.driver.active.utils
 
 
 def _launcher(wrapper: FunctionType) -> Any:
-    return dict(zip(wrapper.__code__.co_freevars, wrapper.__closure__ or (), strict=True))[_LAUNCHER].cell_contents
+    return _enclosed(wrapper)[_LAUNCHER]
 
 
 def _launch(text: str, call: Any, values: Sequence[Any]) -> None:
