@@ -285,6 +285,20 @@ def test_what_is_added_to_indices_is_not_cut():
     assert torch.equal(places(LONGS, 3), torch.where(index > 2, index, 0) + LONGS[:, None])
 
 
+def test_indices_that_a_loop_carries_are_not_cut():
+    @default
+    def moved(steps):
+        out = torch.empty(8, dtype=torch.int64)
+        for tile in hl.tile(8):
+            at = tile.index
+            for i in hl.grid(steps.size(0)):
+                at = at + steps[i]
+            out[tile] = at
+        return out
+
+    assert torch.equal(moved(LONGS), torch.arange(8) + LONGS.sum())
+
+
 @pytest.mark.parametrize("static_shapes", [True, False])
 def test_bounds_that_are_arguments_are_compared_in_full(static_shapes):
     @helion.kernel(use_default_config=True, static_shapes=static_shapes)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from .. import exc, ir, location
 from ..frontend.control import Undefined
 from ..frontend.engine import Body
@@ -122,6 +124,8 @@ class _Attempt:
             init = tracer.value(self.inits[k])
             param = Value(self.dims.get(k, init.dims), init.dtype, self.carried.owners[k], block)
             block.params.append(param)
+            if init in tracer.indices:
+                tracer.indices.add(param)
             leaves[k] = tracer.wrap(param)
         return leaves
 
@@ -156,13 +160,17 @@ def _settle(
     tracer: Tracer, carried: Carried, inits: list[Any], dims: dict[int, tuple[Dim, ...]], params: list[Any],
     entries: dict[int, Value], finals: list[Any], where: location.Location | None, own: Set[Range | None],
 ) -> bool:  # fmt: skip
-    """Whether the attempt stands. Promotes changed numbers in `inits` and widens `dims` where it does not."""
+    """Whether the attempt stands. Promotes changed numbers and indices in `inits`, and widens `dims`, where not."""
     settled = True
     for k, name in enumerate(carried.owners):
         before, after = params[k], finals[k]
         if isinstance(before, Undefined):
             finals[k] = Undefined(name)
         elif k in entries and isinstance(after, TileTensor):
+            if before.value in tracer.indices and after.dtype is torch.int64:
+                inits[k] = inits[k].to(torch.int64)  # indices have 32 bits until they meet a number of 64
+                settled = False
+                continue
             if not carry.agree(before, after):
                 raise carry.mismatch(tracer, "loop-carried", name, inits[k], after, where)
             entry, final = entries[k].dims, tracer.value(after).dims
