@@ -10,6 +10,9 @@ from typing import Any
 from helion_autotune.errors import CandidateError
 from helion_autotune.points import Point, point_key
 
+NO_TIME = 1e-9
+"""Milliseconds that a time of 0 counts as where it is divided by, or its logarithm taken."""
+
 
 class Status(str, Enum):
     """What became of a candidate."""

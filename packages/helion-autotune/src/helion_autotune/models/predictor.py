@@ -9,6 +9,7 @@ import numpy as np
 
 from helion_autotune.models.feasibility import Feasibility
 from helion_autotune.models.gaussian_process import GaussianProcess
+from helion_autotune.trial import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 _DOUBT = 0.5
 """Share of the model's uncertainty that counts: below one, the search trusts it more and roams less."""
-
-_LEAST = 1e-9
-"""Milliseconds that count as no time: its logarithm has to be a number."""
 
 _SQRT2 = math.sqrt(2.0)
 _erf = np.vectorize(math.erf, otypes=[float])
@@ -57,7 +55,7 @@ class Predictor:
         self._feasibility.fit(x, ok)
         self.ready = int(ok.sum()) >= 2
         if self.ready:
-            times = np.log(np.maximum([t.cost for t in trials if t.ok], _LEAST))
+            times = np.log(np.maximum([t.cost for t in trials if t.ok], NO_TIME))
             # beyond ten times the best, differences do not matter, and would only stretch the scale
             self._x, self._y = x[ok], np.minimum(times, times.min() + math.log(10.0))
             self._process.fit(self._x, self._y)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from helion_autotune.models.predictor import Predictor
 from helion_autotune.points import point_key
 from helion_autotune.strategies.base import Strategy
+from helion_autotune.trial import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,6 @@ _NEAR_SHARE = 0.4
 _CLIMBS = 3
 _CLIMBERS = 3
 _STEPS_BEYOND = 30
-_NO_TIME = 1e-9  # milliseconds
 _GAIN = 0.01
 """Relative gains below this are noise and do not keep a local search alive."""
 
@@ -82,7 +82,7 @@ class GuidedSearch(Strategy):
 
     def tell(self, trial: Trial) -> None:
         super().tell(trial)
-        gain = 1.0 if self._center is None else 1.0 - trial.cost / max(self._center.cost, _NO_TIME)
+        gain = 1.0 if self._center is None else 1.0 - trial.cost / max(self._center.cost, NO_TIME)
         self._idle = 0 if trial.ok and gain > _GAIN else self._idle + 1
         if trial.ok and gain > 0:
             self._center = trial

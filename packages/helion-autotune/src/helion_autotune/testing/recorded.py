@@ -14,7 +14,7 @@ from helion_autotune.errors import CompileError
 from helion_autotune.journal import read_trials
 from helion_autotune.space.search_space import SearchSpace
 from helion_autotune.testing.landscapes import Landscape
-from helion_autotune.trial import Trial
+from helion_autotune.trial import NO_TIME, Trial
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _NEAREST = 3
-_NO_TIME = 1e-9  # milliseconds: the logarithm of a time of 0 has to be a number
 
 
 class RecordedLandscape(Landscape):
@@ -42,7 +41,7 @@ class RecordedLandscape(Landscape):
         self._by_key = {t.key: t for t in kept}
         self._kept = list(self._by_key.values())
         self._x = np.stack([space.encode(t.point) for t in self._kept])
-        self._log = np.array([np.log(max(t.cost, _NO_TIME)) if t.ok else np.nan for t in self._kept])
+        self._log = np.array([np.log(max(t.cost, NO_TIME)) if t.ok else np.nan for t in self._kept])
 
     def milliseconds(self, point: Point) -> float:
         trial = self._by_key.get(Trial(point).key)
