@@ -34,6 +34,16 @@ def test_a_lock_of_a_process_that_ended_keeps_nobody_out(folder):
         assert (folder / "helion-bench-GPU-1.lock").read_text() == str(os.getpid())
 
 
+def test_a_link_in_place_of_the_lock_is_not_followed(folder):
+    """Else whoever may write to the folder could have files of others emptied."""
+    precious = folder / "precious"
+    precious.write_text("kept")
+    (folder / "helion-bench-GPU-1.lock").symlink_to(precious)
+    with alone("GPU-1"):
+        pass
+    assert precious.read_text() == "kept"
+
+
 def test_a_lock_of_another_user_counts(folder, monkeypatch):
     """Whose file can be read, not written."""
     real = os.open

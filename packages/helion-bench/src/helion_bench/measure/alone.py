@@ -43,10 +43,11 @@ def alone(gpu: str) -> Iterator[None]:
 
 
 def _opened(path: Path) -> int:
+    """The file of a lock in a folder that all users write to: a link that somebody left there is not followed."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except PermissionError:  # it is another user's, and reading is enough for a lock
-        return os.open(path, os.O_RDONLY)
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
 
 
 def _refusal(descriptor: int) -> str:
