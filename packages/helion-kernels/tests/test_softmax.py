@@ -24,9 +24,10 @@ def test_values_and_gradients(function, size, dim, dtype):
 
 @FUNCTIONS
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_rows_longer_than_registers_hold(function, dtype):
-    """Rows that are not whole steps of the loop over them, and of odd length."""
-    check(function, (3 * torch.randn(3, RESIDENT + 20001)).to(dtype).requires_grad_(), -1)
+@pytest.mark.parametrize("beyond", [20000, 20001])
+def test_rows_longer_than_registers_hold(function, dtype, beyond):
+    """Rows that are not whole steps of the loop over them: such that begin with whole vectors of memory, and others."""
+    check(function, (3 * torch.randn(3, RESIDENT + beyond)).to(dtype).requires_grad_(), -1)
 
 
 @FUNCTIONS

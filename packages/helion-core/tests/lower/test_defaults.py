@@ -88,3 +88,22 @@ def test_what_spills_far_less_without_pipelining_is_not_pipelined(monkeypatch, p
 def test_targets_have_names():
     bound = helion.kernel(four_products.fn).bind((halves(512, 128), halves(512, 128)))
     assert bound.compile_for("sm_90") == bound.compile_for(parse_target("sm_90"))
+
+
+@helion.kernel()
+def middle_sums(x: torch.Tensor) -> torch.Tensor:
+    outer, _, inner = x.size()
+    out = torch.empty([outer, inner], dtype=x.dtype, device=x.device)
+    for tile_o, tile_i in hl.tile([outer, inner]):
+        out[tile_o, tile_i] = x[tile_o, :, tile_i].to(torch.float32).sum(1)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("size", "width"), [((4, 512, 4096), 16), ((64, 1024, 32), 16), ((2, 16384, 32), 16), ((512, 4096, 3), 4)]
+)
+def test_sums_across_memory_take_whole_sectors(size, width):
+    """32 bytes, which memory hands out whether all of them are wanted or not."""
+    plan, sizes = first_plan(middle_sums, halves(*size))
+    assert sizes == {"BLOCK_O": 1, "BLOCK_I": width}
+    assert (plan.reduction_loop or size[1]) * width <= 32768

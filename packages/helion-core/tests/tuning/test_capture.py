@@ -53,6 +53,22 @@ def test_the_grid_of_another_config_is_evaluated_over_what_was_captured(kernel, 
     assert len({launch.grid for launch in ran}) == 3
 
 
+@helion.kernel(static_shapes=False)
+def doubled_rows(x: torch.Tensor) -> torch.Tensor:
+    n = hl.specialize(x.size(1))
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile, :] = x[tile, :] * n
+    return out
+
+
+@pytest.mark.parametrize("config", [{"block_sizes": [1]}, {"block_sizes": [1], "pid_type": "persistent_blocked"}])
+def test_a_grid_may_ask_a_captured_tensor_for_a_size_that_the_kernel_does_not_take(config, h100):
+    """A block of one row needs no mask, and its kernel no number of rows."""
+    (generated,), (launch,) = launches(doubled_rows, (torch.randn(33, 20),), [config], h100)
+    assert Grids(launch)(generated) == launch.grid
+
+
 def test_values_are_the_tensors_of_the_launch_in_order(h100):
     args = (torch.randn(100, 200), torch.randn(100, 200))
     (generated,), (launch,) = launches(added, args, CONFIGS[:1], h100)

@@ -27,6 +27,7 @@ SHAPES: tuple[Shape, ...] = (
 )  # fmt: skip
 
 RESIDENT = 32768  # longest row of which a program holds two tensors in registers
+PART = 16384  # elements of a longer row that a program takes at once
 STEP = 64 << 10  # bytes that a program loads of a tensor before it waits: 64 a thread, more would spill
 BYTES_OF_A_WARP = 2048
 
@@ -68,6 +69,32 @@ def softmax_rows_backward(grad: torch.Tensor, out: torch.Tensor, dtype: torch.dt
     return dx
 
 
+def _long_steps(*_: Any) -> dict[str, Any]:
+    return {"block_sizes": [PART], "num_warps": 32}
+
+
+@kernel("softmax", prefer=_long_steps, static_shapes=False)
+def softmax_parts_backward(grad: torch.Tensor, out: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Tensor:
+    """As `softmax_rows_backward`, for rows that registers cannot hold: they are read again, from the L2 cache."""
+    m, n = out.size(0), hl.specialize(out.size(1))
+    dx = torch.empty([m, n], dtype=dtype, device=out.device)
+    block = hl.register_block_size(64, PART)
+    for row in hl.grid(m):
+        sums = hl.zeros([block], dtype=torch.float32)
+        for part in hl.tile(n, block_size=block):
+            g = hl.load(grad, [row, part], eviction_policy="evict_last").to(torch.float32)
+            if log:
+                sums += g
+            else:
+                sums += g * hl.load(out, [row, part], eviction_policy="evict_last").to(torch.float32)
+        total = sums.sum()
+        for part in hl.tile(n, block_size=block):
+            g = hl.load(grad, [row, part], eviction_policy="evict_first").to(torch.float32)
+            y = hl.load(out, [row, part], eviction_policy="evict_first").to(torch.float32)
+            dx[row, part] = _derivative(g, y, total, log)
+    return dx
+
+
 def _one_program(x: torch.Tensor, *_: Any) -> dict[str, Any]:
     """Programs so large that a multiprocessor has one, of long rows: what they read again stays in the cache."""
     step = min(STEP, 1 << (x.size(1) * x.element_size() - 1).bit_length())
@@ -103,7 +130,7 @@ def softmax_vectors(x: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Ten
 
 @kernel("softmax", prefer=_one_program, static_shapes=False)
 def softmax_vectors_backward(grad: torch.Tensor, out: torch.Tensor, dtype: torch.dtype, log: bool) -> torch.Tensor:
-    """As `softmax_rows_backward`, for contiguous rows that registers cannot hold, or that begin at any element."""
+    """As `softmax_rows_backward`, for contiguous rows that begin at any element."""
     m, n = out.size(0), hl.specialize(out.size(1))
     dx = torch.empty([m, n], dtype=dtype, device=out.device)
     grad_vectors, out_vectors, dx_vectors = as_vectors(grad.view_as(out)), as_vectors(out), as_vectors(dx)
@@ -173,11 +200,10 @@ def _backward(grad: torch.Tensor, out: torch.Tensor, dim: int, dtype: torch.dtyp
     if dim == out.dim() - 1:
         n = out.size(-1)
         grad, rows = as_rows(grad, n), as_rows(out, n)
-        if (n > RESIDENT or uneven(n)) and in_reach(rows):
-            dx = softmax_vectors_backward(grad.contiguous(), rows.contiguous(), dtype, log)
-        else:
-            dx = softmax_rows_backward(grad, rows, dtype, log)
-        return shaped(dx, out.size())
+        if uneven(n) and in_reach(rows):
+            return shaped(softmax_vectors_backward(grad.contiguous(), rows.contiguous(), dtype, log), out.size())
+        backward = softmax_parts_backward if n > RESIDENT else softmax_rows_backward
+        return shaped(backward(grad, rows, dtype, log), out.size())
     return shaped(softmax_columns_backward(_three(grad, dim), _three(out, dim), dtype, log), out.size())
 
 

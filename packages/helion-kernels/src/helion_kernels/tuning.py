@@ -163,8 +163,7 @@ def by_measuring(
 def found_by(tuner: Any, default: Config) -> Found | None:
     """What a `helion.tuning.tuner.Tuner` finds; None where neither it nor the default could be measured."""
     config = tuner.best()
-    times = [tuner.measured(c) for c in (config, default)]
-    milliseconds, default_milliseconds = times if None not in times else tuner.times_of([config, default])
+    milliseconds, default_milliseconds = tuner.times_of([config, default])
     if milliseconds is None:
         return None
     return Found(config, milliseconds, default_milliseconds if default_milliseconds is not None else float("inf"))

@@ -213,6 +213,7 @@ ROW_RULES = (
     ),
 )
 ROW_TILE = 2048  # lanes of one program where rows are short
+SECTOR = 32  # bytes that memory hands out at once, at the least
 
 
 # --- elementwise
@@ -348,7 +349,8 @@ def _attention_plans(traits: Traits, name: str) -> Iterator[Plan]:
 
 def _row_plans(traits: Traits) -> Iterator[Plan]:
     lengths = [r.end if isinstance(r.end, int) else UNKNOWN_ROW for r in traits.reduced]
-    lanes = next_power_of_two(max(lengths))
+    length, columns = next_power_of_two(max(lengths)), _columns(traits)
+    lanes = length * columns
     rule = next(rule for rule in ROW_RULES if lanes <= rule.lanes)
     variants = [
         rule,
@@ -357,13 +359,19 @@ def _row_plans(traits: Traits) -> Iterator[Plan]:
         replace(rule, reduction_loop=None if rule.reduction_loop else min(4096, lanes // 2), num_warps=8),
     ]
     for variant in variants if lanes >= 2048 else [rule]:
-        sizes = _grown(traits, ROW_TILE, 1)
+        sizes = _grown(traits, max(ROW_TILE, lanes) if traits.side_by_side else ROW_TILE, 1)
         warps = variant.num_warps if lanes >= 512 or sizes else 4
-        loop = variant.reduction_loop if variant.reduction_loop and variant.reduction_loop < lanes else None
-        yield Plan(sizes, warps, 2, 1, POINTER, loop, variant.reason)
+        loop = variant.reduction_loop // columns if variant.reduction_loop else length
+        yield Plan(sizes, warps, 2, 1, POINTER, loop if loop < length else None, variant.reason)
 
 
 UNKNOWN_ROW = 4096
+
+
+def _columns(traits: Traits) -> int:
+    """Neighbours in memory that a program reduces side by side, where sums run across memory: a sector of them."""
+    limits = [useful_limit(block) for block in traits.side_by_side]
+    return min(SECTOR // traits.itemsize, *limits) if limits else 1
 
 
 def _elementwise_plans(traits: Traits) -> Iterator[Plan]:

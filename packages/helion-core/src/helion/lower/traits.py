@@ -79,8 +79,12 @@ class Traits:
         """Block sizes that tile the fastest dimension of some tensor: of those with several tiled dims, if there are
         any.
         """
-        several = self._fastest(least=2)
-        return several or self._fastest(least=1)
+        return self.side_by_side or self._fastest(least=1)
+
+    @cached_property
+    def side_by_side(self) -> tuple[BlockSize, ...]:
+        """Block sizes that tile the fastest dimension of some tensor, beside other tiled dims."""
+        return self._fastest(least=2)
 
     def _fastest(self, least: int) -> tuple[BlockSize, ...]:
         found: dict[BlockSize, None] = {}

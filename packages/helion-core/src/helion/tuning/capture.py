@@ -10,7 +10,6 @@ import ast
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -84,6 +83,8 @@ class Grids:
     """Evaluates the grids of other configs over the values of one captured launch, without holding its tensors."""
 
     def __init__(self, launch: Launch) -> None:
+        tensors = [v for v in launch.values if isinstance(v, torch.Tensor)]
+        self._units = multiprocessors(tensors[0]) if tensors else 0  # a launch is on one device
         self._values = [_stand_in(v) if isinstance(v, torch.Tensor) else v for v in launch.values]
 
     def __call__(self, generated: Generated) -> tuple[int, ...]:
@@ -93,13 +94,13 @@ class Grids:
         text = _Substitute(known).visit(copy.deepcopy(call.args[1]))
         names = {f"_captured_{k}": value for k, value in enumerate(self._values)}
         code = compiled(ast.fix_missing_locations(ast.Expression(text)), "<grid>", "eval")
-        grid = eval(code, {**names, UNITS: lambda tensor: tensor.units, TORCH: torch})
+        grid = eval(code, {**names, UNITS: lambda tensor: self._units, TORCH: torch})
         return tuple(int(n) for n in grid)
 
 
-def _stand_in(tensor: torch.Tensor) -> SimpleNamespace:
-    """What grids ask of tensors."""
-    return SimpleNamespace(is_cuda=tensor.is_cuda, units=multiprocessors(tensor))
+def _stand_in(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the same layout, which grids ask for sizes, without memory."""
+    return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta")
 
 
 class _Substitute(ast.NodeTransformer):

@@ -13,7 +13,8 @@ import torch
 
 TARGET_MS = 15.0  # device time that one candidate of the search gets
 MIN_SAMPLES, MAX_SAMPLES = 5, 50
-CUT_RATIO, CUT_MS = 2.0, 0.02  # slower than the best by both: one run was enough
+CUT_RATIO, CUT_MS = 2.0, 0.02  # slower than the best by both: a few runs were enough
+CUT_SAMPLES = 2  # more, before a candidate is given up: one run alone may have met another's work, or low clocks
 PLAY_OFF_MS = 1500.0  # device time of all finalists together
 WARM_UP_MS = 150.0  # after which clocks have settled
 _PAUSE_CYCLES_PER_MS = 1_500_000
@@ -47,10 +48,12 @@ class Clock:
         return [begin.elapsed_time(end) for begin, end in pairs]
 
     def measure(self, launch: Launch, best_ms: float | None) -> tuple[float, bool]:
-        """Median time, and whether it was cut after one run for being far from `best_ms`. `launch` ran once before."""
+        """Median time, and whether it was cut after few runs for being far from `best_ms`. `launch` ran once before."""
         (once,) = self.samples(launch, 1, 0.0)
-        if best_ms is not None and once > CUT_RATIO * best_ms and once > best_ms + CUT_MS:
-            return once, True
+        if _hopeless(once, best_ms):
+            once = min(once, *self.samples(launch, CUT_SAMPLES, once))
+            if _hopeless(once, best_ms):
+                return once, True
         count = min(MAX_SAMPLES, max(MIN_SAMPLES, int(TARGET_MS / max(once, 1e-4))))
         return statistics.median(self.samples(launch, count, once)), False
 
@@ -71,3 +74,7 @@ class Clock:
             for launch in launches:
                 launch()
         torch.cuda.synchronize()
+
+
+def _hopeless(ms: float, best_ms: float | None) -> bool:
+    return best_ms is not None and ms > CUT_RATIO * best_ms and ms > best_ms + CUT_MS

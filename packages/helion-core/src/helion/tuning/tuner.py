@@ -74,12 +74,6 @@ class Tuner:
             raise exc.NoWorkingConfig(kernel=self.bound.kernel.name, reason=self._failures())
         return as_config(configs[min(timed)[1]])
 
-    def measured(self, config: Config) -> float | None:
-        """Milliseconds of `config` in the search just made, those of its play-off first; None where it took no part."""
-        if self.result is None:
-            return None
-        return _final_times(self.result).get(point_key(to_point(self.bound.spec_for(self.target), config)))
-
     def times_of(self, configs: Sequence[Any]) -> list[float | None]:
         """Milliseconds of each config, None for one that does not work."""
         spec = self.bound.spec_for(self.target)

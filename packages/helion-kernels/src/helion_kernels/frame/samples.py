@@ -29,13 +29,21 @@ class Call(NamedTuple):
     kwargs: Mapping[str, Any] = {}
 
     def run(self) -> Any:
-        """The results, then the gradients for a gradient of ones."""
+        """The results, then the gradients for a normal sample of theirs, the same in every run.
+
+        Not for ones: those of a softmax are 0 then, but for rounding, in which any two configs differ.
+        """
         result = self.function(*self.args, **self.kwargs)
         inputs = [t for t in _tensors((self.args, dict(self.kwargs))) if t.requires_grad]
         outputs = [t for t in _tensors(result) if t.requires_grad]
         if not inputs or not outputs:
             return result, ()
-        return result, torch.autograd.grad(outputs, inputs, [torch.ones_like(t) for t in outputs], allow_unused=True)
+        return result, torch.autograd.grad(outputs, inputs, [_given(t) for t in outputs], allow_unused=True)
+
+
+def _given(output: torch.Tensor) -> torch.Tensor:
+    generator = torch.Generator(output.device).manual_seed(0)
+    return torch.empty_like(output).normal_(generator=generator)
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:
