@@ -110,7 +110,7 @@ class World:
         self.device = INDEX
         self.is_packed = make is packed
 
-    def compile_kernel(self, text, name, types, target, options, aligned):
+    def compile_kernel(self, text, name, types, target, options, aligned, meanwhile):
         world, number = self, len(self.compiled)
         self.compiled.append((types, aligned))
 

@@ -44,6 +44,12 @@ def judge():
         ({"range_unroll_factors": [4]}, "exceed shared memory"),
         ({"block_sizes": [128, 256, 64], "num_warps": 4}, "exceed the registers"),
         ({"block_sizes": [256, 256, 64], "num_warps": 8, "num_stages": 8}, "exceed"),
+        # ptxas: "Insufficient registers (128) to compile instruction. Try to compile with register target of 154"
+        ({"block_sizes": [128, 512, 32], "num_warps": 16, "num_stages": 2}, "exceed the registers"),
+        (
+            {"block_sizes": [128, 128, 64], "num_warps": 8, "pid_type": "persistent_blocked", "maxnreg": 64},
+            "exceed the registers",
+        ),
     ],
 )
 def test_what_cannot_pay_is_rejected(judge, changes, reason) -> None:
@@ -56,6 +62,9 @@ def test_what_cannot_pay_is_rejected(judge, changes, reason) -> None:
         {},
         {"block_sizes": [64, 64, 64], "static_ranges": [True], "num_warps": 2},  # 64 iterations: left to tl.range
         {"block_sizes": [64, 64, 256], "num_warps": 2, "num_stages": 2},
+        {"block_sizes": [128, 256, 64], "num_warps": 8},
+        {"block_sizes": [128, 128, 64], "num_warps": 8, "pid_type": "flat", "maxnreg": 64},  # of persistent ones alone
+        {"block_sizes": [128, 128, 64], "num_warps": 8, "pid_type": "persistent_blocked", "maxnreg": 96},
         {"block_sizes": [64, 64, 32], "range_unroll_factors": [2], "num_warps": 4},
     ],
 )

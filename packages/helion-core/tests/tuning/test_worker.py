@@ -10,6 +10,7 @@ import textwrap
 import pytest
 import torch
 
+from helion.runtime.binaries.compile import reason_of
 from helion.tuning import worker
 from helion_autotune.errors import CompileError
 from helion_autotune.evaluate import WorkerPool
@@ -58,6 +59,21 @@ def test_a_reason_and_not_the_source():
     with pytest.raises(CompileError, match="missing") as caught:
         worker.compile(payload(source=SOURCE.replace("n) * 2", "n) * missing")))
     assert "tl.store" not in str(caught.value)
+
+
+def test_what_ptxas_says_is_the_reason():
+    """Not that Triton met an error, which is its first line."""
+    text = """Internal Triton PTX codegen error
+`ptxas` stderr:
+ptxas fatal   : (C7602) Insufficient registers (64) to compile instruction at line 192. Try a target of 90 or higher.
+ptxas fatal   : Ptx assembly aborted due to errors
+
+Repro command: ptxas -lineinfo -v"""
+    reason = (
+        "ptxas: (C7602) Insufficient registers (64) to compile instruction at line 192. Try a target of 90 or higher."
+    )
+    assert reason_of(RuntimeError(text)) == reason
+    assert worker._reason(RuntimeError(text)) == f"RuntimeError: {reason}"
 
 
 def test_workers_need_no_torch_and_fill_the_cache_of_this_process(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from ..config import Config, as_config
 from ..exc import CompilationFailed, InvalidConfig
 from ..internal import internal_errors
 from .binaries.compile import CompileFacts, compile_error, compile_kernel, facts
-from .launching import launch
+from .launching import launch, modules
 from .launching.signature import signature
 from .targets import Target, device_target, parse_target
 
@@ -215,7 +215,10 @@ class Specialization(ABC):
     def _compile(self, generated: Generated, target: Target) -> Any:
         types = signature(generated)
         try:
-            return compile_kernel(generated.kernel_source, generated.kernel_name, types, target, generated.options)
+            return compile_kernel(
+                generated.kernel_source, generated.kernel_name, types, target, generated.options,
+                meanwhile=modules.build if self.device.type == "cuda" and target.backend == "cuda" else None,
+            )  # fmt: skip
         except Exception as error:
             raise compile_error(error, self.program, target, generated.config) from error
 

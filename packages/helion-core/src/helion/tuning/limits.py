@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from ..runtime.targets import Target
 
 _SHARED_SLACK = 1.3  # the estimate counts buffers that Triton may not need
-_MOST_ACCUMULATOR_REGISTERS = 255  # a thread has no more, so that this many would leave none for anything else
+_BESIDE_ACCUMULATORS = 26  # registers that ptxas wants for wgmma on top of them; it refuses to spill these
+_REGISTERS = 65536  # of a multiprocessor, all of whose threads one program may be
+_TENSOR_MEMORY = 100  # the first architecture that accumulates there
 _MOST_LANES = 128  # of one value in one thread
 _MOST_LANES_WITH_PRODUCTS = 256  # operands of products are in shared memory
 _MOST_UNROLLED_WORK = 65536  # multiply-adds of one thread in a loop body; ptxas takes 20 s for four times as many
@@ -44,12 +46,21 @@ class Limits:
         """Why `point` cannot work on the target, or None."""
         shape = repr([point.get(name) for name in _SHAPING])
         unrolling = repr([point.get(name) for name in _UNROLLING])
-        key = (shape, unrolling, point.get("num_warps", 4), point.get("num_stages", 2))
+        key = (shape, unrolling, point.get("num_warps", 4), point.get("num_stages", 2), self._registers(point))
         if key not in self._known:
             self._known[key] = self._reason(point, shape, *key[2:])
         return self._known[key]
 
-    def _reason(self, point: Mapping[str, Any], shape: str, warps: int, stages: int) -> str | None:
+    def _registers(self, point: Mapping[str, Any]) -> int:
+        """Registers that a thread can have for the accumulators of products."""
+        target = self._target
+        if target.backend != "cuda" or int(target.arch) >= _TENSOR_MEMORY:
+            return target.registers
+        share = _REGISTERS // (point.get("num_warps", 4) * target.warp_size)
+        cap = point.get("maxnreg") if str(point.get("pid_type", "")).startswith("persistent") else None
+        return min(target.registers, share, cap or share) - _BESIDE_ACCUMULATORS
+
+    def _reason(self, point: Mapping[str, Any], shape: str, warps: int, stages: int, most: int) -> str | None:
         if shape not in self._lanes:
             self._lanes[shape] = self._largest_value(point)
         lanes = self._lanes[shape]
@@ -62,8 +73,7 @@ class Limits:
         copies = max((1, *point.get("range_unroll_factors", ())))  # each keeps stages of its own
         if limits.shared_bytes(program, layout, stages * copies) > _SHARED_SLACK * self._target.shared_memory:
             return "operands in flight exceed shared memory"
-        registers = limits.accumulator_registers(program, layout, warps, self._target.warp_size)
-        if registers > _MOST_ACCUMULATOR_REGISTERS:
+        if limits.accumulator_registers(program, layout, warps, self._target.warp_size) > most:
             return "accumulators exceed the registers"
         work = self._unrolled_work(point, layout) // (warps * self._target.warp_size)
         return "unrolled products would compile for too long" if work > _MOST_UNROLLED_WORK else None

@@ -14,7 +14,7 @@ from typing import Any
 
 from helion_autotune.errors import CompileError
 
-from ..runtime.binaries.compile import compile_kernel, facts
+from ..runtime.binaries.compile import compile_kernel, facts, reason_of
 from ..runtime.targets import parse_target
 
 _LONGEST_REASON = 500
@@ -55,12 +55,7 @@ def compile(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    """The line of a message that says what is wrong: Triton shows the source above it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    said = lines[-1] if re.match(r"at \d+:\d+:", lines[0]) else lines[0]
-    return f"{type(error).__name__}: {said}"[:_LONGEST_REASON]
+    return f"{type(error).__name__}: {reason_of(error)}"[:_LONGEST_REASON]
 
 
 def _binary(compiled: Any, payload: dict[str, Any]) -> str:

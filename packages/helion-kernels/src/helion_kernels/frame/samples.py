@@ -43,7 +43,7 @@ class Call(NamedTuple):
 
 def _given(output: torch.Tensor) -> torch.Tensor:
     generator = torch.Generator(output.device).manual_seed(0)
-    return torch.empty_like(output).normal_(generator=generator)
+    return torch.randn(output.size(), dtype=output.dtype, device=output.device, generator=generator)
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

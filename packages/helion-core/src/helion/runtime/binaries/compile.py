@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from .load import load_kernel
 
 if TYPE_CHECKING:
     import torch
+    from triton.compiler import ASTSource
 
     from ... import exc
     from ...ir import Program
@@ -52,12 +53,13 @@ def signature_type(dtype: torch.dtype) -> str:
 
 def compile_kernel(
     text: str, name: str, signature: Sequence[str], target: Target, options: Mapping[str, Any],
-    aligned: Sequence[bool] | None = None,
+    aligned: Sequence[bool] | None = None, meanwhile: Callable[[ASTSource], None] | None = None,
 ) -> Any:  # fmt: skip
     """Triton's compiled kernel for `target`, as an earlier process left it where one did.
 
     `signature`: Triton types of the parameters in order, such as `*bf16` or `i32`; `aligned`: which pointers are
-    multiples of 16 bytes (default: all). Raises what Triton raises.
+    multiples of 16 bytes (default: all); `meanwhile` is called with the source before it is compiled, if it has to be.
+    Raises what Triton raises.
     """
     import triton
     from triton.compiler import ASTSource
@@ -72,6 +74,8 @@ def compile_kernel(
     key = stored.key_for(source, target.triton(), chosen)
     found = stored.load(key, source) if key is not None else None
     if found is None:
+        if meanwhile is not None:
+            meanwhile(source)
         found = triton.compile(source, target=target.triton(), options=chosen)
         if key is not None:
             stored.keep(key, found)
@@ -142,7 +146,14 @@ def compile_error(error: Exception, program: Program, target: Target, config: ob
     known = unsupported(program, target)
     if known is not None:
         return known
+    return exc.CompilationFailed(kernel=program.name, target=target.name, config=config, reason=reason_of(error))
+
+
+def reason_of(error: Exception) -> str:
+    """The line of Triton's message that says what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    assembler = [line.removeprefix("ptxas").lstrip() for line in lines if re.match(r"ptxas\s+(fatal|error)", line)]
+    if assembler:
+        return "ptxas: " + re.sub(r"^(fatal|error)\s*:\s*", "", assembler[0])
     # Triton shows "at line:column:", the lines before it and a caret, and says only then what is wrong
-    reason = lines[-1] if re.match(r"at \d+:\d+:", lines[0]) else lines[0]
-    return exc.CompilationFailed(kernel=program.name, target=target.name, config=config, reason=reason)
+    return lines[-1] if re.match(r"at \d+:\d+:", lines[0]) else lines[0]

@@ -20,7 +20,7 @@ from .. import bounds
 from ..binaries.compile import compile_error, compile_kernel
 from ..binaries.load import load_kernel
 from ..targets import device_target
-from . import stream
+from . import modules, stream
 from .autograd import telling_autograd
 from .descriptors import Maker
 from .device import multiprocessors, on_device
@@ -202,8 +202,10 @@ class GpuLauncher:
         assert target is not None
         try:
             compiled = compile_kernel(
-                generated.kernel_source, generated.kernel_name, types, target, options, shape.aligned
-            )
+                generated.kernel_source, generated.kernel_name, types, target, options, shape.aligned,
+                modules.build if target.backend == "cuda" else None,
+            )  # fmt: skip
+            modules.built()
             run = compiled.run  # loads the binary
         except Exception as error:
             raise compile_error(error, program, target, generated.config) from error
