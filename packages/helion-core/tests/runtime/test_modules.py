@@ -31,10 +31,11 @@ def source(*types):
 
 
 def test_each_is_begun_once_and_waited_for(monkeypatch):
-    may_end, begun, ended = threading.Event(), [], []
+    started, may_end, begun, ended = threading.Event(), threading.Event(), [], []
 
     def building(name):
         begun.append(name)
+        started.set()
         assert may_end.wait(30)
         ended.append(name)
 
@@ -43,8 +44,10 @@ def test_each_is_begun_once_and_waited_for(monkeypatch):
     for types in (("*bf16", "i32"), ("*bf16", "i32"), ("*fp32",)):
         modules.build(source(*types))  # comes back at once
     assert not ended
+    assert started.wait(30) and begun == ["driver"]  # launchers look for what its module defines
     may_end.set()
     modules.built()
+    assert ended[0] == "driver"
     assert sorted(map(str, begun)) == sorted(map(str, ended)) == ["('*bf16', 'i32')", "('*fp32',)", "driver"]
 
 
@@ -58,19 +61,22 @@ def test_what_fails_is_left_to_triton(monkeypatch):
     modules.built()
 
 
-@pytest.mark.parametrize("one_a_signature", [True, False])
-def test_a_launcher_is_built_before_its_kernel_is_compiled(monkeypatch, one_a_signature):
-    """As Triton 3.6 does it; its source depends on whether there are descriptors, and not on what is in them."""
+@pytest.mark.parametrize(("one_a_signature", "loaded"), [(True, True), (True, False), (False, True)])
+def test_a_launcher_is_built_before_its_kernel_is_compiled(monkeypatch, one_a_signature, loaded):
+    """As Triton 3.6 does it; its source depends on whether there are descriptors, and not on what is in them. One that
+    was loaded before the driver's module would refuse its descriptors.
+    """
     from triton.backends.nvidia import driver
 
     made = []
+    monkeypatch.setattr(driver, "PyCUtensorMap", object if loaded else None)
     monkeypatch.setattr(driver, "CudaLauncher", lambda source, metadata: made.append(metadata))
     if one_a_signature:
         monkeypatch.setattr(driver, "make_launcher", None, raising=False)
     else:
         monkeypatch.delattr(driver, "make_launcher", raising=False)
     modules._launcher(source("*bf16", "tensordesc<bf16[64, 64]>", "i32", "tensordesc<bf16[64, 64]>"))
-    assert [len(m.tensordesc_meta) for m in made] == ([2] if one_a_signature else [])
+    assert [len(m.tensordesc_meta) for m in made] == ([2] if one_a_signature and loaded else [])
     assert not any(m.launch_pdl or m.global_scratch_size for m in made)
 
 

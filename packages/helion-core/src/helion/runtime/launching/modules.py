@@ -23,8 +23,8 @@ _building: dict[Any, Thread] = {}
 def build(source: ASTSource) -> None:
     """Begins to build what a launch of `source` on an NVIDIA GPU of this machine needs, unless it was begun."""
     with _lock:
-        _begin("driver", _driver)
-        _begin(tuple(source.signature.values()), lambda: _launcher(source))
+        driver = _begin("driver", _driver)
+        _begin(tuple(source.signature.values()), lambda: _after(driver, source))
 
 
 def built() -> None:
@@ -33,10 +33,11 @@ def built() -> None:
         thread.join()
 
 
-def _begin(key: Any, function: Callable[[], None]) -> None:
+def _begin(key: Any, function: Callable[[], None]) -> Thread:
     if key not in _building:
         _building[key] = Thread(target=_tried, args=[function], name="helion-build", daemon=True)
         _building[key].start()
+    return _building[key]
 
 
 def _tried(function: Callable[[], None]) -> None:
@@ -51,10 +52,16 @@ def _driver() -> None:
     getattr(driver.active, "utils", None)
 
 
+def _after(driver: Thread, source: ASTSource) -> None:
+    """A launcher takes types from the driver's module as it is loaded, and keeps what it found."""
+    driver.join()
+    _launcher(source)
+
+
 def _launcher(source: ASTSource) -> None:
     from triton.backends.nvidia import driver
 
-    if hasattr(driver, "make_launcher"):
+    if hasattr(driver, "make_launcher") and driver.PyCUtensorMap is not None:
         driver.CudaLauncher(source, _Metadata(sum(t.startswith("tensordesc") for t in source.signature.values())))
 
 
