@@ -81,9 +81,7 @@ def test_a_launcher_is_built_before_its_kernel_is_compiled(monkeypatch, one_a_si
 
 
 def test_nothing_is_built_for_a_kernel_that_an_earlier_process_compiled(tmp_path, monkeypatch):
-    from triton import knobs
-
-    monkeypatch.setattr(knobs.cache, "dir", str(tmp_path / "triton"))
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "triton"))
     monkeypatch.setenv("HELION_CACHE_DIR", str(tmp_path / "helion"))
     begun = []
     for _ in range(2):
