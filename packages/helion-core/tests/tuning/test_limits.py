@@ -50,6 +50,10 @@ def judge():
             {"block_sizes": [128, 128, 64], "num_warps": 8, "pid_type": "persistent_blocked", "maxnreg": 64},
             "exceed the registers",
         ),
+        (
+            {"block_sizes": [64, 64, 64], "num_warps": 32, "pid_type": "persistent_blocked", "maxnreg": 96},
+            "more than a multiprocessor has",
+        ),
     ],
 )
 def test_what_cannot_pay_is_rejected(judge, changes, reason) -> None:
@@ -63,6 +67,7 @@ def test_what_cannot_pay_is_rejected(judge, changes, reason) -> None:
         {"block_sizes": [64, 64, 64], "static_ranges": [True], "num_warps": 2},  # 64 iterations: left to tl.range
         {"block_sizes": [64, 64, 256], "num_warps": 2, "num_stages": 2},
         {"block_sizes": [128, 256, 64], "num_warps": 8},
+        {"block_sizes": [64, 64, 64], "num_warps": 32, "pid_type": "persistent_blocked", "maxnreg": 64},
         {"block_sizes": [128, 128, 64], "num_warps": 8, "pid_type": "flat", "maxnreg": 64},  # of persistent ones alone
         {"block_sizes": [128, 128, 64], "num_warps": 8, "pid_type": "persistent_blocked", "maxnreg": 96},
         {"block_sizes": [64, 64, 32], "range_unroll_factors": [2], "num_warps": 4},

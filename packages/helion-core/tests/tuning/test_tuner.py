@@ -6,12 +6,14 @@ import json
 import re
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
 import helion
 import helion.language as hl
 from helion import exc
+from helion.tuning.capture import Grids
 from helion.tuning.shapes import tune_shapes
 from helion.tuning.tuner import Tuner
 from helion_autotune import Observer
@@ -127,6 +129,37 @@ def test_strategies_and_caches_by_name(tuner, capfd, tmp_path):
         tuner(autotuner="magic").best()
     with pytest.raises(exc.InvalidSetting, match="nowhere"):
         tuner(autotune_cache="nowhere")
+
+
+def test_a_defect_of_ours_costs_its_config_and_is_told_once(tuner, monkeypatch, caplog):
+    def defective(self, generated):
+        raise AttributeError("no attribute 'size'")
+
+    monkeypatch.setattr(Grids, "__call__", defective)
+    searching = tuner(autotune_progress_bar=False)
+    assert searching.best() is not None
+    told = [r.getMessage() for r in caplog.records if r.levelname == "WARNING" and "left out" in r.getMessage()]
+    assert len(told) == 1
+    assert "HLN900" in told[0] and "no attribute 'size'" in told[0] and "please report" in told[0]
+    failed = [t for t in searching.result.trials if not t.ok]
+    assert failed and all("InternalError" in t.message for t in failed)
+
+
+@helion.kernel(static_shapes=False)
+def softmax_rows(x: torch.Tensor) -> torch.Tensor:
+    out = torch.empty_like(x)
+    n = hl.specialize(x.size(1))
+    for tile in hl.tile(x.size(0)):
+        out[tile, :] = torch.softmax(x[tile, :], -1) * n
+    return out
+
+
+def test_no_config_of_a_kernel_for_any_number_of_rows_meets_a_defect(problem_of, caplog):
+    """Each of them is prepared: code, captured arguments, grid."""
+    problem = problem_of(softmax_rows, torch.randn(33, 200))
+    space, rng = problem.space(), np.random.default_rng(0)
+    grids = {tuple(problem.payload(space.sample(rng))["launch"]["grid"]) for _ in range(60)}
+    assert len(grids) > 3 and not caplog.records
 
 
 def test_bad_candidates_cost_themselves_only(tuner, simulated, capfd):

@@ -46,21 +46,26 @@ class Limits:
         """Why `point` cannot work on the target, or None."""
         shape = repr([point.get(name) for name in _SHAPING])
         unrolling = repr([point.get(name) for name in _UNROLLING])
-        key = (shape, unrolling, point.get("num_warps", 4), point.get("num_stages", 2), self._registers(point))
+        share, cap = self._share(point), self._cap(point)
+        if cap is not None and cap > share:
+            return "threads with that many registers are more than a multiprocessor has"
+        key = (shape, unrolling, point.get("num_warps", 4), point.get("num_stages", 2), min(share, cap or share))
         if key not in self._known:
             self._known[key] = self._reason(point, shape, *key[2:])
         return self._known[key]
 
-    def _registers(self, point: Mapping[str, Any]) -> int:
-        """Registers that a thread can have for the accumulators of products."""
+    def _share(self, point: Mapping[str, Any]) -> int:
+        """Registers that a thread can have where one program has a multiprocessor to itself."""
         target = self._target
-        if target.backend != "cuda" or int(target.arch) >= _TENSOR_MEMORY:
+        if target.backend != "cuda":
             return target.registers
-        share = _REGISTERS // (point.get("num_warps", 4) * target.warp_size)
-        cap = point.get("maxnreg") if str(point.get("pid_type", "")).startswith("persistent") else None
-        return min(target.registers, share, cap or share) - _BESIDE_ACCUMULATORS
+        return min(target.registers, _REGISTERS // (point.get("num_warps", 4) * target.warp_size))
 
-    def _reason(self, point: Mapping[str, Any], shape: str, warps: int, stages: int, most: int) -> str | None:
+    def _cap(self, point: Mapping[str, Any]) -> int | None:
+        """Registers that a thread may have, by a key that persistent programs alone are compiled with."""
+        return point.get("maxnreg") if str(point.get("pid_type", "")).startswith("persistent") else None
+
+    def _reason(self, point: Mapping[str, Any], shape: str, warps: int, stages: int, registers: int) -> str | None:
         if shape not in self._lanes:
             self._lanes[shape] = self._largest_value(point)
         lanes = self._lanes[shape]
@@ -73,10 +78,17 @@ class Limits:
         copies = max((1, *point.get("range_unroll_factors", ())))  # each keeps stages of its own
         if limits.shared_bytes(program, layout, stages * copies) > _SHARED_SLACK * self._target.shared_memory:
             return "operands in flight exceed shared memory"
-        if limits.accumulator_registers(program, layout, warps, self._target.warp_size) > most:
+        accumulators = limits.accumulator_registers(program, layout, warps, self._target.warp_size)
+        if accumulators > self._for_accumulators(registers):
             return "accumulators exceed the registers"
         work = self._unrolled_work(point, layout) // (warps * self._target.warp_size)
         return "unrolled products would compile for too long" if work > _MOST_UNROLLED_WORK else None
+
+    def _for_accumulators(self, registers: int) -> int:
+        """How many of so many registers the accumulators of products may take."""
+        if self._target.backend == "cuda" and int(self._target.arch) < _TENSOR_MEMORY:
+            return registers - _BESIDE_ACCUMULATORS
+        return self._target.registers
 
     def _unrolled_work(self, point: Mapping[str, Any], layout: Layout) -> int:
         """Multiply-adds in the code of the loop that has most of them, copies of its body counted."""

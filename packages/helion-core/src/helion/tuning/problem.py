@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from helion_autotune.points import Point, point_key
 
 from .. import exc
 from ..config import Config, as_config
+from ..internal import internal_errors
 from ..lower.effects import Effects, effects
 from ..runtime.launching.signature import signature
 from .arguments import describe, save
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from ..lower.spec import ConfigSpec
     from ..runtime.specialization import Specialization
     from ..runtime.targets import Target
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Problem:
         self.spec: ConfigSpec = bound.spec_for(target)
         self._captured: dict[str, _Captured] = {}
         self._payloads: dict[str, dict[str, Any]] = {}
+        self._defective = False
 
     @cached_property
     def effects(self) -> Effects:
@@ -132,11 +138,24 @@ class Problem:
 
         Configs that run the same code have equal payloads.
         """
-        generated = self.bound.generate(self.config(point), self.target)
+        with self._told("generating code for a candidate"):
+            generated = self.bound.generate(self.config(point), self.target)
         found = self._payloads.get(generated.identity)
         if found is None:
             found = self._payloads[generated.identity] = self._payload(generated)
         return found
+
+    @contextlib.contextmanager
+    def _told(self, doing: str) -> Iterator[None]:
+        """A defect of ours costs a search the config, and is told once."""
+        try:
+            with internal_errors(doing):
+                yield
+        except exc.InternalError as error:
+            if not self._defective:
+                log.warning("%s: configs are left out of the search: %s", self.bound.kernel.name, error)
+            self._defective = True
+            raise
 
     def _payload(self, generated: Generated) -> dict[str, Any]:
         captured, grid = self._launch(generated)
@@ -161,7 +180,8 @@ class Problem:
         shape = host_shape(generated)
         found = self._captured.get(shape)
         if found is not None:
-            return found, found.grids(generated)
+            with self._told("finding the grid of a candidate"):
+                return found, found.grids(generated)
         launch = run_host(generated, self.args)
         count = len(generated.program.tensors)
         tensors = launch.values[:count]
