@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -87,3 +90,67 @@ def test_nothing_is_built_for_a_kernel_that_an_earlier_process_compiled(tmp_path
     for _ in range(2):
         compile_kernel(KERNEL, "copy", ["*fp32", "*fp32"], parse_target("sm_90"), {}, meanwhile=begun.append)
     assert [list(s.signature.values()) for s in begun] == [["*fp32", "*fp32"]]
+
+
+def test_where_no_thread_starts_triton_builds_what_it_needs(monkeypatch):
+    def refused(_):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        modules.build(source("*bf16"))
+    modules.built()
+    assert not modules._building
+
+
+def test_others_wait_while_a_thread_is_started(monkeypatch):
+    """`built` joins threads of every caller, and one that did not start cannot be joined."""
+    starting, may_start, start = threading.Event(), threading.Event(), threading.Thread.start
+
+    def slow(thread):
+        if thread.name == "helion-build":
+            starting.set()
+            assert may_start.wait(30)
+        start(thread)
+
+    monkeypatch.setattr(modules, "_driver", lambda: None)
+    monkeypatch.setattr(modules, "_launcher", lambda _: None)
+    monkeypatch.setattr(threading.Thread, "start", slow)
+    errors = []
+
+    def wait():
+        try:
+            modules.built()
+        except RuntimeError as error:
+            errors.append(error)
+
+    first, second = threading.Thread(target=modules.build, args=[source("*bf16")]), threading.Thread(target=wait)
+    first.start()
+    assert starting.wait(30)
+    second.start()
+    second.join(0.05)
+    may_start.set()
+    first.join(30)
+    second.join(30)
+    assert not errors
+
+
+EXITS = """
+from types import SimpleNamespace
+from triton.runtime.build import compile_module_from_src
+from helion.runtime.launching import modules
+
+modules._driver = lambda: compile_module_from_src("void *PyInit_m(void) { return 0; }", "m")
+modules._launcher = lambda _: None
+modules.build(SimpleNamespace(signature={0: "i32"}))
+"""
+
+
+def test_a_process_that_exits_lets_the_compiler_end(tmp_path):
+    compiler = tmp_path / "cc"
+    compiler.write_text('#!/bin/sh\nsleep 0.5\nexec cc "$@"\n')
+    compiler.chmod(0o755)
+    env = {**os.environ, "CC": str(compiler), "TRITON_CACHE_DIR": str(tmp_path / "triton")}
+    ended = subprocess.run([sys.executable, "-c", EXITS], env=env, capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert list(tmp_path.glob("triton/*/m.*"))

@@ -21,22 +21,29 @@ _building: dict[Any, Thread] = {}
 
 
 def build(source: ASTSource) -> None:
-    """Begins to build what a launch of `source` on an NVIDIA GPU of this machine needs, unless it was begun."""
-    with _lock:
+    """Begins to build what a launch of `source` on an NVIDIA GPU of this machine needs, unless it was begun.
+
+    Where no thread can be started, as when the interpreter exits, Triton builds it when it is needed.
+    """
+    with _lock, contextlib.suppress(RuntimeError):
         driver = _begin("driver", _driver)
         _begin(tuple(source.signature.values()), lambda: _after(driver, source))
 
 
 def built() -> None:
     """Waits for all that was begun."""
-    for thread in list(_building.values()):
+    with _lock:
+        threads = list(_building.values())
+    for thread in threads:
         thread.join()
 
 
 def _begin(key: Any, function: Callable[[], None]) -> Thread:
+    """No daemon: a process that exits waits for the compiler, whose files it would remove otherwise."""
     if key not in _building:
-        _building[key] = Thread(target=_tried, args=[function], name="helion-build", daemon=True)
-        _building[key].start()
+        thread = Thread(target=_tried, args=[function], name="helion-build", daemon=False)
+        thread.start()
+        _building[key] = thread
     return _building[key]
 
 
