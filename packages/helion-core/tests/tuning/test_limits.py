@@ -7,6 +7,8 @@ import torch
 
 import helion
 import helion.language as hl
+from helion.lower.layout import Layout
+from helion.lower.limits import shared_bytes
 from helion.runtime.targets import parse_target
 from helion.tuning.limits import Limits
 from helion.tuning.problem import Problem
@@ -75,3 +77,58 @@ def test_what_cannot_pay_is_rejected(judge, changes, reason) -> None:
 )
 def test_what_may_pay_is_not(judge, changes) -> None:
     assert judge(**changes) is None
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"block_sizes": [128, 256, 64], "num_stages": 3, "num_warps": 8},
+        {"block_sizes": [32, 128, 64], "num_stages": 4, "num_warps": 4},  # too few rows for wgmma
+        {"block_sizes": [64, 64, 64], "num_stages": 2, "range_num_stages": [4], "num_warps": 4},
+        {"block_sizes": [64, 64, 32], "num_stages": 3, "range_unroll_factors": [2], "num_warps": 4},
+        {"block_sizes": [128, 128, 64], "num_stages": 1, "range_unroll_factors": [2], "num_warps": 8},
+    ],
+)
+def test_shared_memory_is_estimated_as_triton_takes_it(target, changes):
+    x = torch.empty(4096, 4096, dtype=torch.bfloat16, device="meta")
+    bound, target = product.bind((x, x)), parse_target(target)
+    config, notes = bound.default_config(target).replace(pid_type="flat", indexing="pointer", **changes).repair(
+        bound.spec_for(target)
+    )  # fmt: skip
+    assert not notes
+    problem = Problem(bound, (x, x), target)
+    try:
+        point, limits = problem.point(config), Limits(problem.spec, target)
+        layout = Layout(bound.program, dict(zip(bound.program.blocks, point["block_sizes"], strict=True)))
+        estimate = shared_bytes(
+            bound.program, layout, point["num_stages"], point["num_warps"], target, limits._pipelines(point)
+        )
+    finally:
+        problem.close()
+    assert bound.compile_for(target, config).shared_memory == pytest.approx(estimate, rel=0.05)
+
+
+@helion.kernel()
+def doubled_and_summed(x: torch.Tensor) -> torch.Tensor:
+    out = torch.empty([x.size(0)], dtype=x.dtype, device=x.device)
+    for tile_m in hl.tile(x.size(0)):
+        total = hl.zeros([tile_m], dtype=torch.float32)
+        for tile_n in hl.tile(x.size(1)):
+            total += (x[tile_m, tile_n] * 2).sum(1)
+        out[tile_m] = total
+    return out
+
+
+def test_a_loop_without_products_stages_its_loads_where_it_says_how_deep():
+    x = torch.empty(4096, 4096, device="meta")
+    problem = Problem(doubled_and_summed.bind((x,)), (x,), TARGET)
+    try:
+        limits, default = Limits(problem.spec, TARGET), problem.space().default()
+        allowed = [
+            limits.allow({**default, "block_sizes": [64, 256], "num_warps": 8, "range_num_stages": [n], **more})
+            for n, more in ((0, {}), (1, {}), (3, {}), (3, {"range_unroll_factors": [4]}))
+        ]
+    finally:
+        problem.close()
+    assert allowed[:3] == [None] * 3 and "shared memory" in str(allowed[3])

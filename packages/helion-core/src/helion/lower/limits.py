@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import sympy
 import torch
@@ -13,7 +14,7 @@ import torch
 from .. import exc, ir
 from ..ir import BlockSize, Program
 from ..location import Location
-from .layout import Layout
+from .layout import Layout, tiles_of
 from .target import Target
 
 MAX_LANES = 1048576  # Triton's limit for one tensor
@@ -35,38 +36,91 @@ def largest_value(program: Program, layout: Layout, block: BlockSize | None = No
     return max((math.prod(shape) for shape in shapes), default=1)
 
 
-def shared_bytes(program: Program, layout: Layout, stages: int) -> int:
-    """Shared memory that operands of products take: what loops load, once per stage, and everything else once.
-
-    Left operands that are computed stay in registers; loops side by side use the same memory.
+@dataclass(frozen=True)
+class Pipeline:
+    """What a config says of a loop: stages (0: as many as the kernel has, for operands of products alone), and how many
+    copies of its body there are.
     """
-    fed = set(_operands(program))
-    return max((_block_bytes(phase.body, layout, stages, fed, False) for phase in program.phases), default=0)
+
+    stages: int = 0
+    copies: int = 1
 
 
-def _operands(program: Program) -> Iterator[int]:
-    """The values that products read from shared memory; of views, what they view."""
+@dataclass(frozen=True)
+class _Buffers:
+    """Counts bytes of shared memory. `fed`: the values that products read from there, and for how long.
+
+    Loads of a loop with s stages are s - 1 steps ahead; a product that is left running needs its operands for one more.
+    """
+
+    layout: Layout
+    stages: int
+    loops: Mapping[int, Pipeline]
+    fed: Mapping[int, int]
+
+    def of(self, block: ir.Block, loop: Pipeline | None = None) -> int:
+        """Everything that is there at once; loops side by side use the same memory."""
+        total = deepest = 0
+        for op in block.ops:
+            for value in op.results:
+                bytes_ = math.prod(self.layout.physical_shape(value)) * value.dtype.itemsize
+                total += self._count(op, self.fed.get(id(value)), loop) * bytes_
+            deepest = max([deepest, self._inside(op, loop)])
+        return total + deepest
+
+    def _inside(self, op: ir.Op, loop: Pipeline | None) -> int:
+        if isinstance(op, ir.While):
+            loop = Pipeline()
+        elif isinstance(op, ir.For):
+            tiles = tiles_of(op.range, self.layout)
+            if tiles == 0:
+                return 0
+            loop = loop if tiles == 1 else self.loops.get(op.number, Pipeline())
+        return max((self.of(inner, loop) for inner in op.blocks), default=0)
+
+    def _count(self, op: ir.Op, kept: int | None, loop: Pipeline | None) -> int:
+        if loop is None or not isinstance(op, ir.Load):
+            return int(kept is not None)
+        stages = loop.stages or self.stages
+        if kept is None:  # Triton stages what no product reads only where the loop itself says how deep
+            return max(0, loop.stages - 1) * loop.copies
+        return (stages - 1 + kept) * loop.copies if stages > 1 else 1
+
+
+def shared_bytes(
+    program: Program, layout: Layout, stages: int, warps: int, target: Target | None,
+    loops: Mapping[int, Pipeline] | None = None,
+) -> int:  # fmt: skip
+    """Shared memory that loads of loops and operands of products take; `loops`: by number, where a config says more.
+
+    Left operands that are computed stay in registers.
+    """
+    fed = dict(_operands(program, layout, warps, target))
+    buffers = _Buffers(layout, stages, loops or {}, fed)
+    return max((buffers.of(phase.body) for phase in program.phases), default=0)
+
+
+def _operands(program: Program, layout: Layout, warps: int, target: Target | None) -> Iterator[tuple[int, int]]:
+    """The values that products read from shared memory (of views, what they view), and 1 where the product is left
+    running, else 0.
+    """
     made = {id(result): op for op in program.ops() for result in op.results}
     for product in program.ops():
         if isinstance(product, (ir.Dot, ir.DotScaled)):
+            running = int(_left_running(product, layout, warps, target))
             for side, value in enumerate(product.inputs[:2]):
                 while isinstance(made.get(id(value)), (ir.Permute, ir.Reshape)):
                     value = made[id(value)].inputs[0]
                 if side == 1 or isinstance(made.get(id(value)), ir.Load):
-                    yield id(value)
+                    yield id(value), running
 
 
-def _block_bytes(block: ir.Block, layout: Layout, stages: int, fed: set[int], in_loop: bool) -> int:
-    total = deepest = 0
-    for op in block.ops:
-        for value in op.results:
-            if id(value) in fed:
-                copies = stages if in_loop and isinstance(op, ir.Load) else 1
-                total += copies * math.prod(layout.physical_shape(value)) * value.dtype.itemsize
-        for inner in op.blocks:
-            bytes_inside = _block_bytes(inner, layout, stages, fed, in_loop or isinstance(op, (ir.For, ir.While)))
-            deepest = max(deepest, bytes_inside)
-    return total + deepest
+def _left_running(product: ir.Dot | ir.DotScaled, layout: Layout, warps: int, target: Target | None) -> bool:
+    """Whether it is one of the asynchronous instructions for whole warp groups; for an unknown target, it may be."""
+    if target is None:
+        return True
+    known = target.backend == "cuda" and int(target.arch) >= 90
+    return known and warps % 4 == 0 and layout.physical_shape(product.result)[-2] >= 64
 
 
 def accumulator_registers(program: Program, layout: Layout, warps: int, warp_size: int) -> int:
@@ -96,7 +150,7 @@ def fits(program: Program, sizes: Mapping[BlockSize, int], warps: int, stages: i
     warp_size = target.warp_size if target is not None else 32
     return (
         largest_value(program, layout) <= MAX_LANES
-        and shared_bytes(program, layout, stages) <= shared
+        and shared_bytes(program, layout, stages, warps, target) <= shared
         and accumulator_registers(program, layout, warps, warp_size) <= _ACCUMULATOR_REGISTERS
     )
 

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from ..lower.spec import ConfigSpec
     from ..runtime.targets import Target
 
-_SHARED_SLACK = 1.3  # the estimate counts buffers that Triton may not need
+_SHARED_SLACK = 1.1  # the estimate counts buffers that Triton may not need
 _BESIDE_ACCUMULATORS = 26  # registers that ptxas wants for wgmma on top of them; it refuses to spill these
 _REGISTERS = 65536  # of a multiprocessor, all of whose threads one program may be
 _TENSOR_MEMORY = 100  # the first architecture that accumulates there
 _MOST_LANES = 128  # of one value in one thread
 _MOST_LANES_WITH_PRODUCTS = 256  # operands of products are in shared memory
 _MOST_UNROLLED_WORK = 65536  # multiply-adds of one thread in a loop body; ptxas takes 20 s for four times as many
-_UNROLLING = ("static_ranges", "range_unroll_factors")
+_LOOPS = ("static_ranges", "range_unroll_factors", "range_num_stages")
 _SHAPING = ("block_sizes", "reduction_loops", "flatten_loops", "epilogue_subtile")  # keys that change sizes of values
 
 
@@ -45,11 +45,11 @@ class Limits:
     def allow(self, point: Mapping[str, Any]) -> str | None:
         """Why `point` cannot work on the target, or None."""
         shape = repr([point.get(name) for name in _SHAPING])
-        unrolling = repr([point.get(name) for name in _UNROLLING])
+        loops = repr([point.get(name) for name in _LOOPS])
         share, cap = self._share(point), self._cap(point)
         if cap is not None and cap > share:
             return "threads with that many registers are more than a multiprocessor has"
-        key = (shape, unrolling, point.get("num_warps", 4), point.get("num_stages", 2), min(share, cap or share))
+        key = (shape, loops, point.get("num_warps", 4), point.get("num_stages", 2), min(share, cap or share))
         if key not in self._known:
             self._known[key] = self._reason(point, shape, *key[2:])
         return self._known[key]
@@ -75,8 +75,8 @@ class Limits:
             return "a value has more lanes than its threads have registers"
         program = self._spec.program
         layout = Layout(program, dict(zip(program.blocks, point.get("block_sizes", ()), strict=True)))
-        copies = max((1, *point.get("range_unroll_factors", ())))  # each keeps stages of its own
-        if limits.shared_bytes(program, layout, stages * copies) > _SHARED_SLACK * self._target.shared_memory:
+        shared = limits.shared_bytes(program, layout, stages, warps, self._target, self._pipelines(point))
+        if shared > _SHARED_SLACK * self._target.shared_memory:
             return "operands in flight exceed shared memory"
         accumulators = limits.accumulator_registers(program, layout, warps, self._target.warp_size)
         if accumulators > self._for_accumulators(registers):
@@ -89,6 +89,13 @@ class Limits:
         if self._target.backend == "cuda" and int(self._target.arch) < _TENSOR_MEMORY:
             return registers - _BESIDE_ACCUMULATORS
         return self._target.registers
+
+    def _pipelines(self, point: Mapping[str, Any]) -> dict[int, limits.Pipeline]:
+        """What `point` says of loops, by their numbers; each copy of a body keeps stages of its own."""
+        loops = device_loops(self._spec.program)
+        stages, copies = (point.get(name, [0] * len(loops)) for name in ("range_num_stages", "range_unroll_factors"))
+        pairs = zip(loops, stages, copies, strict=True)
+        return {loop.number: limits.Pipeline(deep, max(1, many)) for loop, deep, many in pairs}
 
     def _unrolled_work(self, point: Mapping[str, Any], layout: Layout) -> int:
         """Multiply-adds in the code of the loop that has most of them, copies of its body counted."""
