@@ -106,4 +106,42 @@ def test_sums_across_memory_take_whole_sectors(size, width):
     """32 bytes, which memory hands out whether all of them are wanted or not."""
     plan, sizes = first_plan(middle_sums, halves(*size))
     assert sizes == {"BLOCK_O": 1, "BLOCK_I": width}
-    assert (plan.reduction_loop or size[1]) * width <= 32768
+    held = size[1] * width <= 32768
+    assert held if plan.reduction_loop is None else plan.reduction_loop * width == 16384
+
+
+@helion.kernel()
+def column_sums(x: torch.Tensor) -> torch.Tensor:
+    out = torch.empty([x.size(1)], dtype=x.dtype, device=x.device)
+    for tile_n in hl.tile(x.size(1)):
+        out[tile_n] = x[:, tile_n].to(torch.float32).sum(0)
+    return out
+
+
+@helion.kernel()
+def batches_of_row_sums(x: torch.Tensor) -> torch.Tensor:
+    out = torch.empty([x.size(0), x.size(1)], dtype=x.dtype, device=x.device)
+    for tile_b, tile_m in hl.tile([x.size(0), x.size(1)]):
+        out[tile_b, tile_m] = x[tile_b, tile_m, :].to(torch.float32).sum(2)
+    return out
+
+
+def test_what_is_read_decides_whether_sums_run_across_memory():
+    """A matrix without other tiled dims is read so, and results that are neighbours say nothing of it."""
+    plan, sizes = first_plan(column_sums, halves(8192, 4096))
+    assert (sizes, plan.num_warps, plan.reduction_loop) == ({"BLOCK_N": 16}, 16, 1024)
+    plan, sizes = first_plan(batches_of_row_sums, halves(8, 512, 8192))
+    assert (sizes, plan.num_warps, plan.reduction_loop) == ({"BLOCK_B": 1, "BLOCK_M": 1}, 8, None)
+
+
+@helion.kernel()
+def middle_softmax(x: torch.Tensor) -> torch.Tensor:
+    out = torch.empty_like(x)
+    for tile_o, tile_i in hl.tile([x.size(0), x.size(2)]):
+        out[tile_o, :, tile_i] = torch.softmax(x[tile_o, :, tile_i], dim=1)
+    return out
+
+
+def test_long_rows_across_memory_do_not_spill():
+    """Every element has an address of its own, which in 32 warps has no register."""
+    assert middle_softmax.bind((torch.zeros([2, 5000, 64]),)).compile_for("sm_90").spills == 0

@@ -87,7 +87,7 @@ MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
         Tile(64, 64, 128, 4, 4, 4, DESCRIPTOR, "small problems"),
     ),
     "sm_80": (
-        Tile(128, 256, 128, 8, 3, 8, POINTER, "three stages of cp.async fill 147 of 163 KiB"),
+        Tile(128, 256, 128, 8, 3, 8, POINTER, "three stages of cp.async are two buffers, 96 of 163 KiB"),
         Tile(128, 128, 64, 4, 4, 8, POINTER, "four warps of 64x64 each"),
         Tile(64, 64, 64, 4, 4, 4, POINTER, "small problems"),
     ),
@@ -212,6 +212,9 @@ ROW_RULES = (
         "bytes in flight (H100, rows of 65536: 2715 GB/s, in steps of 8192 1926, at once 2077)",
     ),
 )
+ACROSS = RowRule(
+    2**62, 16, 16384, "32 elements a thread, each with an address of its own: registers of 32 warps would spill"
+)  # for rows that run across memory, and are too long to be held
 ROW_TILE = 2048  # lanes of one program where rows are short
 SECTOR = 32  # bytes that memory hands out at once, at the least
 
@@ -352,6 +355,7 @@ def _row_plans(traits: Traits) -> Iterator[Plan]:
     length, columns = next_power_of_two(max(lengths)), _columns(traits)
     lanes = length * columns
     rule = next(rule for rule in ROW_RULES if lanes <= rule.lanes)
+    rule = ACROSS if columns > 1 and rule.reduction_loop else rule
     variants = [
         rule,
         replace(rule, num_warps=min(32, rule.num_warps * 2)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -79,21 +79,25 @@ class Traits:
         """Block sizes that tile the fastest dimension of some tensor: of those with several tiled dims, if there are
         any.
         """
-        return self.side_by_side or self._fastest(least=1)
+        accesses = [op for op in self.program.ops() if isinstance(op, ir.Access)]
+        several = [op for op in accesses if sum(isinstance(e, ir.TileIndex) for e in op.index) > 1]
+        return self._fastest(several) or self._fastest(accesses)
 
     @cached_property
     def side_by_side(self) -> tuple[BlockSize, ...]:
-        """Block sizes that tile the fastest dimension of some tensor, beside other tiled dims."""
-        return self._fastest(least=2)
+        """Block sizes that tile the fastest dimension of some tensor that is read along another, which is reduced."""
 
-    def _fastest(self, least: int) -> tuple[BlockSize, ...]:
+        def reduced(entry: ir.Index) -> bool:
+            return isinstance(entry, (ir.TileIndex, ir.SliceIndex)) and entry.range in self.reduced
+
+        return self._fastest(
+            [op for op in self.program.ops() if isinstance(op, ir.Load) and any(map(reduced, op.index))]
+        )
+
+    def _fastest(self, accesses: Iterable[ir.Access]) -> tuple[BlockSize, ...]:
         found: dict[BlockSize, None] = {}
-        for op in self.program.ops():
-            if not isinstance(op, ir.Access):
-                continue
+        for op in accesses:
             entries = [e for e in op.index if not isinstance(e, ir.NewAxis)]
-            if sum(isinstance(e, ir.TileIndex) for e in entries) < least:
-                continue
             for entry, stride in zip(entries, op.tensor.strides, strict=True):
                 if isinstance(entry, ir.TileIndex) and stride == 1:
                     block = self.block(entry.range.width)
