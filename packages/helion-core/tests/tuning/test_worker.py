@@ -76,6 +76,15 @@ Repro command: ptxas -lineinfo -v"""
     assert worker._reason(RuntimeError(text)) == f"RuntimeError: {reason}"
 
 
+def test_ptxas_names_a_line_before_it_gives_up():
+    text = """Internal Triton PTX codegen error
+`ptxas` stderr:
+ptxas /tmp/tmp1.ptx, line 4; warning : Not the fatal thing
+ptxas /tmp/tmp1.ptx, line 9; error   : Not a name of any known instruction: 'foo'
+ptxas fatal   : Ptx assembly aborted due to errors"""
+    assert reason_of(RuntimeError(text)) == "ptxas: Not a name of any known instruction: 'foo'"
+
+
 def test_workers_need_no_torch_and_fill_the_cache_of_this_process(tmp_path, monkeypatch):
     from triton import knobs
 

@@ -152,8 +152,9 @@ def compile_error(error: Exception, program: Program, target: Target, config: ob
 def reason_of(error: Exception) -> str:
     """The line of Triton's message that says what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    assembler = [line.removeprefix("ptxas").lstrip() for line in lines if re.match(r"ptxas\s+(fatal|error)", line)]
-    if assembler:
-        return "ptxas: " + re.sub(r"^(fatal|error)\s*:\s*", "", assembler[0])
+    assembler = [re.match(r"ptxas\b.*?\b(?:fatal|error)\s*:\s*(.+)", line) for line in lines]
+    said = next((found[1] for found in assembler if found), None)
+    if said is not None:
+        return f"ptxas: {said}"
     # Triton shows "at line:column:", the lines before it and a caret, and says only then what is wrong
     return lines[-1] if re.match(r"at \d+:\d+:", lines[0]) else lines[0]
