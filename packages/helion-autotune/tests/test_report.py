@@ -99,11 +99,15 @@ def test_failures_group_by_what_they_say() -> None:
 
 
 def test_logs_of_several_runs_add_up(tmp_path) -> None:
-    for x in (3, 4):
-        tune(SearchSpace({"x": Fixed(x)}), InlineEvaluator(lambda p: 1.0), "finite", log=tmp_path / "run", write=None)
+    for x, label in ((3, "softmax(float32[8, 128])"), (4, "")):
+        space, evaluator = SearchSpace({"x": Fixed(x)}), InlineEvaluator(lambda p: 1.0)
+        tune(space, evaluator, "finite", log=tmp_path / "run", label=label, write=None)
     with open(tmp_path / "run.csv", newline="") as file:
-        assert [row["point"] for row in csv.DictReader(file)] == ['{"x":3}', '{"x":4}']
-    assert (tmp_path / "run.log").read_text().count("Starting FiniteSearch") == 2
+        found = [(row["point"], row["label"]) for row in csv.DictReader(file)]
+    assert found == [('{"x":3}', "softmax(float32[8, 128])"), ('{"x":4}', "")]
+    text = (tmp_path / "run.log").read_text()
+    assert text.startswith("softmax(float32[8, 128])\n[0s] Starting FiniteSearch")
+    assert text.count("Starting FiniteSearch") == 2
 
 
 def test_csv_and_text_logs(tmp_path) -> None:

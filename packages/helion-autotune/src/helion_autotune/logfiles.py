@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from helion_autotune.points import Point
     from helion_autotune.trial import Trial
 
-COLUMNS = ("seconds", "key", "status", "milliseconds", "compile_seconds", "point", "facts", "message")
+COLUMNS = ("seconds", "key", "status", "milliseconds", "compile_seconds", "point", "facts", "message", "label")
 
 
 class LogFile:
@@ -60,9 +60,10 @@ class LogFile:
 
 
 class CsvLog(Observer):
-    """``<prefix>.csv``: a row for every settled candidate, in order."""
+    """``<prefix>.csv``: a row for every settled candidate, in order. ``label``: what is tuned."""
 
-    def __init__(self, prefix: str | os.PathLike[str]) -> None:
+    def __init__(self, prefix: str | os.PathLike[str], label: str = "") -> None:
+        self._label = label
         self._log = LogFile(Path(f"{prefix}.csv"))
         self._writer = csv.writer(self._log)
         if self._log.empty:
@@ -71,22 +72,26 @@ class CsvLog(Observer):
     def finished(self, trial: Trial, best: Trial | None, fraction: float | None, seconds: float) -> None:
         time = "" if trial.milliseconds is None else f"{trial.milliseconds:.6g}"
         row = [f"{seconds:.3f}", trial.key, trial.status, time, f"{trial.compile_seconds:.3f}"]
-        self._writer.writerow([*row, canonical(trial.point), canonical(trial.facts), first_line(trial.message)])
+        row += [canonical(trial.point), canonical(trial.facts), first_line(trial.message), self._label]
+        self._writer.writerow(row)
 
     def close(self) -> None:
         self._log.close()
 
 
 class TextLog(Reporter):
-    """``<prefix>.log``: the printed lines, and one for every failing candidate with its whole message."""
+    """``<prefix>.log``: the label, the printed lines, and one for every failing candidate with its whole message."""
 
     def __init__(
         self,
         prefix: str | os.PathLike[str],
+        label: str = "",
         show_point: Callable[[Point], str] = repr,
         show_hardcode: Callable[[Point], str] | None = None,
     ) -> None:
         self._log = LogFile(Path(f"{prefix}.log"))
+        if label:
+            self._log.write(f"{label}\n")
         super().__init__(lambda line: self._log.write(line + "\n"), show_point, show_hardcode)
 
     def finished(self, trial: Trial, best: Trial | None, fraction: float | None, seconds: float) -> None:

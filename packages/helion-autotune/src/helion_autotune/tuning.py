@@ -67,6 +67,7 @@ def tune(
     identity: Mapping[str, Any] | None = None,
     known: Iterable[Trial] = (),
     log: str | os.PathLike[str] | None = None,
+    label: str = "",
     write: Callable[[str], None] | None = print_line,
     show_point: Callable[[Point], str] = repr,
     show_hardcode: Callable[[Point], str] | None = None,
@@ -79,7 +80,8 @@ def tune(
     ``budget``: a Budget or the name of an effort (``none``, ``quick``, ``full``); None is ``full``, except that a
     strategy with a list of its own (``finite``) has no limit. ``options``: keywords of the strategy. ``journal``:
     path of a record that a killed run resumes from; ``identity`` names the problem in it. ``known``: trials not to
-    be repeated, from a cache for instance. ``log``: path prefix of a CSV and a text log, which runs add to.
+    be repeated, from a cache for instance. ``log``: path prefix of a CSV and a text log, which runs add to; ``label``
+    says in them what is tuned.
     ``write`` takes the printed lines (None: silence); ``show_point`` and ``show_hardcode`` word them.
     ``progress_bar`` shows a live display if stderr is a terminal.
 
@@ -94,7 +96,7 @@ def tune(
     if write is not None:
         watchers.append(_reporter(write, show_point, show_hardcode, progress_bar))
     if log is not None:
-        watchers += [CsvLog(log), TextLog(log, show_point, show_hardcode)]
+        watchers += [CsvLog(log, label), TextLog(log, label, show_point, show_hardcode)]
     earlier = {t.key: t for t in known}
     if record is not None:
         earlier.update(record.trials)

@@ -43,7 +43,9 @@ def test_what_a_search_prints_and_finds(tuner, capfd, tmp_path):
     assert re.fullmatch(r"\[\d+s\] Autotuning complete in \d+\.\ds after searching \d+ configs\.", lines[-3])
     assert lines[-2] == "One can hardcode the best config and skip autotuning with:"
     assert lines[-1] == f"    @helion.kernel(config={best!r})"
-    assert (tmp_path / "log.csv").read_text().startswith("seconds,key,status,milliseconds")
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert rows[0].startswith("seconds,key,status,milliseconds") and len(rows) > 3
+    assert all(row.endswith(',"scaled(float32[4096], float)"') for row in rows[1:])
     assert "Autotuning complete" in (tmp_path / "log.log").read_text()
 
 

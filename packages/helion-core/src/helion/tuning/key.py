@@ -49,7 +49,7 @@ def cache_key(bound: Specialization, args: Sequence[Any], target: Target, search
         "versions": versions(),
         "target": target.name,
         "device": device_name(bound.device),
-        "arguments": [_described(a, bound.kernel.settings.static_shapes) for a in tree_leaves(list(args))],
+        "arguments": [described(a, bound.kernel.settings.static_shapes) for a in tree_leaves(list(args))],
         "search": search,
     }
     return CacheKey(bound.kernel.name, parts)
@@ -116,7 +116,7 @@ def _json(value: Any) -> Any:
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _described(value: Any, exact: bool) -> str:
+def described(value: Any, exact: bool) -> str:
     """An argument as the key shows it: `bfloat16[8192, 4096]`, with strides where it is not contiguous."""
     if isinstance(value, torch.Tensor):
         sizes = list(value.size()) if exact else [bucket(n) for n in value.size()]

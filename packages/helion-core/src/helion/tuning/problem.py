@@ -20,6 +20,7 @@ from ..lower.effects import Effects, effects
 from ..runtime.launching.signature import signature
 from .arguments import describe, save
 from .capture import Grids, host_shape, run_host
+from .key import described
 from .limits import Limits
 from .scratch import Scratch
 
@@ -57,6 +58,11 @@ class Problem:
     @cached_property
     def effects(self) -> Effects:
         return effects(self.bound.program)
+
+    @property
+    def label(self) -> str:
+        """The kernel and what it is tuned for: `softmax(float32[128, 256], float)`."""
+        return f"{self.bound.kernel.name}({', '.join(described(a, exact=True) for a in self.args)})"
 
     @cached_property
     def _scratch(self) -> Scratch:

@@ -57,7 +57,8 @@ def run(problem: Problem, plan: Plan, compiler: Executor, measurer: Measurer, se
     )  # fmt: skip
     search = partial(
         tune, plan.space, evaluator, plan.strategy, budget=plan.budget, journal=plan.journal, identity=plan.identity,
-        known=plan.known, log=settings.autotune_log, write=print_line if _talks(settings) else None,
+        known=plan.known, log=settings.autotune_log, label=problem.label,
+        write=print_line if _talks(settings) else None,
         show_point=lambda p: shown(problem.config(p)), show_hardcode=lambda p: hardcoded(problem.config(p)),
         progress_bar=progress_wanted(settings), observers=plan.observers,
     )  # fmt: skip
