@@ -261,6 +261,21 @@ class MutatedAlias(Base):
     hint = "write `new = old + x` instead of an in-place operation, or make a copy first with .clone()"
 
 
+class HostTensorChanged(Base):
+    code = "HLN116"
+    message = "the whole host tensor `{name}` of shape {shape} is changed in place in device code by {op}"
+    hint = (
+        "store to its elements, `{name}[{index}] = ...`, "
+        "or combine what several programs give: hl.atomic_add({name}, [{listed}], value)"
+    )
+
+
+class LostUpdate(Base):
+    code = "HLN117"
+    message = "this in-place operation changes a tile that was loaded from `{name}`, and nothing uses the result"
+    hint = "a loaded tile is a copy: store what is computed, `{name}[...] = ...`"
+
+
 # --- control flow and Python in device code (HLN2xx) ------------------------------------------------------------------
 
 
@@ -274,6 +289,15 @@ class UndefinedVariable(Base):
     code = "HLN202"
     message = "`{name}` may be used before it has a value: it is assigned only inside a loop or a branch"
     hint = "assign `{name}` before the loop or branch"
+
+
+class LeftTileLoop(UndefinedVariable):
+    code = "HLN210"
+    message = "`{name}` has no value on the host: it is assigned in a tile loop above, which runs on the device"
+    hint = (
+        "store it to a tensor inside the loop, `out[tile] = {name}`, "
+        "or combine it over the tiles with hl.atomic_add(out, [...], {name})"
+    )
 
 
 class DeviceControlFlow(Base):

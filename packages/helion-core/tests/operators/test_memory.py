@@ -388,3 +388,28 @@ def test_refused(kernel, dtype: torch.dtype, error: type[exc.Base]) -> None:
     with pytest.raises(error) as caught:
         kernel(torch.zeros(21, dtype=dtype))
     assert caught.value.location.line == kernel.fn.__code__.co_firstlineno + 3
+
+
+@helion.kernel(use_default_config=True)
+def updated_in_place(x: torch.Tensor) -> torch.Tensor:
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        total = hl.zeros([tile])
+        for inner in hl.tile(x.size(1)):
+            v = x[tile, inner].mul_(2)
+            v += 1
+            total += v.sum(1)
+            unused = x[tile, inner]
+            unused += 1
+        x[tile, 0] += total
+        out[tile, :] = x[tile, :].clamp_(min=0).add_(total[:, None])
+    return out
+
+
+def test_a_loaded_tile_may_be_updated_in_place_where_the_result_is_used():
+    x = torch.randn(7, 19, generator=torch.Generator().manual_seed(0))
+    total = (2 * x.double() + 1).sum(1)
+    expected = x.double()
+    expected[:, 0] += total
+    expected = expected.clamp(min=0) + total[:, None]
+    torch.testing.assert_close(updated_in_place(x.clone()).double(), expected, rtol=1e-5, atol=1e-5)

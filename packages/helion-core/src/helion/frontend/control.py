@@ -23,14 +23,16 @@ Thunk = Callable[[], Any]
 
 
 class Undefined:
-    """The value of a name that has none on some path; any use of it raises `UndefinedVariable`."""
+    """The value of a name that has none on some path, or `behind` a tile loop; any use of it raises."""
 
-    __slots__ = ("_name",)
+    __slots__ = ("_behind", "_name")
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, behind: bool = False) -> None:
+        self._name, self._behind = name, behind
 
     def _use(self, *_: object, **__: object) -> NoReturn:
+        if self._behind:
+            raise exc.LeftTileLoop(name=self._name, location=location.here())
         raise exc.UndefinedVariable(name=self._name, location=location.here())
 
     def __getattr__(self, attribute: str) -> NoReturn:

@@ -19,8 +19,8 @@ __all__ = ["HALF", "TRITON_DTYPES", "Template", "Unsupported", "cast_text", "is_
 
 
 def is_elementwise(target: Any) -> bool:
-    """Whether `target` is tagged pointwise and there is a body for it."""
-    if torch.Tag.pointwise not in target.tags:
+    """Whether `target` is tagged pointwise, gives one tensor, and there is a body for it."""
+    if torch.Tag.pointwise not in target.tags or len(target._schema.returns) != 1:
         return False
     if ordinary.covers(target):
         return True

@@ -18,7 +18,7 @@ from . import branches, callees, conditions, failures, jagged, loops, ranges
 from .between import BetweenLoops, check_order
 from .dynamic import HostMode
 from .modes import device_modes
-from .names import HostNames
+from .names import HostContainers, HostNames
 from .operators import escape, products
 from .ranges import GridLoop
 from .symbols import is_symbolic
@@ -50,7 +50,10 @@ class TracingEngine(Tracer):
     # --- conditions and names
 
     def name_value(self, name: str, value: Any) -> None:
-        if isinstance(value, TileTensor) and not value.value.hint and value.home is self.block:
+        if not isinstance(value, TileTensor):
+            return
+        value.loaded = None
+        if not value.value.hint and value.home is self.block:
             value.value.hint = name
 
     def as_condition(self, value: Any, statement: str) -> Any:
@@ -171,12 +174,19 @@ class TracingEngine(Tracer):
                 )  # fmt: skip
         grid = tuple(ranges.ranges_of(self, loop, targets))
         self.names = HostNames(body, dict(zip(names, values, strict=True)))  # type: ignore[arg-type]
+        containers = HostContainers(body, dict(zip(names, values, strict=True)))  # type: ignore[arg-type]
         self.block = block = Block()
         try:
             with failures.device_code(self), device_modes(self):
                 finals = body(ranges.item(self, loop, grid), *values)
         finally:
             self.block = None
+        self.check_updates(block)
+        if (changed := containers.changed()) is not None:
+            raise exc.InvalidArgument(
+                what=f"changing `{changed}`, a container of the host, in this tile loop", location=where,
+                instead="the loop runs on the device: make it inside the loop, or store to a tensor instead",
+            )  # fmt: skip
         if not block.has_effect():
             raise exc.DeviceLoopWithoutEffect(location=where)
         self.phases.append(Phase(grid, block, number, where, self.stage))
@@ -209,4 +219,4 @@ class TracingEngine(Tracer):
 
 def _host_after(name: str, before: Any, after: Any) -> Any:
     """What a name assigned in a top-level loop holds behind it: nothing that the host may read."""
-    return before if after is before else Undefined(name)
+    return before if after is before else Undefined(name, behind=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import sympy
@@ -15,6 +16,7 @@ from .. import exc, location
 from ..ir import HostTensor
 from .storage import Memory
 from .symbols import expr_of
+from .values import TileTensor
 
 if TYPE_CHECKING:
     from .state import TraceState
@@ -118,6 +120,7 @@ def host_operator(state: TraceState, func: Any, args: Any, kwargs: Any) -> Any:
     """An operator on host tensors alone inside a tile loop: views are replayed by the wrapper, the rest is refused."""
     if func is torch.ops.prim.device.default:  # fake tensors are asked for their device by dispatch
         return func(*args, **kwargs)
+    check_unchanged(state, func, args)
     if func.overloadpacket.__name__ not in _VIEWS:
         tensor = next(a for a in [*args, *kwargs.values()] if isinstance(a, torch.Tensor))
         raise direct_usage(state, tensor, func)
@@ -135,11 +138,28 @@ def host_operator(state: TraceState, func: Any, args: Any, kwargs: Any) -> Any:
     return result
 
 
-def direct_usage(state: TraceState, tensor: torch.Tensor, func: Any) -> exc.Base:
+def check_unchanged(state: TraceState, func: Any, args: Sequence[Any]) -> None:
+    """Raises `HostTensorChanged` where `func` writes to a host tensor: only stores and atomics reach its elements."""
+    if not func._schema.is_mutable:
+        return
+    for argument, tensor in zip(func._schema.arguments, args, strict=False):
+        if argument.is_write and isinstance(tensor, torch.Tensor) and not isinstance(tensor, TileTensor):
+            raise exc.HostTensorChanged(
+                name=_name_of(state, tensor), shape=state.show([expr_of(s) for s in tensor.size()]),
+                index=", ".join(["tile"] * tensor.dim()) or "()", listed=", ".join(["tile"] * tensor.dim()),
+                op=func.overloadpacket.__name__, location=location.here(),
+            )  # fmt: skip
+
+
+def _name_of(state: TraceState, tensor: torch.Tensor) -> str:
     try:
-        name = source_of(state, tensor)
+        return source_of(state, tensor)
     except exc.Base:
-        name = "tensor"
+        return "tensor"
+
+
+def direct_usage(state: TraceState, tensor: torch.Tensor, func: Any) -> exc.Base:
+    name = _name_of(state, tensor)
     example = ", ".join(["tile"] + [":"] * (tensor.dim() - 1)) if tensor.dim() else "()"
     return exc.HostTensorDirectUsage(
         name=name, shape=state.show([expr_of(s) for s in tensor.size()]), example=example,

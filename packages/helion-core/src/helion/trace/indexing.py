@@ -42,7 +42,9 @@ def load(
         number=tracer.loads, eviction=eviction or None,
     )  # fmt: skip
     tracer.loads += 1
-    return tracer.emit(op, where.dims, host.dtype, "")
+    result = tracer.emit(op, where.dims, host.dtype, "")
+    result.loaded = host
+    return result
 
 
 def store(tracer: Tracer, tensor: torch.Tensor, index: Any, value: Any, mask: Any = None, *, base: Any = None) -> None:
@@ -96,8 +98,10 @@ def stored_value(tracer: Tracer, host: HostTensor, value: Any, dims: Sequence[Di
         elif isinstance(value, Undefined):
             value._use()
         else:
+            parts = isinstance(value, tuple)
             raise exc.InvalidArgument(
-                what=f"storing a {type(value).__name__}", instead="store a device value or a number",
+                what=f"storing a tuple of {len(value)}" if parts else f"storing a {type(value).__name__}",
+                instead="store one of its parts: a, b = value" if parts else "store a device value or a number",
                 location=location.here(),
             )  # fmt: skip
     stored = tracer.value(value)

@@ -61,6 +61,11 @@ class FunctionMode(TorchFunctionMode):
             if shifted is not None:
                 return shifted
             args, kwargs = tree_map_only(Tile, lambda tile: tile.block_size, (args, kwargs))
+        if kwargs.get("out") is not None:
+            raise exc.UnsupportedOperation(
+                op=f"`out=` of torch.{getattr(func, '__name__', func)}", reason="",
+                instead="store the result instead: `out[tile] = ...`",
+            )  # fmt: skip
         args, kwargs = tree_map_only(_TENSOR, self._host, (args, kwargs))
         with tracer.env.lenient():
             try:
@@ -109,6 +114,7 @@ class DispatchMode(TorchDispatchMode):
         if on_host and not on_device:
             return host_tensors.host_operator(tracer, func, args, kwargs)
         if on_host:
+            host_tensors.check_unchanged(tracer, func, args)
             args, kwargs = tree_map_only(
                 _TENSOR,
                 lambda t: t if isinstance(t, TileTensor) else indexing.load_scalar(tracer, t, func),

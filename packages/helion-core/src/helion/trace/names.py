@@ -99,6 +99,26 @@ def _free_variables(function: FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, cell.cell_contents
 
 
+class HostContainers:
+    """The lists, dicts and sets of the host that a loop body sees, as they are before the trace."""
+
+    def __init__(self, function: FunctionType, variables: Mapping[str, Any]) -> None:
+        named = {**dict(_free_variables(function)), **variables}
+        self._found = [(n, v, _contents(v)) for n, v in named.items() if type(v) in (list, dict, set)]
+
+    def changed(self) -> str | None:
+        """The name of one that the trace changed; a call would leave it as it is."""
+        for name, value, before in self._found:
+            after = _contents(value)
+            if len(before) != len(after) or any(a is not b for a, b in zip(before, after, strict=True)):
+                return name
+        return None
+
+
+def _contents(container: Any) -> list[Any]:
+    return [*container, *container.values()] if isinstance(container, dict) else list(container)
+
+
 def _global_names(code: CodeType) -> Iterator[str]:
     yield from code.co_names
     for constant in code.co_consts:

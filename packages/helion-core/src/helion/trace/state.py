@@ -54,6 +54,7 @@ class TraceState:
         self.names: HostNames | None = None
         self.loads = self.stores = self.loops = 0
         self.random_uses = 0
+        self.updates: list[tuple[TileTensor, location.Location | None]] = []  # of loaded tiles that no variable holds
         self.places = Places()
         self.inlined: list[Any] = []  # user functions that device code called
         self.jagged: dict[Range, TileTensor] = {}  # ranges over rows of different length, and those lengths

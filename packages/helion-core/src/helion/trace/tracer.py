@@ -58,14 +58,25 @@ class Tracer(Sizing):
 
     def mark(self) -> tuple[int, ...]:
         """How far the trace has come, for `rewind`."""
-        return len(self.blocks), self.loads, self.stores, self.loops
+        return len(self.blocks), len(self.updates), self.loads, self.stores, self.loops
 
     def rewind(self, mark: tuple[int, ...]) -> None:
         """Forgets block sizes and numbers handed out since `mark`, because that part is traced again."""
-        count, self.loads, self.stores, self.loops = mark
-        del self.blocks[count:]
+        count, updates, self.loads, self.stores, self.loops = mark
+        del self.blocks[count:], self.updates[updates:]
         for numbers in self.places.blocks.values():
             numbers[:] = [n for n in numbers if n < count]
+
+    def check_updates(self, block: ir.Block) -> None:
+        """Raises `LostUpdate` for `out[tile].add_(x)`: eager changes `out`, a kernel a copy that nothing else sees."""
+        updates, self.updates = self.updates, []
+        if not updates:
+            return
+        used = {v for op in block.walk() for v in (*op.inputs, *(y for inner in op.blocks for y in inner.yields))}
+        used |= {v for v in self.symbols.values() if isinstance(v, Value)}
+        for tensor, place in updates:
+            if tensor.loaded is not None and tensor.value not in used:
+                raise exc.LostUpdate(name=tensor.loaded.source, location=place)
 
     # --- numbers and new values
 

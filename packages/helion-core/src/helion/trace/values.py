@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 
 from .. import exc, location
-from ..ir import Block, BlockSize, Range, Size, Value
+from ..ir import Block, BlockSize, HostTensor, Range, Size, Value
 
 if TYPE_CHECKING:
     # torch's annotations say that an operator on a subclass gives a plain Tensor; on ours it gives ours
@@ -28,6 +28,7 @@ class TileTensor(_Tensor):
     updated: bool  # whether it was
     poisoned: bool  # whether another object for the same value was
     sharing: list[TileTensor] | None  # this object and its views, where it has any
+    loaded: HostTensor | None  # what it, or what it is a view of, was loaded from, until a variable holds it
 
     if TYPE_CHECKING:  # object's own give a bool
 
@@ -42,7 +43,7 @@ class TileTensor(_Tensor):
                 TileTensor, shape, strides=[0] * len(shape), dtype=value.dtype, device=_CPU
             )
         result.value, result.home, result.updated, result.poisoned = value, value.block, False, False
-        result.sharing = None
+        result.sharing = result.loaded = None
         return result
 
     @classmethod
@@ -52,11 +53,12 @@ class TileTensor(_Tensor):
     def share_with(self, view: Any) -> None:
         """Notes that `view` shows the elements of this value: in eager an update in place of one would change both."""
         if isinstance(view, TileTensor) and view is not self:
-            if self.sharing is None:
-                self.sharing = [self]
-            if view.sharing is None:
-                view.sharing = self.sharing
-                self.sharing.append(view)
+            ours, theirs = self.sharing or [self], view.sharing or [view]
+            if ours is not theirs:
+                ours.extend(theirs)
+                for tensor in theirs:
+                    tensor.sharing, tensor.loaded = ours, self.loaded
+                self.sharing = ours
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"TileTensor({list(self.value.shape)}, {self.value.dtype})"

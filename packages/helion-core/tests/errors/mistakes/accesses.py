@@ -166,7 +166,7 @@ def whole_weight_in_matmul(x, w):
     return out
 
 
-@mistake(exc.HostTensorDirectUsage, "out += x[tile]", "`out`", args=(V,))
+@mistake(exc.HostTensorChanged, "out += x[tile]", "`out`", "`out[tile] = ...`", args=(V,))
 def whole_output_updated(x):
     out = torch.zeros_like(x)
     for tile in hl.tile(x.size(0)):
@@ -174,11 +174,66 @@ def whole_output_updated(x):
     return out
 
 
-@mistake(exc.HostTensorDirectUsage, "out.copy_(x[tile])", "`out`", "copy_", args=(V,))
+@mistake(exc.HostTensorChanged, "out.copy_(x[tile])", "`out`", "copy_", args=(V,))
 def whole_output_copied_to(x):
     out = torch.zeros_like(x)
     for tile in hl.tile(x.size(0)):
         out.copy_(x[tile])
+    return out
+
+
+@mistake(exc.HostTensorChanged, "total += x[tile].sum()", "`total`", "hl.atomic_add(total, [], value)", args=(V,))
+def sum_over_all_programs_in_a_0d_tensor(x):
+    total = torch.zeros([])
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile]
+        total += x[tile].sum()
+    return total
+
+
+@mistake(exc.HostTensorChanged, "count.index_add_(0, n[tile], x[tile])", "`count`", "hl.atomic_add", args=(V, N))
+def histogram_by_index_add(x, n):
+    count = torch.zeros(8)
+    for tile in hl.tile(x.size(0)):
+        count.index_add_(0, n[tile], x[tile])
+    return count
+
+
+@mistake(exc.LostUpdate, "out[tile].copy_(x[tile])", "from `out`", "`out[...] = ...`", args=(V,), started=False)
+def copied_to_a_loaded_tile(x):
+    out = torch.zeros_like(x)
+    other = torch.zeros_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile].copy_(x[tile])
+        other[tile] = x[tile]
+    return out
+
+
+@mistake(exc.LostUpdate, "out[tile, :][:, 0].zero_()", "from `out`", started=False)
+def view_of_a_loaded_tile_set_to_zero(out):
+    for tile in hl.tile(out.size(0)):
+        for row in hl.tile(4):
+            if out[tile, 1].sum() > 0:
+                out[tile, :][:, 0].zero_()
+            out[row, 1] = 2
+
+
+@mistake(exc.InvalidArgument, "for tile in", "`found`, a container of the host", "inside the loop", args=(V,))
+def list_of_the_host_filled(x):
+    found = []
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile]
+        found.append(tile.begin)
+    return out, found
+
+
+@mistake(exc.InvalidArgument, "out[tile]", "storing a tuple of 2", "a, b = value")
+def both_results_of_max_stored(x):
+    out = x.new_empty([x.size(0)])
+    for tile in hl.tile(x.size(0)):
+        out[tile] = x[tile, :].max(1)
     return out
 
 

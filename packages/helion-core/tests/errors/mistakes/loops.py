@@ -329,7 +329,7 @@ def continue_on_a_device_condition(x):
 
 
 @mistake(
-    exc.UndefinedVariable,
+    exc.LeftTileLoop,
     "x[tile, 0]",
     "`tile`",
     "loop",
@@ -342,7 +342,7 @@ def tile_used_after_its_loop(x):
     return last
 
 
-@mistake(exc.UndefinedVariable, "v + 1", "`v`", "loop")
+@mistake(exc.LeftTileLoop, "v + 1", "`v`", "loop")
 def value_used_after_its_loop(x):
     out = x.new_empty([x.size(0)])
     for tile in hl.tile(x.size(0)):
@@ -351,7 +351,7 @@ def value_used_after_its_loop(x):
     return out, v + 1
 
 
-@mistake(exc.UndefinedVariable, "return total", "`total`")
+@mistake(exc.LeftTileLoop, "return total", "`total`", "hl.atomic_add(out, [...], total)")
 def total_summed_up_over_the_grid(x):
     total = 0.0
     out = x.new_empty([x.size(0)])

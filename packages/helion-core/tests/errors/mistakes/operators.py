@@ -369,3 +369,20 @@ def unknown_scaled_format(x):
         a, b = x[tile, :], x[:, :]
         out[tile, :] = hl.dot_scaled(a, None, "e9m9", b, None, "bf16")
     return out
+
+
+@mistake(exc.UnsupportedOperation, "torch.exp(x[tile, :], out=out[tile, :])", "`out=` of torch.exp", "out[tile] = ...")
+def result_of_an_operator_by_out(x):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        torch.exp(x[tile, :], out=out[tile, :])
+    return out
+
+
+@mistake(exc.UnsupportedOperation, "torch.frexp(x[tile, :])", "`frexp`")
+def elementwise_operator_of_two_results(x):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        mantissa, _ = torch.frexp(x[tile, :])
+        out[tile, :] = mantissa
+    return out

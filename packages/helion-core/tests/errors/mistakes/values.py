@@ -316,3 +316,13 @@ def view_changed_in_place(x):
         flat.add_(1)
         out[tile, :] = v * 2
     return out
+
+
+@mistake(exc.MutatedAlias, "out[tile, :] = v", "in place", args=(X,))
+def column_of_a_view_changed_in_place(x):
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size(0)):
+        v = x[tile, :]
+        v[:, 3].add_(1)
+        out[tile, :] = v
+    return out

@@ -55,6 +55,8 @@ def update(tracer: Tracer, target: TileTensor, result: TileTensor) -> TileTensor
     if not target.value.hint:
         target.value.hint = old.hint
     target.updated = True
+    if target.loaded is not None:
+        tracer.updates.append((target, location.here()))
     for other in target.sharing or ():
         if other is not target:
             tracer.poison(other)
