@@ -134,8 +134,7 @@ class _Hollow(TorchFunctionMode):
     """Tensors are not filled: memory that nobody touches costs nothing."""
 
     _EMPTY = {  # noqa: RUF012
-        torch.randn: lambda *size, generator=None, **options: torch.empty(*size, **options),
-        torch.rand: torch.empty,
+        torch.randn: torch.empty, torch.rand: torch.empty, torch.Tensor.normal_: lambda t, **_: t,
         torch.randint: lambda high, size, **options: torch.zeros(size, dtype=torch.int64, device=options.get("device")),
     }  # fmt: skip
 

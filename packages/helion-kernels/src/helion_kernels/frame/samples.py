@@ -42,8 +42,9 @@ class Call(NamedTuple):
 
 
 def _given(output: torch.Tensor) -> torch.Tensor:
+    """Laid out as `output` is, which decides what backward kernels are specialised to."""
     generator = torch.Generator(output.device).manual_seed(0)
-    return torch.randn(output.size(), dtype=output.dtype, device=output.device, generator=generator)
+    return torch.empty_like(output).normal_(generator=generator)
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:
