@@ -52,6 +52,23 @@ def test_the_planners_word_where_it_does_not_compile(x, monkeypatch):
     assert choice.default(bound, (x,), small) == bound.default_config(small)
 
 
+def test_the_planners_word_where_what_is_preferred_spills():
+    """As on a GPU with fewer registers than that on which it was found."""
+
+    @kernel("softmax", prefer=lambda _: {"block_sizes": [8], "num_warps": 1})
+    def normalised(x: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile, :] = torch.softmax(x[tile, :], dim=1)
+        return out
+
+    KERNELS.remove(normalised)
+    x = torch.randn([16, 2048])
+    bound = normalised.bind((x,))
+    assert bound.compile_for(H100, {"block_sizes": [8], "num_warps": 1}).spills > 256
+    assert choice.default(bound, (x,), H100) == bound.default_config(H100)
+
+
 @pytest.mark.parametrize("prefer", [None, lambda x: {}], ids=["none", "nothing"])
 def test_no_table_and_no_preference(x, prefer):
     bound = made(prefer).bind((x,))

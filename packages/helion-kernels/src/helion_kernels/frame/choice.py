@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helion import Config, exc
 
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 Chooser = Callable[[str, "BoundKernel", Sequence[Any]], "Config | None"]
 Preference = Callable[..., Mapping[str, Any]]
+
+_MUCH_SPILLED = 128  # bytes per thread; what kernels prefer was found on one GPU, and others keep less in registers
 
 PREFERENCES: dict[AbstractKernel, Preference] = {}
 """What kernels say of themselves: keys of a config, by their arguments; none where they have nothing to say."""
@@ -40,8 +42,17 @@ def default(bound: BoundKernel, args: Sequence[Any], target: Target | None = Non
     target = target or bound.target
     prefer = PREFERENCES.get(bound.kernel)
     keys = prefer(*args) if prefer is not None else {}
-    preferred = _fitted(Config(**keys), bound, target) if keys else None
-    return bound.default_config(target) if preferred is None else preferred
+    found = _fitted(Config(**keys), bound, target) if keys else None
+    if found is None or _spills_far_less(bound, target, found.spills):
+        return bound.default_config(target)
+    return found.config
+
+
+def _spills_far_less(bound: BoundKernel, target: Target | None, spilled: int) -> bool:
+    """Whether the planner's config spills less than half of `spilled` bytes per thread, and that is much."""
+    if target is None or spilled <= _MUCH_SPILLED:
+        return False
+    return 2 * bound.compile_for(target, bound.default_config(target)).spills < spilled
 
 
 @contextlib.contextmanager
@@ -61,22 +72,31 @@ def from_tables(op: str, bound: BoundKernel, args: Sequence[Any]) -> Config | No
     for entry in lookup(op, bound.device, signature):
         found = _fitted(entry.config, bound, bound.target)
         if found is not None:
-            return found
+            return found.config
     return None
 
 
 _chooser: Chooser = from_tables
 
 
-def _fitted(config: Config, bound: BoundKernel, target: Target | None) -> Config | None:
+class _Fitted(NamedTuple):
+    config: Config
+    spills: int  # bytes per thread; 0 in the interpreter
+
+
+def _fitted(config: Config, bound: BoundKernel, target: Target | None) -> _Fitted | None:
     """`config` repaired for these sizes and this GPU; None where that is not possible."""
+    spills = 0
     try:
         repaired, notes = config.repair(bound.spec_for(target))
-        if target is not None and bound.compile_for(target, repaired).shared_memory > target.shared_memory:
-            return None
+        if target is not None:
+            facts = bound.compile_for(target, repaired)
+            if facts.shared_memory > target.shared_memory:
+                return None
+            spills = facts.spills
     except (exc.Base, TypeError, ValueError) as error:
         log.warning("%s: %r is of no use here: %s", bound.kernel.name, config, error)
         return None
     for note in notes:
         log.debug("%s: config repaired: %s", bound.kernel.name, note)
-    return repaired
+    return _Fitted(repaired, spills)
