@@ -213,7 +213,10 @@ ROW_RULES = (
     ),
 )
 ACROSS = RowRule(
-    2**62, 16, 16384, "32 elements a thread, each with an address of its own: registers of 32 warps would spill"
+    2**62,
+    8,
+    8192,
+    "32 elements a thread, each with an address of its own: there are no registers for more than 8 warps",
 )  # for rows that run across memory, and are too long to be held
 ROW_TILE = 2048  # lanes of one program where rows are short
 SECTOR = 32  # bytes that memory hands out at once, at the least
