@@ -81,3 +81,24 @@ def test_sizes_of_dynamic_kernels_are_those_of_the_call():
 
     with pytest.raises(exc.TileSizeMismatch, match=r"`tile` runs to 64.*`y`, whose size is 32"):
         helion.kernel(kernel, static_shapes=False).bind((X, torch.zeros(32, 64)))
+
+
+def test_what_torch_says_of_host_code_names_the_arguments():
+    @helion.kernel()
+    def kernel(x, n: int):
+        v = x.view(64, n, 64 // n)
+        for tile in hl.tile(x.size(0)):
+            v[tile, 0, 0] = 0
+
+    with pytest.raises(RuntimeError, match=r"shape '\[64, n, \(64//n\)\]' is invalid"):
+        kernel.bind((X, 5))
+
+
+def test_functions_go_by_the_names_that_the_author_gave_them():
+    @helion.kernel()
+    def kernel(x):
+        for tile in hl.tile(x.size(0)):
+            x[tile, 0] = hl.reduce(lambda a: a, x[tile, :], dim=1)
+
+    with pytest.raises(exc.TracingFailed, match=r"TypeError: <lambda>\(\) takes 1 positional argument"):
+        kernel.bind((X,))

@@ -104,6 +104,18 @@ def test_printing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @helion.kernel(config=ROWS)
+def printing_shapes(x, n: int):
+    for tile in hl.tile(x.size(0)):
+        print(x[tile, :].shape, n)
+        x[tile, :] = 0
+
+
+def test_shapes_are_printed_in_names_of_the_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+    printing_shapes.bind((torch.empty(3, 5), 4))
+    assert capsys.readouterr().out == "torch.Size([BLOCK_TILE, 5]) n\n"
+
+
+@helion.kernel(config=ROWS)
 def asserting(x, out):
     for tile in hl.tile(x.size(0)):
         v = x[tile]

@@ -413,3 +413,18 @@ def test_a_loaded_tile_may_be_updated_in_place_where_the_result_is_used():
     expected[:, 0] += total
     expected = expected.clamp(min=0) + total[:, None]
     torch.testing.assert_close(updated_in_place(x.clone()).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@helion.kernel(use_default_config=True)
+def kept_in_a_dict_of_the_host(x: torch.Tensor) -> torch.Tensor:
+    kept = {"factor": 2}
+    out = torch.empty_like(x)
+    for tile in hl.tile(x.size()):
+        kept["v"] = x[tile]
+        out[tile] = kept["v"] * kept["factor"]
+    return out
+
+
+def test_a_dict_of_the_host_may_hold_device_values_within_the_loop():
+    x = torch.randn(7, 19, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(kept_in_a_dict_of_the_host(x), 2 * x)

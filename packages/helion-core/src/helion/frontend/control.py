@@ -65,16 +65,19 @@ def _current(names: Sequence[str], thunks: Sequence[Thunk]) -> list[Any]:
 
 
 def returned(value: Any) -> Any:
-    """`return value`, where no name without a value may leave the function."""
-    for part in value if type(value) is tuple else (value,):
-        if isinstance(part, Undefined):
-            part._use()
+    """`return value`, where no name without a value may leave the function, nor anything that holds one."""
+    if isinstance(value, Undefined):
+        value._use()
+    if type(value) in (tuple, list, dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            returned(part)
     return value
 
 
 def bind(name: str, value: Any) -> Any:
     """`name = value`: lets the engine name a device value after the variable."""
-    returned(value)
+    if isinstance(value, Undefined):
+        value._use()
     engine = _engine.current()
     if engine is not None and engine.in_device:
         engine.name_value(name, value)

@@ -182,11 +182,7 @@ class TracingEngine(Tracer):
         finally:
             self.block = None
         self.check_updates(block)
-        if (changed := containers.changed()) is not None:
-            raise exc.InvalidArgument(
-                what=f"changing `{changed}`, a container of the host, in this tile loop", location=where,
-                instead="the loop runs on the device: make it inside the loop, or store to a tensor instead",
-            )  # fmt: skip
+        containers.leave_loop()
         if not block.has_effect():
             raise exc.DeviceLoopWithoutEffect(location=where)
         self.phases.append(Phase(grid, block, number, where, self.stage))

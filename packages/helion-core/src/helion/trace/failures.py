@@ -38,6 +38,8 @@ _OURS = re.compile(
     r"|invalid combination of arguments|scalar)\b"
 )
 
+_REWRITTEN = re.compile(r"\b__helion_\w+\.<locals>\.")  # what rewriting puts before the names of nested functions
+
 
 @contextmanager
 def device_code(tracer: Tracer) -> Iterator[None]:
@@ -56,7 +58,7 @@ def device_code(tracer: Tracer) -> Iterator[None]:
         raise told.with_traceback(location.trim(error.__traceback__)) from error
 
 
-def host_error(error: Exception) -> Exception:
+def host_error(tracer: Tracer, error: Exception) -> Exception:
     """What the author sees of an exception that came out of a kernel's host code; often `error` itself."""
     if isinstance(error, exc.Base):
         return error
@@ -67,6 +69,8 @@ def host_error(error: Exception) -> Exception:
         return exc.TracingFailed(op=_expression(place), reason=_reason(error), location=place)
     if _in_package(error.__traceback__) and not _is_assertion(error):
         return exc.InternalError(text=_reason(error), location=place)
+    if not location.raised_in_user_code(error.__traceback__) and error.args and isinstance(error.args[0], str):
+        error.args = (tracer.named(error.args[0]), *error.args[1:])
     _note(error, place)
     return error
 
@@ -203,7 +207,7 @@ def _expression(place: location.Location | None) -> str:
 
 
 def _reason(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in _REWRITTEN.sub("", str(error)).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from ..frontend.control import Undefined
+
 _LEAVES = (int, float, bool, complex, str, bytes, type(None), type, ModuleType, BuiltinFunctionType, torch.dtype,
            torch.device, torch.SymInt, torch.SymFloat, torch.SymBool)  # fmt: skip
 
@@ -100,23 +102,22 @@ def _free_variables(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 class HostContainers:
-    """The lists, dicts and sets of the host that a loop body sees, as they are before the trace."""
+    """The lists and dicts of the host that a loop body sees, as they are before its trace."""
 
     def __init__(self, function: FunctionType, variables: Mapping[str, Any]) -> None:
         named = {**dict(_free_variables(function)), **variables}
-        self._found = [(n, v, _contents(v)) for n, v in named.items() if type(v) in (list, dict, set)]
+        self._found = [(n, v, _items(v)) for n, v in named.items() if type(v) in (list, dict)]
 
-    def changed(self) -> str | None:
-        """The name of one that the trace changed; a call would leave it as it is."""
-        for name, value, before in self._found:
-            after = _contents(value)
-            if len(before) != len(after) or any(a is not b for a, b in zip(before, after, strict=True)):
-                return name
-        return None
+    def leave_loop(self) -> None:
+        """What the trace put into them has no value behind the loop: a call launches a kernel, which fills no list."""
+        for name, container, before in self._found:
+            for key, item in _items(container).items():
+                if key not in before or before[key] is not item:
+                    container[key] = Undefined(name, behind=True)
 
 
-def _contents(container: Any) -> list[Any]:
-    return [*container, *container.values()] if isinstance(container, dict) else list(container)
+def _items(container: Any) -> dict[Any, Any]:
+    return dict(container if isinstance(container, dict) else enumerate(container))
 
 
 def _global_names(code: CodeType) -> Iterator[str]:

@@ -127,7 +127,7 @@ def _trace(
             races = find_races(program, tracer.memory, tracer.in_this_call)
             conditions = () if settings.static_shapes else settle(tracer, program)
     except Exception as error:
-        told = failures.host_error(error)
+        told = failures.host_error(tracer, error)
         cause = error.__cause__ if told is error else error
         raise told.with_traceback(location.trim(error.__traceback__)) from cause
     tracer.places.rows = tracer.jagged_rows()

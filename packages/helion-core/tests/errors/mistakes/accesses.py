@@ -219,7 +219,7 @@ def view_of_a_loaded_tile_set_to_zero(out):
             out[row, 1] = 2
 
 
-@mistake(exc.InvalidArgument, "for tile in", "`found`, a container of the host", "inside the loop", args=(V,))
+@mistake(exc.LeftTileLoop, "return out, found", "`found`", args=(V,))
 def list_of_the_host_filled(x):
     found = []
     out = torch.empty_like(x)

@@ -40,12 +40,16 @@ def device_print(tracer: Tracer, prefix: str, values: Sequence[Any]) -> None:
 
 def python_print(tracer: Tracer, *values: Any, **options: Any) -> None:
     """`print` in device code: on the device where a device value is among the arguments, else while tracing."""
+
+    def shown(value: Any) -> str:
+        return value if isinstance(value, str) else tracer.named(str(value))
+
     for value in values:
         _check_printable(tracer, value)
     if not any(tracer.is_device_value(v) for v in values):
-        print(*values, **options)
+        print(*map(shown, values), **options)
         return
-    texts = [str(v) for v in values if not tracer.is_device_value(v)]
+    texts = [shown(v) for v in values if not tracer.is_device_value(v)]
     device_print(tracer, " ".join(texts), [v for v in values if tracer.is_device_value(v)])
 
 
