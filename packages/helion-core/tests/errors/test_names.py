@@ -1,11 +1,13 @@
 """Messages show the author's names for sizes: block sizes by tile, arguments, offsets; never torch's symbols."""
 
+import traceback
+
 import pytest
 import torch
 
 import helion
 import helion.language as hl
-from helion import exc
+from helion import exc, location
 
 X = torch.zeros(64, 64)
 
@@ -102,3 +104,15 @@ def test_functions_go_by_the_names_that_the_author_gave_them():
 
     with pytest.raises(exc.TracingFailed, match=r"TypeError: <lambda>\(\) takes 1 positional argument"):
         kernel.bind((X,))
+
+
+def test_the_traceback_of_a_call_shows_one_frame_of_ours():
+    @helion.kernel()
+    def kernel(x):
+        for tile in hl.tile(x.size(0)):
+            x[tile, 0] = x[tile, :]
+
+    with pytest.raises(exc.ShapeMismatch) as caught:
+        kernel(X)
+    frames = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert [location.is_own_file(name) for name in frames] == [False, True, False, False]

@@ -154,7 +154,12 @@ class Kernel(AbstractKernel):
         call = known.calls[0]
         if call.matches(*args) and not active_modes() and forward_ad._current_level < 0 and jit_tracer() is None:
             return call.run(*args)
-        return self._further(known, args)
+        try:
+            return self._further(known, args)
+        except exc.InternalError:
+            raise
+        except exc.Base as error:
+            raise error.with_traceback(location.trim(error.__traceback__))  # noqa: B904 - it is the same error
 
     def _further(self, known: Known, args: tuple[Any, ...]) -> Any:
         """A call unlike the one that is asked for first. A mode or transform of torch's makes it differ, too."""

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 _CUDA_SHARED = {75: 65536, 80: 166912, 86: 101376, 87: 166912, 89: 101376, 90: 232448, 100: 232448, 103: 232448,
                 110: 232448, 120: 101376, 121: 101376}  # fmt: skip
+_OLDEST = 70  # LLVM ends the process where Triton asks it for an older GPU
 COMMON = ("sm_80", "sm_90", "sm_100", "gfx942")
 
 
 def parse_target(name: str) -> Target:
     """`sm_90`, `gfx942` and so on. Raises `UnknownTarget`."""
     cuda = re.fullmatch(r"sm_?(\d+)a?", name)
-    if cuda:
+    if cuda and int(cuda[1]) >= _OLDEST:
         capability = int(cuda[1])
         return Target(f"sm_{capability}", "cuda", capability, 32, _CUDA_SHARED.get(capability, 101376))
     if re.fullmatch(r"gfx[0-9a-f]+", name):

@@ -204,6 +204,13 @@ def tunable_whose_default_is_no_choice():
     hl.EnumFragment(["a", "b"], "c")
 
 
+@mistake(exc.UnknownTarget, 'parse_target("sm_12")', "sm_12", "sm_90", script=True)
+def target_older_than_the_compiler_knows():
+    from helion.runtime.targets import parse_target
+
+    parse_target("sm_12")
+
+
 @mistake(exc.UnknownTarget, 'parse_target("sm90x")', "sm90x", "sm_90", script=True)
 def unknown_target():
     from helion.runtime.targets import parse_target
