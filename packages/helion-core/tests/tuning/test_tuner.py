@@ -161,7 +161,7 @@ def test_no_config_of_a_kernel_for_any_number_of_rows_meets_a_defect(problem_of,
     problem = problem_of(softmax_rows, torch.randn(33, 200))
     space, rng = problem.space(), np.random.default_rng(0)
     grids = {tuple(problem.payload(space.sample(rng))["launch"]["grid"]) for _ in range(60)}
-    assert len(grids) > 3 and not caplog.records
+    assert len(grids) > 3 and "left out" not in caplog.text
 
 
 def test_bad_candidates_cost_themselves_only(tuner, simulated, capfd):
