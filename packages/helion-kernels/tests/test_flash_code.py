@@ -12,6 +12,7 @@ import triton
 from helion.runtime.targets import parse_target
 from helion_kernels.flash.backward import attention_dq
 from helion_kernels.flash.forward import attention_forward
+from helion_kernels.frame import choice
 from helion_kernels.testing import specialised
 
 TARGET = parse_target("sm_90")
@@ -46,6 +47,20 @@ def test_nor_are_those_of_packed_sequences(shape, tmp_path) -> None:
             continue
         products, waits = waited(made.bound, made.config(TARGET), tmp_path)
         assert products >= 24 and waits * 4 < products, made.bound.kernel.name
+
+
+@pytest.mark.parametrize("head", [96, 128])
+@pytest.mark.parametrize(("length", "right"), [(4096, -1), (3000, -1), (4096, 0), (3000, 0)])
+def test_wide_heads_leave_room_for_more_programs(head, length, right) -> None:
+    """Three a multiprocessor; of 64 keys where the end of the keys cuts a tile, and no mask does."""
+    q = torch.empty(1, 2, length, head, dtype=torch.bfloat16)
+    args = (q, q, q, None, 0.1, (-1, right))
+    bound = attention_forward.kernels[0].bind(args)
+    config = choice.default(bound, args, TARGET)
+    facts = bound.compile_for(TARGET, config)
+    assert facts.spills == 0 and facts.registers <= 168 and config.num_warps == 4
+    assert config.block_sizes == ((64, 64) if length % 128 and right < 0 else (128, 64))
+    assert config.pid_type == ("flat" if right < 0 else "xyz")
 
 
 def waited(bound, config, folder):

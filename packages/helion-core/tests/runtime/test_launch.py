@@ -48,6 +48,22 @@ def test_the_first_launch_is_plain_and_the_next_direct(world):
         assert head[7:13] == (None, None, ("metadata", 0), None, None, None)
 
 
+def test_what_a_launch_needs_is_built_while_the_kernel_is_compiled_and_waited_for(world, monkeypatch):
+    said = []
+    compile_kernel = world.compile_kernel
+
+    def compiling(*arguments):
+        said.append(arguments[-1])
+        return compile_kernel(*arguments)
+
+    monkeypatch.setattr(launch, "compile_kernel", compiling)
+    monkeypatch.setattr(launch.modules, "built", lambda: said.append((len(world.compiled), len(world.plain))))
+    run = on_gpu(x := torch.randn(40))
+    run(x, 3, 1.5)
+    run(x, 4, 1.5)
+    assert said == [launch.modules.build, (1, 0)]  # compiled, and not launched yet
+
+
 def test_alignment_decides_the_variant(world):
     x = torch.randn(41)
     run = on_gpu(x[:40])
