@@ -52,7 +52,9 @@ def test_calls_use_what_was_found():
     softmax_rows.reset()
 
 
-@pytest.mark.parametrize("found", [None, Found(helion.Config(num_warps=8), 2.0, 2.0)])
+@pytest.mark.parametrize(
+    "found", [None, Found(helion.Config(num_warps=8), 2.0, 2.0), Found(helion.Config(), 1.99, 2.0)]
+)
 def test_what_does_not_beat_the_default_is_not_written(found):
     results, lines = run(lambda bound, args: found)
     assert all(r.entry is None for r in results)

@@ -29,6 +29,8 @@ from .frame.tables import Entry, Signature, gpu_name, user_folder, write
 if TYPE_CHECKING:
     from helion import BoundKernel, Config
 
+WORTH = 1.01  # how much faster than the default a config must be to become an entry, which other sizes use as well
+
 
 @dataclass(frozen=True)
 class Found:
@@ -115,7 +117,7 @@ def tune_with(
 def _tuned(search: Search, op: str, bound: BoundKernel, args: Sequence[Any], device: torch.device) -> Tuned:
     signature = Signature.of(bound.kernel.name, args)
     found = search(bound, args)
-    if found is None or found.milliseconds >= found.default_milliseconds:
+    if found is None or found.milliseconds * WORTH >= found.default_milliseconds:
         return Tuned(op, signature, found, None)
     measured = {
         "milliseconds": found.milliseconds, "default_milliseconds": found.default_milliseconds,

@@ -17,7 +17,6 @@ from .band import extent, hidden, longest_first, runs
 
 LOG2E = math.log2(math.e)
 LN2 = math.log(2)
-SLACK = 8.0  # powers of two: weights stay below 256
 
 
 def start(rows: Any, width: Any) -> tuple[Any, Any, Any]:
@@ -27,30 +26,24 @@ def start(rows: Any, width: Any) -> tuple[Any, Any, Any]:
 
 
 def step(
-    state: tuple[Any, Any, Any], scores: Any, scale: Any, may_be_empty: bool, lazy: bool = False
+    state: tuple[Any, Any, Any], scores: Any, scale: Any, may_be_empty: bool, dtype: torch.dtype
 ) -> tuple[tuple[Any, Any, Any], Any]:
     """The state after a tile of keys with `scores` times `scale` (positive, or 1), and the weights of its values, which
-    `add` adds. The values are loaded between the two, when nothing but the weights is left of the scores: before that,
-    they take 18 registers, and with them the third program of a multiprocessor.
-
-    lazy: the maximum stays until it is `SLACK` too small; sums then are that much larger, which the division undoes.
+    `add` adds. The values are loaded between the two, when nothing but the weights in their `dtype` is left of the
+    scores: before that, they take 18 registers, and with them the third program of a multiprocessor.
     """
     high, total, acc = state
     new_high = torch.maximum(high, torch.amax(scores, -1) * scale)
-    if lazy:
-        new_high = torch.where(new_high > high + SLACK, new_high, high)
     base = torch.where(new_high == float("-inf"), 0.0, new_high) if may_be_empty else new_high
     weights = torch.exp2(scores * scale - base[:, None])
     correction = torch.exp2(high - base)
     total = total * correction + weights.sum(-1)
-    if not lazy or torch.any(correction != 1.0):
-        acc = acc * correction[:, None]
-    return (new_high, total, acc), weights
+    return (new_high, total, acc * correction[:, None]), weights.to(dtype)
 
 
 def add(state: tuple[Any, Any, Any], weights: Any, value: Any) -> tuple[Any, Any, Any]:
     high, total, acc = state
-    return high, total, torch.addmm(acc, weights.to(value.dtype), value)
+    return high, total, torch.addmm(acc, weights, value)
 
 
 def finish(state: tuple[Any, Any, Any], may_be_empty: bool) -> tuple[Any, Any]:
@@ -81,7 +74,7 @@ def _tiles(
         return {"block_sizes": [128, 64], "num_warps": 4, "num_stages": 2}
     if right < 0 and k.size(2) % 128:
         return {"block_sizes": [64, 64], "num_warps": 4, "num_stages": 3}
-    return {"block_sizes": [128, 64], "num_warps": 4, "num_stages": 1, "pid_type": "flat" if right < 0 else "xyz"}
+    return {"block_sizes": [128, 64], "num_warps": 4, "num_stages": 1, "pid_type": "xyz" if right < 0 else "flat"}
 
 
 @product_kernel("attention", prefer=_tiles)
@@ -96,7 +89,6 @@ def attention_forward(
     out = torch.empty([batch, m, heads, e], dtype=q.dtype, device=q.device).transpose(1, 2)
     logs = torch.empty([batch, heads, m], dtype=torch.float32, device=q.device)
     block = hl.register_block_size(16, 256)
-    lazy = hl.register_tunable("lazy_rescaling", hl.BooleanFragment(False))
     may_be_empty = bias is not None or left >= 0
     beyond = right < 0 or m + right > n  # whether some query sees the end of the keys
     base2 = scale * LOG2E
@@ -116,7 +108,7 @@ def attention_forward(
                 scores = hl.dot(query, k[b, g, tile_n, :].T, acc=base)
                 if bias is not None:
                     scores = biased(scores, bias[b, h, rows, tile_n], base2)
-                state, weights = step(state, scores, factor, may_be_empty, lazy)
+                state, weights = step(state, scores, factor, may_be_empty, v.dtype)
                 state = add(state, weights, v[b, g, tile_n, :])
         result, logs[b, h, rows] = finish(state, may_be_empty)
         out[b, h, rows, :] = result.to(q.dtype)

@@ -68,7 +68,7 @@ def varlen_forward(
                     key = hl.load(k, [g, tile_n + first_k, slice(None)], extra_mask=kept[:, None] if cut else None)
                     base = hidden(rows, tile_n.index[None, :], left, right, kept[None, :]) if cut else None
                     scores = hl.dot(query, key.T, acc=base)
-                    state, weights = step(state, scores, base2, True)
+                    state, weights = step(state, scores, base2, True, v.dtype)
                     value = hl.load(v, [g, tile_n + first_k, slice(None)], extra_mask=kept[:, None] if cut else None)
                     state = add(state, weights, value)
             result, log = finish(state, True)
