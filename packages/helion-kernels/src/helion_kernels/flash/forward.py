@@ -64,17 +64,18 @@ def _tiles(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None, scale: float, band: tuple[int, int]
 ) -> dict[str, Any]:
     """Without a bias or a window: a pipeline for narrow heads, and for wider ones tiles of which a multiprocessor has
-    three at a time instead. There, an end of the keys that cuts a tile takes the registers of the third. Where a mask
-    makes some programs longer than others, the long ones of all heads go first.
+    three at a time instead. There, an end of the keys that cuts a tile takes the registers of the third. Both orders of
+    programs are the same one, and what ptxas makes of them differs by 6 %.
     """
     (left, right), head = band, q.size(3)
     if bias is not None or left >= 0 or not 32 < head <= 128 or q.size(2) < 64:
         return {}
+    order = "xyz" if right < 0 else "flat"
     if head <= 64:
-        return {"block_sizes": [128, 64], "num_warps": 4, "num_stages": 2}
+        return {"block_sizes": [128, 64], "num_warps": 4, "num_stages": 2, "pid_type": order}
     if right < 0 and k.size(2) % 128:
         return {"block_sizes": [64, 64], "num_warps": 4, "num_stages": 3}
-    return {"block_sizes": [128, 64], "num_warps": 4, "num_stages": 1, "pid_type": "xyz" if right < 0 else "flat"}
+    return {"block_sizes": [128, 64], "num_warps": 4, "num_stages": 1, "pid_type": order}
 
 
 @product_kernel("attention", prefer=_tiles)
