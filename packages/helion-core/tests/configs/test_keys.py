@@ -117,6 +117,26 @@ def test_shifted_tiles_outside_the_tensor_are_zero(sizes, indexing, rows):
     torch.testing.assert_close(found, padded[:-2] + 2 * padded[2:])
 
 
+@pytest.mark.parametrize("width", [1, 8, 12])
+@pytest.mark.parametrize("indexing", ["pointer", "block_ptr", "tensor_descriptor"])
+def test_products_of_tiles_that_are_narrower_than_their_lanes(indexing, width):
+    @helion.kernel
+    def product(x, y):
+        out = torch.empty([x.size(0), y.size(1)], dtype=torch.float32, device=x.device)
+        for a, b in hl.tile(out.size()):
+            acc = hl.zeros([a, b], dtype=torch.float32)
+            for c in hl.tile(x.size(1), block_size=width):
+                acc = torch.addmm(acc, x[a, c], y[c, b])
+            out[a, b] = acc
+        return out
+
+    torch.manual_seed(width)
+    x, y = torch.randn(32, 24), torch.randn(24, 32)
+    config = helion.Config(block_sizes=[16, 16], indexing=indexing)
+    found = product.bind((x, y)).compile_config(config).run(x, y)
+    torch.testing.assert_close(found.double(), x.double() @ y.double(), atol=1e-4, rtol=1e-4)
+
+
 def test_indexing_of_each_access():
     source = check("matmul", indexing=["tensor_descriptor", "pointer", "tensor_descriptor"], block_sizes=[16, 32, 16])
     assert "x_desc.load" in source and "tl.load(y" in source and "out_desc.store" in source

@@ -28,6 +28,16 @@ def matmul(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 @helion.kernel(use_default_config=True)
+def doubled(x: torch.Tensor) -> torch.Tensor:
+    """Rows of batches."""
+    b, m, n = x.size()
+    out = torch.empty([b, m, n], dtype=x.dtype, device=x.device)
+    for tile_b, tile_m in hl.tile([b, m]):
+        out[tile_b, tile_m, :] = x[tile_b, tile_m, :] * 2
+    return out
+
+
+@helion.kernel(use_default_config=True)
 def softmax(x: torch.Tensor) -> torch.Tensor:
     m, n = x.size()
     out = torch.empty_like(x)

@@ -55,7 +55,7 @@ def test_nothing_that_runs_imports_the_compiler(exported):
 
 def test_the_manifest(exported):
     manifest = json.loads((exported / "manifest.json").read_text())
-    assert manifest["schema"] == 1 and manifest["kernel"] == "shift"
+    assert manifest["schema"] == 2 and manifest["kernel"] == "shift"
     assert set(manifest["versions"]) == {"helion", "torch", "triton", "python"}
     x, offset, scale, negate = manifest["arguments"]
     assert x == {"argument": "x", "kind": "tensor", "dtype": "torch.float32", "shape": [256], "strides": [1]}
@@ -109,7 +109,7 @@ def test_a_missing_altered_or_truncated_file_is_named(copied, name):
     [
         (lambda text: text[:100], "is not JSON"),
         (lambda text: text.replace("256", "512", 1), "was changed since the export"),
-        (lambda text: text.replace('"schema": 1', '"schema": 2'), "has schema 2; this loader reads 1"),
+        (lambda text: text.replace('"schema": 2', '"schema": 1'), "has schema 1; this loader reads 2"),
         (lambda text: "[1]", "does not describe an exported kernel"),
     ],
     ids=["truncated", "altered", "newer", "something else"],

@@ -71,6 +71,22 @@ def test_tensor_maps(tmp_path, calls):
     assert list(map(number, parameters[14:])) == [256, 192, 192, 1, 0, 0]
 
 
+def test_tensor_maps_of_joined_dimensions(tmp_path, calls):
+    x = torch.randn(3, 64, 128, dtype=torch.bfloat16)
+    config = {"block_sizes": [1, 32], "indexing": "tensor_descriptor"}
+    exported_kernels.doubled.bind((x,)).export(tmp_path / "e", targets=["sm_90"], config=config)
+    run = loader.load(tmp_path / "e")
+    described = [128, 4, 4, 8, 8]
+    calls(8, 8, *described, *described, 8, 8)
+    run(x)
+    first, second = (c for c in calls.read() if c["call"] == "map")
+    assert first["sizes"] == second["sizes"] == [128, 192] and first["strides"] == second["strides"] == [256]
+    parameters = calls.read()[-1]["parameters"]
+    assert list(map(number, parameters[3:7])) == list(map(number, parameters[8:12])) == [192, 128, 128, 1]
+    with pytest.raises(loader.WrongArgument, match="strides"):
+        run(torch.randn(3, 128, 128, dtype=torch.bfloat16)[:, :64])  # its batches do not follow each other
+
+
 def test_an_unaligned_tensor_has_no_tensor_map(tmp_path, calls):
     memory = torch.randn(256 * 128 + 1, dtype=torch.bfloat16)
     x, y = memory[1:].view(256, 128), torch.randn(128, 192, dtype=torch.bfloat16)

@@ -76,3 +76,20 @@ def test_which_ranges_need_a_mask(r, needed):
 )
 def test_what_never_exceeds_a_size(size, bound, known):
     assert layout(64).at_most(size, bound) is known
+
+
+def test_a_fixed_width_that_a_product_pads_needs_a_mask():
+    found = layout(64, min_lanes={1: 16, 8: 16})
+    assert found.needs_mask(tile(0, 64, 8)) and found.needs_mask(tile(0, 64, 1))
+    assert not found.needs_mask(tile(0, 64, 16)) and not found.needs_mask(tile(0, 64, 1, scalar=True))
+
+
+@pytest.mark.parametrize(
+    ("begin", "offset", "below"),
+    [
+        (0, 0, False), (-4, 0, True), (8, -8, False), (8, -9, True), (HOST, 0, False), (HOST, -1, True), (-4, 4, False),
+        (0, M.symbol, False), (64, -M.symbol, False), (63, -M.symbol, True),
+    ],
+)  # fmt: skip
+def test_which_ranges_begin_below_0(begin, offset, below):
+    assert layout(64).begins_below(tile(begin, 128), offset) is below

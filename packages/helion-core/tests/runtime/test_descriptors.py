@@ -99,6 +99,24 @@ def test_launches_hand_down_what_tritons_function_would(world, calls, static):
     assert len(world.plain) == plain and taken(world) == by_triton(world, X, Y, out)
 
 
+def test_dimensions_that_count_as_one(world, calls):
+    def products(x, y, a):
+        out = torch.empty([x.size(0), x.size(1), y.size(2)], dtype=x.dtype, device=x.device)
+        for tile_b, tile_m, tile_n in hl.tile([x.size(0), x.size(1), y.size(2)]):
+            acc = hl.zeros([tile_b, tile_m, tile_n], dtype=torch.float32)
+            for tile_k in hl.tile(x.size(2)):
+                acc = torch.baddbmm(acc, x[tile_b, tile_m, tile_k], y[tile_b, tile_k, tile_n])
+            out[tile_b, tile_m, tile_n] = (acc * a).to(x.dtype)
+        return out
+
+    kernel = helion.kernel(products, config={**CONFIG, "block_sizes": [1, *CONFIG["block_sizes"]]})
+    x, y = half(3, M, K), half(3, K, N)
+    for _ in range(3):
+        out = kernel(x, y, 2.0)
+    assert taken(world) == by_triton(world, *(t.view(-1, t.size(2)) for t in (x, y, out)))
+    assert len(world.plain) == 1
+
+
 @pytest.mark.parametrize("way", ["straight", "host"])
 def test_objects_are_kept_by_address(world, calls, way):
     kernel = kernel_of(into)

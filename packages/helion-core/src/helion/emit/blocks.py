@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from .. import ir
 from ..ir import Size
-from ..lower.access import BLOCK_PTR, BlockDim, block_dims, descriptor, descriptor_order
+from ..lower.access import BLOCK_PTR, BlockDim, block_dims, descriptor, descriptor_groups
 from .kernel import KernelEmitter
 from .memory import scaled, stride_text
 
@@ -19,10 +19,10 @@ def load_text(op: ir.Load, kind: str, k: KernelEmitter, eviction: str) -> str:
     if kind == BLOCK_PTR:
         pointer, check = _block_pointer(op, dims, k)
         return f"tl.load({pointer}{check}{', padding_option=' + repr('zero') if check else ''}{suffix})"
-    name, offsets, order = _descriptor(op, dims, k)
+    name, offsets, groups = _descriptor(op, dims, k)
     text = f"{name}.load([{offsets}])"  # takes no cache hint
-    kept = _kept(op, order, k)
-    if len(kept) != len(order):
+    kept = _kept(op, groups, k)
+    if len(kept) != len(groups):
         text = f"tl.reshape({text}, {k.shape([op.dims[at].size for at in kept])})"
     return _permuted(text, kept, sorted(kept))
 
@@ -37,18 +37,19 @@ def write_store(op: ir.Store, kind: str, text: str, k: KernelEmitter) -> None:
         pointer, check = _block_pointer(op, dims, k)
         k.write(f"tl.store({pointer}, {text}{check})")
         return
-    name, offsets, order = _descriptor(op, dims, k)
-    kept = _kept(op, order, k)
+    name, offsets, groups = _descriptor(op, dims, k)
+    kept = _kept(op, groups, k)
     text = _permuted(text, sorted(kept), kept)
-    if len(kept) != len(order):
-        text = f"tl.reshape({text}, {k.shape([1 if d.at is None else op.dims[d.at].size for d in order])})"
+    if len(kept) != len(groups):
+        lasts = [group[-1].at for group in groups]
+        text = f"tl.reshape({text}, {k.shape([1 if at is None else op.dims[at].size for at in lasts])})"
     k.write(f"{name}.store([{offsets}], {text})")
 
 
-def _kept(op: ir.Access, order: tuple[BlockDim, ...], k: KernelEmitter) -> list[int]:
+def _kept(op: ir.Access, groups: tuple[tuple[BlockDim, ...], ...], k: KernelEmitter) -> list[int]:
     """The dims of the access that have lanes, in the order of the descriptor."""
     kept = k.kept(op.dims)
-    return [d.at for d in order if d.at in kept]  # type: ignore[misc]
+    return [d.at for group in groups for d in group if d.at in kept]  # type: ignore[misc]
 
 
 def _permuted(text: str, source: list[int], target: list[int]) -> str:
@@ -58,11 +59,21 @@ def _permuted(text: str, source: list[int], target: list[int]) -> str:
     return f"tl.trans({text})" if order == [1, 0] else f"tl.permute({text}, {order})"
 
 
-def _descriptor(op: ir.Access, dims: tuple[BlockDim, ...], k: KernelEmitter) -> tuple[str, str, tuple[BlockDim, ...]]:
-    order = descriptor_order(op, dims)
+def _descriptor(
+    op: ir.Access, dims: tuple[BlockDim, ...], k: KernelEmitter
+) -> tuple[str, str, tuple[tuple[BlockDim, ...], ...]]:
+    groups = descriptor_groups(op, dims, k.layout)
     made = descriptor(op, dims, k.layout)
-    assert order is not None and made is not None
-    return k.descriptor(made), ", ".join(_narrow(d.start, k) for d in order), order
+    assert groups is not None and made is not None
+    return k.descriptor(made), ", ".join(_narrow(_start(op, group), k) for group in groups), groups
+
+
+def _start(op: ir.Access, group: tuple[BlockDim, ...]) -> Size:
+    """Where the block begins, counted through all dimensions of the group."""
+    start: Size = 0
+    for d in group:
+        start = start * op.tensor.sizes[d.dimension] + d.start  # type: ignore[operator]
+    return start
 
 
 def _narrow(start: Size, k: KernelEmitter) -> str:
@@ -100,7 +111,7 @@ def _texts(sizes: object, k: KernelEmitter) -> str:
 def _may_leave(op: ir.Access, d: BlockDim, k: KernelEmitter) -> bool:
     """Whether lanes may lie outside the tensor."""
     assert d.range is not None
-    if k.layout.needs_mask(d.range):
+    if k.layout.needs_mask(d.range) or (not d.range.full and k.layout.begins_below(d.range, 0)):
         return True
     end, size = d.range.end, op.tensor.sizes[d.dimension]
     shifted = d.start != d.range.base and not d.range.full

@@ -142,7 +142,7 @@ def _bounds(entry: TileIndex, op: ir.Access, size: Size, k: KernelEmitter) -> li
     result = []
     if not k.layout.at_most(r.end + offset, size):
         result.append(f"{_shifted(r, offset, op, size, k)} < {k.print(size)}")
-    if offset != 0 and not k.layout.at_most(-offset, r.begin):
+    if k.layout.begins_below(r, offset):
         result.append(f"{_shifted(r, offset, op, size, k)} >= 0")
     return [k.align(f"({text})", op.dims[dim : dim + 1], dim, op.dims) for text in result]
 

@@ -137,7 +137,8 @@ _UNITS_TEXT = f"""def {UNITS}(tensor):
 """
 _DESCRIPTOR = """
 def _descriptor(tensor, dims, block):
-    return TensorDescriptor(tensor, [tensor.size(d) for d in dims], [tensor.stride(d) for d in dims], block)
+    sizes = [torch.Size([tensor.size(d) for d in joined]).numel() for joined in dims]
+    return TensorDescriptor(tensor, sizes, [tensor.stride(joined[-1]) for joined in dims], block)
 
 
 """
@@ -150,7 +151,8 @@ def _launch_text(generated: Generated) -> str:
         return f"{head}    kernel[grid](*args, **options)\n"
     tensors = generated.program.tensors
     made = [
-        f"_descriptor(args[{tensors.index(d.tensor)}], {list(d.dims)}, {list(d.block)})" for d in generated.descriptors
+        f"_descriptor(args[{tensors.index(d.tensor)}], {[list(joined) for joined in d.dims]}, {list(d.block)})"
+        for d in generated.descriptors
     ]
     text = f"    descriptors = [{', '.join(made)}]\n    kernel[grid](*args, *descriptors, **options)\n"
     return f"from triton.tools.tensor_descriptor import TensorDescriptor\n\n{_DESCRIPTOR}{head}{text}"

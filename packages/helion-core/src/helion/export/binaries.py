@@ -94,7 +94,8 @@ def _descriptors(generated: Generated, metadata: Any) -> list[dict[str, Any]]:
         assert not decided["fp4_padded"], "no kernel loads packed 4-bit elements through descriptors"
         element = decided["elem_type"]
         found.append({
-            "tensor": generated.program.tensors.index(descriptor.tensor), "dims": list(descriptor.dims),
+            "tensor": generated.program.tensors.index(descriptor.tensor),
+            "dims": [list(joined) for joined in descriptor.dims],
             "block": list(decided["block_size"]), "swizzle": decided["swizzle"], "itemsize": decided["elem_size"],
             "element": _HOST_ELEMENT.get(element, element),
         })  # fmt: skip

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import inspect
 import json
+import math
 import struct
 import sys
 import threading
@@ -21,7 +22,7 @@ from typing import Any, ClassVar
 
 import torch
 
-FORMAT, SCHEMA, MANIFEST = "helion-export", 1, "manifest.json"
+FORMAT, SCHEMA, MANIFEST = "helion-export", 2, "manifest.json"
 LIBRARIES = {"cuda": "libcuda.so.1", "hip": "libamdhip64.so"}
 INT32 = range(-(2**31), 2**31)
 INT64 = range(-(2**63), 2**63)
@@ -285,9 +286,16 @@ def choose_variant(variants: list[dict[str, Any]], numbers: list[Any], tensors: 
 
 def _describable(tensor: Any, descriptor: dict[str, Any]) -> bool:
     """Whether a descriptor can name the tensor: not empty, and every step but the innermost a multiple of 16 bytes."""
-    *outer, inner = (tensor.stride(d) for d in descriptor["dims"])
+    *outer, inner = _joined(tensor, descriptor)[1]
     steps = all(stride > 0 and stride * tensor.element_size() % 16 == 0 for stride in outer)
     return bool(tensor.numel()) and inner == 1 and steps
+
+
+def _joined(tensor: Any, descriptor: dict[str, Any]) -> tuple[list[int], list[int]]:
+    """Sizes and strides of the descriptor, each of whose dimensions is one or more of the tensor's."""
+    dims = descriptor["dims"]
+    sizes = [math.prod(tensor.size(d) for d in joined) for joined in dims]
+    return sizes, [tensor.stride(joined[-1]) for joined in dims]
 
 
 class Block:
@@ -315,7 +323,7 @@ def pack(driver: Driver, variant: dict[str, Any], specs: list[Any], tensors: Any
         parts.append((struct.pack(text, value), struct.calcsize(text)))
     for d in variant["descriptors"]:
         tensor = tensors[d["tensor"]]
-        sizes, strides = [tensor.size(k) for k in d["dims"]], [tensor.stride(k) for k in d["dims"]]
+        sizes, strides = _joined(tensor, d)
         parts.append((driver.tensor_map(tensor.data_ptr(), d, sizes, strides), 64))
         parts += [(struct.pack("<i", size), 4) for size in sizes]
         parts += [(struct.pack("<q", stride), 8) for stride in strides]

@@ -68,9 +68,10 @@ class Layout:
             return self.physical(r.width) != self.number(r.end)
         width = self.number(r.width)
         assert width is not None
-        if width == 1 and not r.extra_ends:
+        lanes = self.physical(r.width)  # of a fixed width, a product may want more
+        if lanes == 1 and not r.extra_ends:
             return False  # a loop has no empty tiles
-        return next_power_of_two(width) != width or not self._is_multiple(_difference(r.end, r.begin), width)
+        return lanes != width or not self._is_multiple(_difference(r.end, r.begin), width)
 
     def _is_multiple(self, size: Size, width: int) -> bool:
         """Whether `size` is a multiple of `width`, also where it is known on the device only (`n // width * width`)."""
@@ -80,6 +81,13 @@ class Layout:
     def at_most(self, size: Size, bound: Size) -> bool:
         """Whether `size` is known never to exceed `bound`, a size of a tensor."""
         return _at_most(self._known(size), self._known(bound))
+
+    def begins_below(self, r: Range, offset: Size) -> bool:
+        """Whether indices of the range, `offset` further on, may be negative. A begin that only the device knows is
+        taken not to be.
+        """
+        known = offset == 0 and not isinstance(r.begin, int)
+        return not known and not self.at_most(-offset, r.begin)
 
     def is_huge(self, r: Range) -> bool:
         """Whether indices of the range, or of the lanes behind its end, exceed 32 bits."""
@@ -109,8 +117,12 @@ def tiles_of(r: Range, layout: Layout) -> int | None:
 def _at_most(size: Size, bound: Size) -> bool:
     if size == bound:
         return True
+    if isinstance(bound, int):
+        most = _most(size)
+        if most is not None and most <= bound:
+            return True
     if isinstance(size, int):
-        return isinstance(bound, int) and size <= bound
+        return False
     if isinstance(size, (sympy.Min, Min)):
         return any(_at_most(_as_size(arg), bound) for arg in size.args)
     if isinstance(size, (sympy.Max, Max)):
@@ -120,6 +132,27 @@ def _at_most(size: Size, bound: Size) -> bool:
         if isinstance(quotient, FloorDiv) and width == quotient.args[1] and width.is_positive:
             return _at_most(_as_size(quotient.args[0]), bound)
     return False
+
+
+def _most(size: Size | sympy.Basic) -> int | None:
+    """A number that `size` is known never to exceed."""
+    if isinstance(size, (int, sympy.Integer)):
+        return int(size)
+    if isinstance(size, FloorDiv) and isinstance(size.args[1], sympy.Integer) and size.args[1] > 0:
+        most = _most(size.args[0])
+        return None if most is None else most // int(size.args[1])
+    if isinstance(size, sympy.Mul) and len(size.args) == 2 and isinstance(size.args[0], sympy.Integer):
+        most = _most(size.args[1]) if size.args[0] > 0 else None
+        return None if most is None else most * int(size.args[0])
+    if not isinstance(size, (sympy.Min, Min, sympy.Max, Max, sympy.Add)):
+        return None
+    found = [_most(arg) for arg in size.args]
+    known = [most for most in found if most is not None]
+    if isinstance(size, (sympy.Min, Min)):
+        return min(known, default=None)
+    if len(known) < len(found):
+        return None
+    return max(known) if isinstance(size, (sympy.Max, Max)) else sum(known)
 
 
 def _as_size(value: sympy.Basic) -> Size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,15 @@ if TYPE_CHECKING:
     import torch
 
 
-def make_descriptor(cls: Any, tensor: torch.Tensor, dims: Sequence[int], block: list[int]) -> Any:
+def joined(dims: Sequence[Sequence[int]], sizes: Sequence[int], strides: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Sizes and strides of a descriptor whose dimensions are each one or more of a tensor's."""
+    return [math.prod(sizes[d] for d in group) for group in dims], [strides[group[-1]] for group in dims]
+
+
+def make_descriptor(cls: Any, tensor: torch.Tensor, dims: Sequence[Sequence[int]], block: list[int]) -> Any:
     """A descriptor without Triton's checks, which were made when the access was found legal."""
     result = cls.__new__(cls)
-    sizes, strides = tensor.shape, tensor.stride()
     result.base, result.block_shape = tensor, block
-    result.shape, result.strides = [sizes[d] for d in dims], [strides[d] for d in dims]
+    result.shape, result.strides = joined(dims, tensor.shape, tensor.stride())
     result.padding, result.round_f32_to_tf32 = "zero", False
     return result

@@ -14,7 +14,7 @@ from typing import Any
 from ...ir import Program
 from ...lower.access import Descriptor
 from ..binaries.compile import signature_type
-from .descriptor import make_descriptor
+from .descriptor import joined, make_descriptor
 
 ALIGNMENT = 16  # bytes, of the first element
 KEPT = 256  # objects of one descriptor, the last used: weights of many layers have one layout
@@ -28,10 +28,12 @@ def descriptor_type(descriptor: Descriptor) -> str:
 
 @dataclass(frozen=True)
 class Described:
-    """A descriptor of `dims` of the tensor at position `tensor`, whose elements have `itemsize` bytes."""
+    """A descriptor of `dims` of the tensor at position `tensor`, whose elements have `itemsize` bytes. Each is one
+    dimension or several that count as one.
+    """
 
     tensor: int
-    dims: tuple[int, ...]
+    dims: tuple[tuple[int, ...], ...]
     block: tuple[int, ...]
     itemsize: int
 
@@ -39,7 +41,7 @@ class Described:
         """Whether elements start at a multiple of 16 bytes, and so does every step along all but the last of `dims`."""
         if address % ALIGNMENT or 0 in sizes:
             return False
-        *outer, inner = (strides[d] for d in self.dims)
+        *outer, inner = joined(self.dims, sizes, strides)[1]
         return inner == 1 and all(step > 0 and step * self.itemsize % ALIGNMENT == 0 for step in outer)
 
 
@@ -81,7 +83,7 @@ class Mapped:
     after: tuple[Any, ...]
 
     def numbers(self, sizes: Sequence[int], strides: Sequence[int]) -> tuple[list[int], list[int]]:
-        return [sizes[d] for d in self.of.dims], [strides[d] for d in self.of.dims]
+        return joined(self.of.dims, sizes, strides)
 
     def of_any_layout(self) -> Callable[..., tuple[Any, ...] | None]:
         """A function of a tensor's address, sizes and strides: all that is passed, or None where it does not fit."""

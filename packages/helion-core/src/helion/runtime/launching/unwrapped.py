@@ -42,10 +42,11 @@ class _StandIn:
     """A tensor that is not there. No two of its numbers are equal, nor are those of two stand-ins."""
 
     def __init__(self, described: Described, start: int) -> None:
-        rank = max(described.dims) + 1
+        inner = described.dims[-1][-1]
+        rank = max(max(group) for group in described.dims) + 1
         self.address = start << 20
         self.shape = [start + 2 * d for d in range(rank)]
-        self._stride = [1 if d == described.dims[-1] else 16 * (start + 2 * d + 1) for d in range(rank)]
+        self._stride = [1 if d == inner else 16 * (start + 2 * d + 1) for d in range(rank)]
 
     def data_ptr(self) -> int:
         return self.address
