@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import helion
 
 from . import choice
+from .ahead import compile_others
 
 if TYPE_CHECKING:
     from helion import Kernel
@@ -44,4 +45,5 @@ def kernel(
 
 
 def _config(op: str, bound: Any, args: Sequence[Any]) -> Any:
+    compile_others(bound)
     return choice.config(op, bound, args)
