@@ -138,15 +138,14 @@ def descriptor_groups(
 ) -> tuple[tuple[BlockDim, ...], ...] | None:
     """`descriptor_order`, with dimensions joined where a block is one element thick in all but the last of them.
 
-    A batch of contiguous matrices is one tall matrix then, heads that lie within rows are parts of one wide one. Every
-    coordinate less is two uniform registers less, which products in a loop around the load are short of: attention on
-    an H100 gains 8 %.
+    A batch of contiguous matrices is one tall matrix then. Every coordinate less is two uniform registers less, which
+    products in a loop around the load are short of: attention on an H100 gains 8 %.
     """
     order = descriptor_order(op, dims)
     if order is None:
         return None
     groups: list[tuple[BlockDim, ...]] = [(d,) for d in order]
-    while pair := _joinable(op, groups, layout):
+    while pair := _joinable(op, groups[:-1], layout):
         outer, inner = pair
         groups[groups.index(inner)] = outer + inner
         groups.remove(outer)
@@ -162,8 +161,6 @@ def _joinable(
     the first: 32 bits may not count the elements outside.
     """
     for outer, inner in itertools.permutations(groups, 2):
-        if outer is groups[-1] or (inner is groups[-1] and not _takes_outer(op.tensor, groups)):
-            continue
         thin = all(_lanes(op, d, layout) == 1 for d in outer)
         inside = not any(_may_be_outside(op, d, layout) for d in outer + inner)
         if thin and inside and _lies_around(op.tensor, outer, inner):
@@ -179,16 +176,6 @@ def _lies_around(tensor: HostTensor, outer: tuple[BlockDim, ...], inner: tuple[B
         return False
     whole = math.prod(sizes[len(outer) :])  # type: ignore[arg-type]
     return around == whole * step and whole * math.prod(sizes[: len(outer)]) <= INT32_MAX  # type: ignore[arg-type, operator]
-
-
-def _takes_outer(tensor: HostTensor, groups: Sequence[tuple[BlockDim, ...]]) -> bool:
-    """Whether the last of `groups`, which is contiguous, may be joined: two are left, and every element of a dimension
-    around it begins at a multiple of 16 bytes.
-    """
-    sizes = [tensor.sizes[d.dimension] for d in groups[-1]]
-    if len(groups) == 2:
-        return False
-    return all(isinstance(n, int) for n in sizes) and math.prod(sizes) * tensor.dtype.itemsize % _ALIGNMENT == 0  # type: ignore[arg-type]
 
 
 def _starts_aligned(d: BlockDim, tensor: HostTensor) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import helion
 
 from . import choice
-from .ahead import compile_others
 
 if TYPE_CHECKING:
     from helion import Kernel
@@ -45,5 +44,4 @@ def kernel(
 
 
 def _config(op: str, bound: Any, args: Sequence[Any]) -> Any:
-    compile_others(bound)
     return choice.config(op, bound, args)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from . import choice
 from .kernel import kernel
-
-if TYPE_CHECKING:
-    from helion import Kernel
 
 
 def tf32_allowed() -> bool:
@@ -28,14 +25,12 @@ def product_kernel(
         fast = kernel(op, prefer=prefer, dot_precision="tf32")(function)
         exact = kernel(op, dot_precision="ieee")(function)
 
-        def chosen(args: Sequence[Any]) -> Kernel:
-            return exact if args[0].dtype is torch.float32 and not tf32_allowed() else fast
-
         def run(*args: Any) -> Any:
-            return chosen(args)(*args)
+            if args[0].dtype is torch.float32 and not tf32_allowed():
+                return exact(*args)
+            return fast(*args)
 
         run.kernels = (fast, exact)  # type: ignore[attr-defined]
-        run.bind = lambda args: chosen(args).bind(args)  # type: ignore[attr-defined]
         return run
 
     return decorate
