@@ -23,9 +23,9 @@ from helion_kernels.flash.forward import attention_forward
 
 SHAPES = ((4, 32, 32, 4096, 128), (4, 32, 32, 4096, 64), (4, 32, 8, 4096, 128))  # batch, heads, key heads, length, d
 FORWARD: tuple[dict[str, Any], ...] = tuple(
-    {"block_sizes": [n, m], "num_warps": warps, "num_stages": stages, "lazy_rescaling": lazy}
-    for m, n, warps, stages in ((128, 64, 4, 2), (128, 64, 8, 3), (128, 128, 8, 2), (64, 128, 4, 2))
-    for lazy in (False, True)
+    {"block_sizes": [n, m], "num_warps": warps, "num_stages": stages, "pid_type": order}
+    for m, n, warps, stages in ((64, 128, 4, 1), (64, 128, 4, 2), (64, 64, 4, 3), (128, 64, 4, 2), (128, 128, 8, 2))
+    for order in ("flat", "xyz")
 )
 BACKWARD: tuple[dict[str, Any], ...] = tuple(
     {"block_sizes": [inner, rows], "num_warps": warps, "num_stages": stages}
