@@ -161,9 +161,9 @@ def _joinable(
     the first: 32 bits may not count the elements outside.
     """
     for outer, inner in itertools.permutations(groups, 2):
-        thin = all(_lanes(op, d, layout) == 1 for d in outer)
-        inside = not any(_may_be_outside(op, d, layout) for d in outer + inner)
-        if thin and inside and _lies_around(op.tensor, outer, inner):
+        if not _lies_around(op.tensor, outer, inner) or any(_lanes(op, d, layout) > 1 for d in outer):
+            continue
+        if not any(_may_be_outside(op, d, layout) for d in outer + inner):
             return outer, inner
     return None
 

@@ -23,6 +23,7 @@ class Layout:
         self.program = program
         self.block_sizes = block_sizes
         self._values = {block.symbol: sympy.Integer(size) for block, size in block_sizes.items()}
+        self._put_in: dict[Size, Size] = {}
         self._physical: dict[Size, int] = {}
         self._active: dict[Range, bool] = {}
 
@@ -35,8 +36,11 @@ class Layout:
         """`size` with the block sizes put in."""
         if isinstance(size, int):
             return size
-        known = size.xreplace(self._values)
-        return int(known) if known.is_Integer else known
+        found = self._put_in.get(size)
+        if found is None:
+            known = size.xreplace(self._values)
+            found = self._put_in[size] = int(known) if known.is_Integer else known
+        return found
 
     def physical(self, size: Size) -> int:
         """Lanes that a dimension of `size` takes on the device."""
