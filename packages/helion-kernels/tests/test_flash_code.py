@@ -63,6 +63,27 @@ def test_wide_heads_leave_room_for_more_programs(head, length, right) -> None:
     assert config.pid_type == ("xyz" if right < 0 and length % 128 == 0 else "flat")
 
 
+@pytest.mark.parametrize("right", [-1, 0])
+def test_narrow_heads_leave_room_for_a_pipeline_too(right) -> None:
+    q = torch.empty(1, 2, 4096, 64, dtype=torch.bfloat16)
+    args = (q, q, q, None, 0.1, (-1, right))
+    bound = attention_forward.kernels[0].bind(args)
+    config = choice.default(bound, args, TARGET)
+    facts = bound.compile_for(TARGET, config)
+    assert facts.spills == 0 and facts.registers <= 168 and 3 * facts.shared_memory <= TARGET.shared_memory
+    assert config.block_sizes == (128, 64) and config.num_stages == 2
+    assert config.pid_type == ("xyz" if right < 0 else "flat")
+
+
+def test_keys_are_one_matrix_and_weights_are_rounded_before_values_are_loaded() -> None:
+    bound = attention_forward.kernels[0].bind(arguments(attention_forward))
+    config = bound.default_config(TARGET).replace(block_sizes=[128, 64], num_warps=4, num_stages=1)
+    dims = {d.tensor.name: d.dims for d in bound.generate(config, TARGET).descriptors}
+    assert dims["k"] == dims["v"] == ((1, 2), (3,))  # the batch is of one
+    loop = bound.to_triton_code(config).split("in tl.range(")[1]
+    assert 0 < loop.index(".to(tl.bfloat16)") < loop.index("v_desc.load")
+
+
 def waited(bound, config, folder):
     """How many products the machine code has, and how many waits for them."""
     compiled = bound._compile(bound.generate(config, TARGET), TARGET)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from .. import ir
 from ..ir import Size
-from ..lower.access import BLOCK_PTR, BlockDim, block_dims, descriptor, descriptor_groups
+from ..lower.access import BLOCK_PTR, BlockDim, block_dims, descriptor
 from .kernel import KernelEmitter
 from .memory import scaled, stride_text
 
@@ -62,9 +62,11 @@ def _permuted(text: str, source: list[int], target: list[int]) -> str:
 def _descriptor(
     op: ir.Access, dims: tuple[BlockDim, ...], k: KernelEmitter
 ) -> tuple[str, str, tuple[tuple[BlockDim, ...], ...]]:
-    groups = descriptor_groups(op, dims, k.layout)
+    """The parameter that holds the descriptor of `op`, where the block begins, and what its dimensions are made of."""
     made = descriptor(op, dims, k.layout)
-    assert groups is not None and made is not None
+    assert made is not None
+    of = {d.dimension: d for d in dims}
+    groups = tuple(tuple(of[dimension] for dimension in joined) for joined in made.dims)
     return k.descriptor(made), ", ".join(_narrow(_start(op, group), k) for group in groups), groups
 
 
