@@ -5,7 +5,7 @@ import torch
 
 import helion
 import helion.language as hl
-from helion.lower.defaults import plans
+from helion.lower.defaults import MATMUL_TILES, plans
 from helion.runtime.targets import parse_target
 
 TARGET = parse_target("sm_90")
@@ -39,6 +39,175 @@ def test_batches_of_a_fixed_block_size_count_as_programs():
     _, small = first_plan(kernel, halves(2, 512, 64), halves(2, 64, 512))
     assert large == {"BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 64}
     assert small["BLOCK_M"] * small["BLOCK_N"] < 128 * 256
+
+
+@helion.kernel()
+def product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    m, k, n = x.size(0), x.size(1), y.size(1)
+    out = torch.empty([m, n], dtype=torch.float32, device=x.device)
+    for tile_m, tile_n in hl.tile([m, n]):
+        acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+        for tile_k in hl.tile(k):
+            acc = hl.dot(x[tile_m, tile_k], y[tile_k, tile_n], acc=acc)
+        out[tile_m, tile_n] = acc
+    return out
+
+
+def tile(m, n, k, dtype=torch.bfloat16, kernel=product, target="sm_90"):
+    """Rows and columns of the first plan's tile. The right operand is a transposed weight."""
+    x, y = torch.empty(m, k, dtype=dtype), torch.empty(n, k, dtype=dtype).t()
+    _, sizes = first_plan(kernel, x, y, target=target)
+    return sizes["BLOCK_M"], sizes["BLOCK_N"]
+
+
+@pytest.mark.parametrize("size", [(2048, 5120, 5120), (1500, 3072, 6144)])
+def test_a_last_round_of_few_large_tiles_is_avoided(size):
+    """As measured on an H100: 153.6 us instead of 161.4, and 106.9 instead of 128.1."""
+    m, n, k = size
+    assert tile(m, n, k) == (64, 256)
+    plan, _ = first_plan(product, halves(m, k), halves(k, n))
+    assert (plan.num_warps, plan.num_stages, plan.l2_grouping) == (4, 4, 16)
+    assert (plan.pid_type, plan.indexing) == ("persistent_interleaved", "tensor_descriptor")
+
+
+@pytest.mark.parametrize(
+    "size",
+    [(3000, 4096, 4096), (4096, 4096, 4096), (8192, 8192, 8192), (8192, 14336, 4096), (4096, 4096, 14336),
+     (5120, 5120, 2048)],
+)  # fmt: skip
+def test_large_tiles_stay_where_their_last_round_is_full_or_one_of_many(size):
+    """Of the first, measured on an H100: 132.8 us, with 64x256 147.7, with 128x128 157."""
+    assert tile(*size) == (128, 256)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (66 * 128, (128, 256)),  # 132 tiles: all in one round
+        (66 * 128 + 1, (64, 256)),  # 134, and 132 multiprocessors: a second round. Of half the tiles, 266: three
+        (99 * 128, (64, 256)),  # 396 halves: three full rounds
+        (99 * 128 + 1, (128, 256)),  # 398: a fourth
+    ],
+)
+def test_a_round_of_few_programs_counts_as_a_whole_one(rows, expected):
+    assert tile(rows, 512, 4096) == expected
+
+
+@pytest.mark.parametrize(("batch", "expected"), [(2, (128, 256)), (3, (64, 256)), (4, (128, 256))])
+def test_batches_count_in_rounds(batch, expected):
+    """Of 64 tiles each: 128 in one round, 192 in two (384 halves in three), 256 in two."""
+    _, sizes = first_plan(helion.kernel(batched), halves(batch, 2048, 4096), halves(batch, 4096, 1024))
+    assert (sizes["BLOCK_M"], sizes["BLOCK_N"]) == expected
+
+
+def test_loops_shorter_than_measured_keep_the_large_tile():
+    """Their length is counted in bytes, as the depth of a tile."""
+    assert tile(2048, 5120, 1024) == tile(2048, 5120, 2048, torch.float8_e4m3fn) == (128, 256)
+    assert tile(2048, 5120, 2048) == tile(2048, 5120, 4096, torch.float8_e4m3fn) == (64, 256)
+
+
+def test_few_programs_keep_their_tile():
+    """Speeds are of multiprocessors that all work: no larger tile is taken by them, and 128x128 goes first."""
+    assert tile(512, 4096, 4096) == tile(768, 4096, 4096) == (128, 128)
+    assert tile(256, 4096, 4096) == (64, 128)
+    assert tile(320, 6144, 4096) == (64, 256)  # in one round, where 128x128 needs a second
+
+
+def test_a_tile_that_is_cut_is_not_compared():
+    assert tile(128 * 140, 128, 4096)[1] == 128
+    plan, _ = first_plan(product, halves(128 * 140, 4096), halves(4096, 128))
+    assert plan.reason == MATMUL_TILES["sm_90"][0].reason
+
+
+def test_of_two_tiles_as_large_the_first_says_whether_they_are_too_large():
+    """64x256 would have 128 programs, of which a third of the columns are none; 128x128 has 96."""
+    assert tile(4096, 384, 4096) == (64, 128)
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_100", "gfx942"])
+def test_rounds_are_counted_only_with_measured_speeds(target):
+    assert all(t.speed is None for name, tiles in MATMUL_TILES.items() if name != "sm_90" for t in tiles)
+    assert tile(2048, 5120, 5120, target=target) == tile(4096, 4096, 4096, target=target)
+
+
+@helion.kernel(static_shapes=False)
+def product_of_1280_columns(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    m, k, n = x.size(0), hl.specialize(x.size(1)), hl.specialize(y.size(1))
+    out = torch.empty([m, n], dtype=torch.float32, device=x.device)
+    for tile_m, tile_n in hl.tile([m, n]):
+        acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+        for tile_k in hl.tile(k):
+            acc = hl.dot(x[tile_m, tile_k], y[tile_k, tile_n], acc=acc)
+        out[tile_m, tile_n] = acc
+    return out
+
+
+def test_rounds_are_not_counted_where_sizes_are_unknown():
+    assert tile(4096, 1280, 4096) == (64, 256)
+    assert tile(4096, 1280, 4096, kernel=product_of_1280_columns) == (128, 256)
+
+
+def test_what_is_read_by_pointers_keeps_the_large_tile():
+    """As where rows do not begin at multiples of 16 bytes: speeds were measured with descriptors."""
+    _, sizes = first_plan(product, halves(2048, 5120), halves(5120, 5119))
+    assert (sizes["BLOCK_M"], sizes["BLOCK_N"]) == (128, 256)
+
+
+@helion.kernel()
+def product_of_some_rows(x: torch.Tensor, y: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    m, k, n = x.size(0), x.size(1), y.size(1)
+    out = torch.empty([m, n], dtype=torch.float32, device=x.device)
+    block = hl.register_block_size(16, 128)
+    for slot, tile_n in hl.tile([m, n], block_size=[block, None]):
+        for tile_m in hl.tile(slot.begin, ends[0], block_size=block):
+            acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+            for tile_k in hl.tile(k):
+                acc = hl.dot(x[tile_m, tile_k], y[tile_k, tile_n], acc=acc)
+            out[tile_m, tile_n] = acc
+    return out
+
+
+@helion.kernel()
+def two_products(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    m, k, n = x.size(0), x.size(1), y.size(1)
+    out = torch.empty([m, n], dtype=torch.float32, device=x.device)
+    for tile_m, tile_n in hl.tile([m, n]):
+        a = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+        b = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+        for tile_k in hl.tile(k):
+            a = hl.dot(x[tile_m, tile_k], y[tile_k, tile_n], acc=a)
+            b = hl.dot(x[tile_m, tile_k], z[tile_k, tile_n], acc=b)
+        out[tile_m, tile_n] = a * b
+    return out
+
+
+@helion.kernel()
+def product_by_columns(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    m, k, n = x.size(0), x.size(1), y.size(1)
+    out = torch.empty([m, n], dtype=torch.float32, device=x.device)
+    for tile_n in hl.tile(n):
+        for tile_m in hl.tile(m):
+            acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+            for tile_k in hl.tile(k):
+                acc = hl.dot(x[tile_m, tile_k], y[tile_k, tile_n], acc=acc)
+            out[tile_m, tile_n] = acc
+    return out
+
+
+def test_programs_unlike_those_measured_keep_the_large_tile():
+    """Only the device knows how many rows have work; a program does all rows; two products have two accumulators."""
+    x, y = halves(2048, 5120), halves(5120, 5120)
+    some, _ = first_plan(product_of_some_rows, x, y, torch.zeros(1, dtype=torch.int32))
+    two, _ = first_plan(two_products, x, y, y)
+    columns, _ = first_plan(product_by_columns, x, y)
+    assert some.reason == two.reason == columns.reason == MATMUL_TILES["sm_90"][0].reason
+
+
+def test_every_tile_is_a_starting_point():
+    """The one chosen first, whichever it is."""
+    for n in (5120, 4096):
+        found = list(plans(product.bind((halves(2048, 5120), halves(5120, n))).program, TARGET))
+        assert sorted(p.reason for p in found) == sorted(t.reason for t in MATMUL_TILES["sm_90"])
 
 
 def test_products_in_full_precision_have_small_tiles():

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..ir import BlockSize, Dot, Program
+from ..ir import BlockSize, Dot, For, Load, Program
+from .access import choices
 from .layout import Layout, next_power_of_two
 from .limits import fits, largest_value, most_warps
 from .rolling import roll_all, rollable
@@ -57,7 +58,12 @@ def family(target: Target | None) -> str:
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile of a matrix product: rows x columns x bytes of depth. `rows` and `columns` are cut to the problem."""
+    """A tile of a matrix product: rows x columns x bytes of depth. `rows` and `columns` are cut to the problem.
+
+    speed: elements of the result in a given time while all multiprocessors work, as a share of what the target's
+    fastest tile computes; None where that was not measured. It says when more, smaller tiles that end together are done
+    before fewer large ones, the last of which leave most multiprocessors idle.
+    """
 
     rows: int
     columns: int
@@ -68,16 +74,29 @@ class Tile:
     indexing: str
     reason: str
     pid_type: str = FLAT
+    speed: float | None = None
+
+    @property
+    def area(self) -> int:
+        return self.rows * self.columns
 
 
-# Largest first: a tile is taken if it leaves at least three quarters of the multiprocessors with work.
+# Largest first: a tile is taken if it leaves at least three quarters of the multiprocessors with work (of two as large,
+# the first), unless by their speeds another is done before it.
 MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
     "sm_90": (
         Tile(128, 256, 128, 8, 3, 16, DESCRIPTOR,
              "two warp groups of wgmma 64x256, three stages of 48 KiB and room for the epilogue of the tile before; "
              "measured on an H100: 0.99 of cuBLAS, 0.96 where each program does one tile",
-             PERSISTENT),
-        Tile(128, 128, 128, 8, 4, 8, DESCRIPTOR, "half the tile where the large one leaves multiprocessors idle"),
+             PERSISTENT, speed=1.0),
+        Tile(128, 128, 128, 8, 4, 8, DESCRIPTOR,
+             "half the tile where the large one leaves multiprocessors idle; measured on an H100: 0.84 to 0.89 of its "
+             "speed",
+             speed=0.86),
+        Tile(64, 256, 128, 4, 4, 16, DESCRIPTOR,
+             "half the tile where the last of the large ones leave multiprocessors idle, by one warp group of wgmma "
+             "64x256; measured on an H100: 0.88 to 0.91 of the speed of the large one",
+             PERSISTENT, speed=0.89),
         Tile(64, 128, 128, 4, 5, 8, DESCRIPTOR, "one warp group, more programs"),
         Tile(64, 64, 128, 4, 5, 4, DESCRIPTOR, "small problems: latency counts, so many stages"),
     ),
@@ -101,6 +120,9 @@ MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
     ),
     "": (Tile(64, 64, 64, 4, 2, 1, POINTER, "fits every target for every dtype, two stages deep"),),
 }  # fmt: skip
+
+WORTHWHILE = 1.05  # times as long as another tile: speeds as measured differ by as much from product to product
+LEAST_STEPS = 32  # of the loop; in shorter ones (64 to 96 were measured) what comes before and after counts, too
 
 # In full precision NVIDIA's tensor cores are of no use: every thread multiplies its share of the tile.
 EXACT_TILES = (
@@ -268,7 +290,7 @@ def _matmul_plans(traits: Traits, name: str) -> Iterator[Plan]:
     table = (SKINNY_TILES if skinny else MATMUL_TILES)[name]
     if product.exact and name != "hip":
         table = EXACT_TILES
-    chosen = table if skinny else _ranked(table, rows, columns, _batch(traits, product), _UNITS[name])
+    chosen = table if skinny else _ranked(table, traits, product, _UNITS[name])
     for tile in chosen:
         yield _matmul_plan(traits, product, tile, skinny and columns < rows)
 
@@ -285,14 +307,45 @@ def _batch(traits: Traits, product: Product) -> int:
     return count
 
 
-def _ranked(table: tuple[Tile, ...], rows: int, columns: int, batch: int, units: int) -> list[Tile]:
-    """The tiles with the largest that keeps the machine busy first, then its neighbours."""
+def _ranked(table: tuple[Tile, ...], traits: Traits, product: Product, units: int) -> list[Tile]:
+    """The tiles with the best first, then its neighbours."""
+    rows, columns, batch = traits.extent(product.rows), traits.extent(product.columns), _batch(traits, product)
 
     def programs(tile: Tile) -> int:
         return batch * -(-rows // max(1, min(tile.rows, rows))) * -(-columns // max(1, min(tile.columns, columns)))
 
-    best = next((k for k, tile in enumerate(table) if programs(tile) * 4 >= units * 3), len(table) - 1)
-    return sorted(table, key=lambda tile: abs(table.index(tile) - best))
+    def time(tile: Tile) -> float:
+        """Of one program on a multiprocessor at a time: the last round takes as long as the others, if hardly any."""
+        assert tile.speed is not None
+        return -(-programs(tile) // units) * tile.area / tile.speed
+
+    first_of_area = {tile.area: tile for tile in reversed(table)}.values()
+    best = next((t for t in table if t in first_of_area and programs(t) * 4 >= units * 3), table[-1])
+    compared = [tile for tile in table[table.index(best) :] if _speed_holds(tile, traits, product)]
+    if best in compared:
+        fastest = min(compared, key=time)
+        best = fastest if time(best) > WORTHWHILE * time(fastest) else best
+    return sorted(table, key=lambda tile: abs(table.index(tile) - table.index(best)))
+
+
+def _speed_holds(tile: Tile, traits: Traits, product: Product) -> bool:
+    """Whether the product is like those that `tile.speed` is from: the only one, in a long loop that reads as the tile
+    wants it, its rows and columns those of the programs and no less than the tile's. Programs or steps of which only
+    the device knows may have nothing to do.
+    """
+    program, loop = traits.program, product.loop
+    grid = program.phases[0].ranges
+    loops = [op.range for op in program.ops() if isinstance(op, For)]
+    known = all(isinstance(end, int) for r in (*grid, *loops) for end in (r.begin, r.end))
+    if tile.speed is None or loop is None or not known or len(traits.products) > 1:
+        return False
+    for size, wanted in ((product.rows, tile.rows), (product.columns, tile.columns)):
+        block = traits.block(size)
+        if block not in traits.grid_blocks or not block.minimum <= wanted <= useful_limit(block):
+            return False
+    loads = (op for op in loop.body.walk() if isinstance(op, Load))
+    by_tiles = all(tile.indexing in choices(op, program, has_tma=True) for op in loads)
+    return by_tiles and traits.extent(product.depth) * product.itemsize >= LEAST_STEPS * tile.depth_bytes
 
 
 def _matmul_plan(traits: Traits, product: Product, tile: Tile, swapped: bool) -> Plan:
@@ -316,23 +369,30 @@ def _matmul_plan(traits: Traits, product: Product, tile: Tile, swapped: bool) ->
     )
 
 
-def _attention(traits: Traits) -> tuple[BlockSize, BlockSize, int] | None:
-    """(rows, inner block, head size) of two chained products: the columns of one are the depth of another."""
+def _attention(traits: Traits) -> tuple[BlockSize, list[BlockSize], int] | None:
+    """(rows, inner blocks, head size) of two chained products: the columns of one are the depth of another. There are
+    several inner blocks where several loops go over the keys, as for those that a mask cuts.
+    """
+    inners: list[BlockSize] = []
+    found = None
     for first in traits.products:
         inner, rows = traits.block(first.columns), traits.block(first.rows)
-        if inner is None or rows is None or isinstance(first.depth, int) is False:
+        if inner is None or rows is None or isinstance(first.depth, int) is False or inner in inners:
             continue
         for second in traits.products:
             if second is not first and traits.block(second.depth) is inner and traits.block(second.rows) is rows:
                 head = max(traits.extent(first.depth), traits.extent(second.columns))
-                return rows, inner, head * first.itemsize // 2
-    return None
+                found = found or (rows, inners, head * first.itemsize // 2)
+                if rows is found[0]:
+                    inners.append(inner)
+                break
+    return found
 
 
 def _attention_plans(traits: Traits, name: str) -> Iterator[Plan]:
     found = _attention(traits)
     assert found is not None
-    rows, inner, head = found
+    rows, inners, head = found
     if any(p.exact for p in traits.products) and name != "hip":
         name = ""  # no tensor cores: small tiles
     table = (ATTENTION_BACKWARD_TILES if traits.most_products > 2 else ATTENTION_TILES)[name]
@@ -346,10 +406,8 @@ def _attention_plans(traits: Traits, name: str) -> Iterator[Plan]:
         replace(first, rows=64, inner=64, num_warps=4, num_stages=3),
     ]
     for tile in variants if name else [first]:
-        sizes = {
-            rows: _cut(tile.rows, traits.extent(rows.symbol), rows.minimum),
-            inner: _cut(tile.inner, traits.extent(inner.symbol), inner.minimum),
-        }
+        sizes = {rows: _cut(tile.rows, traits.extent(rows.symbol), rows.minimum)}
+        sizes |= {b: _cut(tile.inner, traits.extent(b.symbol), b.minimum) for b in inners}
         yield Plan(sizes, tile.num_warps, tile.num_stages, 1, tile.indexing, None, tile.reason)
 
 
