@@ -33,7 +33,8 @@ def arguments(kernel):
 def test_causal_products_are_not_waited_for_one_by_one(kernel, tmp_path) -> None:
     """ptxas C7515: where it serialises them there is a WARPGROUP.DEPBAR for every HGMMA. 128 rows, 64 keys."""
     bound = kernel.kernels[0].bind(arguments(kernel))
-    config = bound.default_config(TARGET).replace(block_sizes=[64, 128], num_warps=4, num_stages=2)
+    sizes = [64, 64, 128] if kernel is attention_forward else [64, 128]
+    config = bound.default_config(TARGET).replace(block_sizes=sizes, num_warps=4, num_stages=2)
     products, waits = waited(bound, config, tmp_path)
     assert products >= 40 and waits * 4 < products
 
@@ -59,7 +60,7 @@ def test_wide_heads_leave_room_for_more_programs(head, length, right) -> None:
     config = choice.default(bound, args, TARGET)
     facts = bound.compile_for(TARGET, config)
     assert facts.spills == 0 and facts.registers <= 168 and config.num_warps == 4
-    assert config.block_sizes == ((64, 64) if length % 128 and right < 0 else (128, 64))
+    assert config.block_sizes == ((64 if length % 128 and right < 0 else 128), 64, 64)
     assert config.pid_type == ("xyz" if right < 0 and length % 128 == 0 else "flat")
 
 
@@ -71,13 +72,13 @@ def test_narrow_heads_leave_room_for_a_pipeline_too(right) -> None:
     config = choice.default(bound, args, TARGET)
     facts = bound.compile_for(TARGET, config)
     assert facts.spills == 0 and facts.registers <= 168 and 3 * facts.shared_memory <= TARGET.shared_memory
-    assert config.block_sizes == (128, 64) and config.num_stages == 2
+    assert config.block_sizes == (128, 64, 64) and config.num_stages == 2
     assert config.pid_type == ("xyz" if right < 0 else "flat")
 
 
 def test_keys_are_one_matrix_and_weights_are_rounded_before_values_are_loaded() -> None:
     bound = attention_forward.kernels[0].bind(arguments(attention_forward))
-    config = bound.default_config(TARGET).replace(block_sizes=[128, 64], num_warps=4, num_stages=1)
+    config = bound.default_config(TARGET).replace(block_sizes=[128, 64, 64], num_warps=4, num_stages=1)
     dims = {d.tensor.name: d.dims for d in bound.generate(config, TARGET).descriptors}
     assert dims["k"] == dims["v"] == ((1, 2), (3,))  # the batch is of one
     loop = bound.to_triton_code(config).split("in tl.range(")[1]

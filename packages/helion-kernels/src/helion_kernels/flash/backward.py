@@ -54,9 +54,9 @@ def attention_dq(
     beyond = right < 0 or m + right > n
     base2 = scale * LOG2E
     for tile_h, tile_m in hl.tile([batch * heads, extent(m, right)], block_size=[1, None]):
-        b, h = tile_h.begin // heads, tile_h.begin % heads
+        at, rows, first, last = longest_first(tile_h.begin, tile_m, batch * heads, share, m, right)
+        b, h = at // heads, at % heads
         g = h // share
-        rows, first, last = longest_first(tile_m, m, right)
         query, out_grad = q[b, h, rows, :], grad[b, h, rows, :]
         log, shift = finite_logs(logs[b, h, rows], may_be_empty), delta[b, h, rows]
         acc = hl.zeros([tile_m, d], dtype=torch.float32)

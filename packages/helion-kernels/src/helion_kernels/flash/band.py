@@ -14,29 +14,34 @@ from typing import Any
 
 import torch
 
+LAST_ROWS = 32768
+"""Of the last heads: 512 programs, where an H100 has room for 396 at a time."""
+
 
 def runs(
-    first: Any, last: Any, left: int, right: int, count: Any, block: Any, late: bool = False
+    first: Any, last: Any, left: int, right: int, count: Any, block: Any, edge: Any = None, late: bool = False
 ) -> list[tuple[Any, Any, bool]]:
     """The loops for the rows from `first` to `last` over columns 0 to `count`: begin, end, whether to compare.
 
-    Begins and ends are multiples of `block`; the last tile may go beyond `count`. late: `count` is a multiple of
-    `block`, and it is the first tile that may hold what are no columns.
+    Loops that compare take steps of `edge`, which divides `block` and is `block` by default, the others of `block`.
+    Begins and ends are multiples of that; the last tile may go beyond `count`. late: `count` is a multiple of `block`,
+    and it is the first tile that may hold what are no columns.
     """
+    edge = block if edge is None else edge
     inside = count if right < 0 else max(min(count, last + right + 1), 0)
-    end = (inside if late and right < 0 else inside + block - 1) // block
+    tiles, end = ((inside if late and right < 0 else inside + step - 1) // step for step in (block, edge))
     whole = (count if right < 0 else max(min(count, first + right + 1), 0)) // block
     if left < 0 and not late:
-        return [(0, whole * block, False), (whole * block, end * block, True)]
+        return [(0, whole * block, False), (whole * block, end * edge, True)]
     begin, cut = 0, int(late)
     if left >= 0:
-        begin = min(max(first - left, 0) // block, end)
+        begin = min(max(first - left, 0) // edge, end)
         cut = max((max(last - left, 0) + block - 1) // block, cut)
-    cut = min(cut, end)
+    cut = min(cut, tiles)
     if late and right < 0:
-        return [(begin * block, cut * block, True), (cut * block, end * block, False)]
+        return [(begin * edge, cut * block, True), (cut * block, tiles * block, False)]
     rest = max(whole, cut)
-    return [(begin * block, cut * block, True), (cut * block, rest * block, False), (rest * block, end * block, True)]
+    return [(begin * edge, cut * block, True), (cut * block, rest * block, False), (rest * block, end * edge, True)]
 
 
 def extent(count: Any, right: int) -> Any:
@@ -52,16 +57,26 @@ def whole_tiles(count: Any) -> Any:
     return (count + 255) // 256 * 256
 
 
-def longest_first(tile: Any, count: Any, right: int) -> tuple[Any, Any, Any]:
-    """The rows of the program that has `tile` of `extent(count, right)`: the tile, the first and the last of them.
+def longest_first(
+    head: Any, tile: Any, heads: int, share: int, count: Any, right: int
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
+    """What the program does that has `head` of `heads` and `tile` of `extent(count, right)`: a head, rows of it, the
+    first and the last of them.
 
-    Where the right bound lets later rows see more columns, programs begin with the last rows: at the end of the launch
-    short ones are left, and the GPU is not kept waiting for a few long ones.
+    Where the right bound lets later rows see more columns, programs begin with the last rows. The `share` heads that
+    have the same keys take turns, so that many programs go through the same keys at the same time; so do all the heads
+    that are left for the end of the launch. Else a few long programs would begin when the others have ended.
     """
     if right < 0:
-        return tile, tile.begin, tile.end - 1
-    first = extent(count, right) - tile.block_size - tile.begin
-    return tile + (first - tile.begin), first, min(first + tile.block_size, count) - 1
+        return head, tile, tile.begin, tile.end - 1
+    rows = extent(count, right)
+    turns = min(-(-LAST_ROWS // (rows * share)) * share, heads)
+    late = min(max(head - (heads - turns) + 1, 0), 1)
+    group = head // share * share
+    group, size = group + late * (heads - turns - group), share + late * (turns - share)
+    number = (head - group) * (rows // tile.block_size) + tile.id
+    first = rows - (number // size + 1) * tile.block_size
+    return group + number % size, tile + (first - tile.begin), first, min(first + tile.block_size, count) - 1
 
 
 def hidden(rows: Any, columns: Any, left: int, right: int, inside: Any = None) -> Any:

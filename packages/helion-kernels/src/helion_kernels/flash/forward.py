@@ -68,14 +68,14 @@ def _tiles(
     programs are the same one, and what ptxas makes of them differs by 6 %.
     """
     (left, right), head = band, q.size(3)
-    if bias is not None or left >= 0 or not 32 < head <= 128 or q.size(2) < 64:
+    if bias is not None or left >= 0 or not 32 < head <= 128 or q.size(2) < 64 or q.element_size() > 2:
         return {}
     order = "xyz" if right < 0 else "flat"
     if head <= 64:
-        return {"block_sizes": [128, 64], "num_warps": 4, "num_stages": 2, "pid_type": order}
+        return {"block_sizes": [128, 64, 64], "num_warps": 4, "num_stages": 2, "pid_type": order}
     if right < 0 and k.size(2) % 128:
-        return {"block_sizes": [64, 64], "num_warps": 4, "num_stages": 3}
-    return {"block_sizes": [128, 64], "num_warps": 4, "num_stages": 1, "pid_type": order}
+        return {"block_sizes": [64, 64, 64], "num_warps": 4, "num_stages": 3}
+    return {"block_sizes": [128, 64, 64], "num_warps": 4, "num_stages": 1, "pid_type": order}
 
 
 @product_kernel("attention", prefer=_tiles)
@@ -90,18 +90,19 @@ def attention_forward(
     out = torch.empty([batch, m, heads, e], dtype=q.dtype, device=q.device).transpose(1, 2)
     logs = torch.empty([batch, heads, m], dtype=torch.float32, device=q.device)
     block = hl.register_block_size(16, 256)
+    edge = hl.register_block_size(16, 256)
     may_be_empty = bias is not None or left >= 0
     beyond = right < 0 or m + right > n  # whether some query sees the end of the keys
     base2 = scale * LOG2E
     factor = base2 if bias is None else 1.0
     for tile_h, tile_m in hl.tile([batch * heads, extent(m, right)], block_size=[1, None]):
-        b, h = tile_h.begin // heads, tile_h.begin % heads
+        at, rows, first, last = longest_first(tile_h.begin, tile_m, batch * heads, share, m, right)
+        b, h = at // heads, at % heads
         g = h // share
-        rows, first, last = longest_first(tile_m, m, right)
         query = q[b, h, rows, :]
         state = start(tile_m, e)
-        for begin, end, cut in runs(first, last, left, right, n, block):
-            for tile_n in hl.tile(begin, end, block_size=block):
+        for begin, end, cut in runs(first, last, left, right, n, block, edge):
+            for tile_n in hl.tile(begin, end, block_size=edge if cut else block):
                 base = None
                 if cut:
                     columns = tile_n.index[None, :]
