@@ -49,13 +49,15 @@ def layer_norm_rows(
     rstd = torch.empty([m], dtype=torch.float32, device=x.device)
     for tile in hl.tile(m):
         row = x[tile, :].to(torch.float32)
+        factor = None if weight is None else weight[:]  # on the way while sums are made
+        shift = None if bias is None else bias[:]
         variance, average = torch.var_mean(row, dim=-1, keepdim=True, correction=0)
         scale = torch.rsqrt(variance + eps)
         y = (row - average) * scale
-        if weight is not None:
-            y = y * weight[:].to(torch.float32)
-        if bias is not None:
-            y = y + bias[:].to(torch.float32)
+        if factor is not None:
+            y = y * factor.to(torch.float32)
+        if shift is not None:
+            y = y + shift.to(torch.float32)
         out[tile, :] = y
         mean[tile] = average.squeeze(-1)
         rstd[tile] = scale.squeeze(-1)

@@ -51,9 +51,10 @@ def rms_norm_rows(
         if residual is not None and total is not None:
             row = (row + residual[tile, :].to(torch.float32)).to(x.dtype).to(torch.float32)
             total[tile, :] = row
+        factor = None if weight is None else weight[:]  # on the way while the sum is made
         r = torch.rsqrt(torch.mean(row * row, dim=-1, keepdim=True) + eps)
         normal = row * r
-        out[tile, :] = normal if weight is None else normal * weight[:].to(torch.float32)
+        out[tile, :] = normal if factor is None else normal * factor.to(torch.float32)
         inverse[tile] = r.squeeze(-1)
     return out, total, inverse
 

@@ -48,14 +48,14 @@ def _slope(a: torch.Tensor, kind: str) -> torch.Tensor:
     return 0.5 * (1 + tanh) + 0.5 * a * (1 - tanh * tanh) * _ROOT * (1 + 3 * _CUBIC * a * a)
 
 
-def _half_as_much(*_: Any) -> dict[str, Any]:
-    """16 elements a thread instead of 32: the error function takes so many registers that a multiprocessor of an H100
-    would be left with 28 of 64 warps, backward 16, and 40 to 55 instructions an element want more.
+def _one_vector(*_: Any) -> dict[str, Any]:
+    """8 elements a thread, 16 bytes of each tensor, instead of 32: up to 1 % faster on an H100 than 16. The error
+    function takes so many registers that with 32, a multiprocessor would be left with 28 of 64 warps, backward 16.
     """
-    return {"num_warps": 8}
+    return {"num_warps": 16}
 
 
-@kernel("swiglu", prefer=_half_as_much, static_shapes=False)
+@kernel("swiglu", prefer=_one_vector, static_shapes=False)
 def gated_rows(gate: torch.Tensor, up: torch.Tensor, out: torch.Tensor, kind: str) -> None:
     """Writes f(gate) * up to `out`; all are [m, n]."""
     m, n = out.size(0), hl.specialize(out.size(1))
@@ -64,7 +64,7 @@ def gated_rows(gate: torch.Tensor, up: torch.Tensor, out: torch.Tensor, kind: st
         out[tile] = _activation(gate[tile].to(torch.float32), kind) * up[tile].to(torch.float32)
 
 
-@kernel("swiglu", prefer=_half_as_much, static_shapes=False)
+@kernel("swiglu", prefer=_one_vector, static_shapes=False)
 def gated_rows_backward(
     grad: torch.Tensor, gate: torch.Tensor, up: torch.Tensor, dgate: torch.Tensor, dup: torch.Tensor, kind: str
 ) -> None:
