@@ -61,7 +61,7 @@ def tile(m, n, k, dtype=torch.bfloat16, kernel=product, target="sm_90"):
 
 
 @pytest.mark.parametrize("size", [(2048, 5120, 5120), (1500, 3072, 6144)])
-def test_a_last_round_of_few_large_tiles_is_avoided(size):
+def test_a_last_wave_of_few_large_tiles_is_avoided(size):
     """As measured on an H100: 153.6 us instead of 161.4, and 106.9 instead of 128.1."""
     m, n, k = size
     assert tile(m, n, k) == (64, 256)
@@ -75,7 +75,7 @@ def test_a_last_round_of_few_large_tiles_is_avoided(size):
     [(3000, 4096, 4096), (4096, 4096, 4096), (8192, 8192, 8192), (8192, 14336, 4096), (4096, 4096, 14336),
      (5120, 5120, 2048)],
 )  # fmt: skip
-def test_large_tiles_stay_where_their_last_round_is_full_or_one_of_many(size):
+def test_large_tiles_stay_where_their_last_wave_is_full_or_one_of_many(size):
     """Of the first, measured on an H100: 132.8 us, with 64x256 147.7, with 128x128 157."""
     assert tile(*size) == (128, 256)
 
@@ -83,19 +83,19 @@ def test_large_tiles_stay_where_their_last_round_is_full_or_one_of_many(size):
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (66 * 128, (128, 256)),  # 132 tiles: all in one round
-        (66 * 128 + 1, (64, 256)),  # 134, and 132 multiprocessors: a second round. Of half the tiles, 266: three
-        (99 * 128, (64, 256)),  # 396 halves: three full rounds
+        (66 * 128, (128, 256)),  # 132 tiles: all in one wave
+        (66 * 128 + 1, (64, 256)),  # 134, and 132 multiprocessors: a second wave. Of half the tiles, 266: three
+        (99 * 128, (64, 256)),  # 396 halves: three full waves
         (99 * 128 + 1, (128, 256)),  # 398: a fourth
     ],
 )
-def test_a_round_of_few_programs_counts_as_a_whole_one(rows, expected):
+def test_a_wave_of_few_programs_counts_as_a_whole_one(rows, expected):
     assert tile(rows, 512, 4096) == expected
 
 
 @pytest.mark.parametrize(("batch", "expected"), [(2, (128, 256)), (3, (64, 256)), (4, (128, 256))])
-def test_batches_count_in_rounds(batch, expected):
-    """Of 64 tiles each: 128 in one round, 192 in two (384 halves in three), 256 in two."""
+def test_batches_count_in_waves(batch, expected):
+    """Of 64 tiles each: 128 in one wave, 192 in two (384 halves in three), 256 in two."""
     _, sizes = first_plan(helion.kernel(batched), halves(batch, 2048, 4096), halves(batch, 4096, 1024))
     assert (sizes["BLOCK_M"], sizes["BLOCK_N"]) == expected
 
@@ -110,7 +110,7 @@ def test_few_programs_keep_their_tile():
     """Speeds are of multiprocessors that all work: no larger tile is taken by them, and 128x128 goes first."""
     assert tile(512, 4096, 4096) == tile(768, 4096, 4096) == (128, 128)
     assert tile(256, 4096, 4096) == (64, 128)
-    assert tile(320, 6144, 4096) == (64, 256)  # in one round, where 128x128 needs a second
+    assert tile(320, 6144, 4096) == (64, 256)  # in one wave, where 128x128 needs a second
 
 
 def test_a_tile_that_is_cut_is_not_compared():
@@ -125,7 +125,7 @@ def test_of_two_tiles_as_large_the_first_says_whether_they_are_too_large():
 
 
 @pytest.mark.parametrize("target", ["sm_80", "sm_100", "gfx942"])
-def test_rounds_are_counted_only_with_measured_speeds(target):
+def test_waves_are_counted_only_with_measured_speeds(target):
     assert all(t.speed is None for name, tiles in MATMUL_TILES.items() if name != "sm_90" for t in tiles)
     assert tile(2048, 5120, 5120, target=target) == tile(4096, 4096, 4096, target=target)
 
@@ -142,7 +142,7 @@ def product_of_1280_columns(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def test_rounds_are_not_counted_where_sizes_are_unknown():
+def test_waves_are_not_counted_where_sizes_are_unknown():
     assert tile(4096, 1280, 4096) == (64, 256)
     assert tile(4096, 1280, 4096, kernel=product_of_1280_columns) == (128, 256)
 

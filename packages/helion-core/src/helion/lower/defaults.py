@@ -61,8 +61,8 @@ class Tile:
     """A tile of a matrix product: rows x columns x bytes of depth. `rows` and `columns` are cut to the problem.
 
     speed: elements of the result in a given time while all multiprocessors work, as a share of what the target's
-    fastest tile computes; None where that was not measured. It says when more, smaller tiles that end together are done
-    before fewer large ones, the last of which leave most multiprocessors idle.
+    fastest tile computes; None where that was not measured. By it, more waves of smaller tiles are compared with fewer
+    of large ones, of which the last leaves most multiprocessors idle. docs/decisions/018 has the measurements.
     """
 
     rows: int
@@ -94,8 +94,8 @@ MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
              "speed",
              speed=0.86),
         Tile(64, 256, 128, 4, 4, 16, DESCRIPTOR,
-             "half the tile where the last of the large ones leave multiprocessors idle, by one warp group of wgmma "
-             "64x256; measured on an H100: 0.88 to 0.91 of the speed of the large one",
+             "half the tile where the last wave of large ones leaves multiprocessors idle, by one warp group of wgmma "
+             "64x256; measured on an H100: 0.88 to 0.91 of its speed",
              PERSISTENT, speed=0.89),
         Tile(64, 128, 128, 4, 5, 8, DESCRIPTOR, "one warp group, more programs"),
         Tile(64, 64, 128, 4, 5, 4, DESCRIPTOR, "small problems: latency counts, so many stages"),
@@ -315,7 +315,7 @@ def _ranked(table: tuple[Tile, ...], traits: Traits, product: Product, units: in
         return batch * -(-rows // max(1, min(tile.rows, rows))) * -(-columns // max(1, min(tile.columns, columns)))
 
     def time(tile: Tile) -> float:
-        """Of one program on a multiprocessor at a time: the last round takes as long as the others, if hardly any."""
+        """Of waves of one program a multiprocessor; the last takes as long as the others, however few it has."""
         assert tile.speed is not None
         return -(-programs(tile) // units) * tile.area / tile.speed
 
@@ -329,12 +329,12 @@ def _ranked(table: tuple[Tile, ...], traits: Traits, product: Product, units: in
 
 
 def _speed_holds(tile: Tile, traits: Traits, product: Product) -> bool:
-    """Whether the product is like those that `tile.speed` is from: the only one, in a long loop that reads as the tile
-    wants it, its rows and columns those of the programs and no less than the tile's. Programs or steps of which only
-    the device knows may have nothing to do.
+    """Whether the product is like those that `tile.speed` was measured with: the only one, in a long loop that reads as
+    the tile wants it, its rows and columns those of the programs, and as many as the tile has. All of that is known on
+    the host: programs that only the device knows to have work are no measure of time.
     """
     program, loop = traits.program, product.loop
-    grid = program.phases[0].ranges
+    grid = [r for phase in program.phases for r in phase.ranges]
     loops = [op.range for op in program.ops() if isinstance(op, For)]
     known = all(isinstance(end, int) for r in (*grid, *loops) for end in (r.begin, r.end))
     if tile.speed is None or loop is None or not known or len(traits.products) > 1:
