@@ -160,3 +160,19 @@ def test_a_bias_of_another_dtype_is_left_to_torch(interpret):
     x, y, bias = torch.randn(4, 8).bfloat16(), torch.randn(8, 5).bfloat16(), torch.randn(5)
     assert matmul(x, y, bias=bias).dtype is torch.float32
     torch.testing.assert_close(matmul(x, y, bias=bias), x @ y + bias)
+
+
+@pytest.mark.parametrize("activation", ["none", "gelu"])
+def test_defaults_do_not_spill(activation):
+    """Of 64x256 with four warps: the accumulator takes half the registers, a whole epilogue nearly all of the others."""
+    from helion.runtime.targets import parse_target
+    from helion_kernels.frame import choice
+
+    m, n, k = 2048, 5120, 5120
+    x, weight, bias, residual = (torch.empty(*s, dtype=torch.bfloat16) for s in ((m, k), (n, k), (n,), (m, n)))
+    args = x, weight.t(), bias, residual, activation, activation != "none"
+    bound, target = module.matmul_tiles.kernels[0].bind(args), parse_target("sm_90")
+    config = choice.default(bound, args, target)
+    facts = bound.compile_for(target, config)
+    assert config.block_sizes == (64, 256, 64) and facts.spills == 0
+    assert facts.shared_memory <= target.shared_memory
