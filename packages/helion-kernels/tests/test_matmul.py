@@ -164,7 +164,7 @@ def test_a_bias_of_another_dtype_is_left_to_torch(interpret):
 
 @pytest.mark.parametrize("activation", ["none", "gelu"])
 def test_defaults_do_not_spill(activation):
-    """Of 64x256 with four warps: the accumulator takes half the registers, a whole epilogue nearly all of the others."""
+    """64x256 by four warps: the accumulator takes half the registers, a whole epilogue nearly all of the others."""
     from helion.runtime.targets import parse_target
     from helion_kernels.frame import choice
 
