@@ -18,7 +18,7 @@ from helion import exc
 
 from .flash.backward import attention_delta, attention_dkdv, attention_dq
 from .flash.forward import attention_forward
-from .frame import Call, operator, usable
+from .frame import Call, ahead, operator, usable
 from .frame.samples import Shape, randn
 from .frame.support import decline
 
@@ -63,10 +63,16 @@ def _backward(
     grad: torch.Tensor, grad_logs: torch.Tensor | None, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor,
     bias: torch.Tensor | None, out: torch.Tensor, logs: torch.Tensor, scale: float, left: int, right: int, dbias: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
-    delta = attention_delta(grad, out, grad_logs)
-    whole = _expanded(bias, q, k)
-    dq, ds = attention_dq(q, k, v, grad, whole, logs, delta, scale, (left, right), dbias)
-    dk, dv = attention_dkdv(q, k, v, grad, whole, logs, delta, scale, (left, right))
+    whole, band = _expanded(bias, q, k), (left, right)
+
+    def arguments(delta: torch.Tensor) -> tuple[Any, Any]:
+        args = (q, k, v, grad, whole, logs, delta, scale, band)
+        return args, (*args, dbias)
+
+    with ahead((attention_dkdv, attention_dq), lambda: arguments(torch.empty_like(logs))):
+        of_dkdv, of_dq = arguments(attention_delta(grad, out, grad_logs))
+        dq, ds = attention_dq(*of_dq)
+        dk, dv = attention_dkdv(*of_dkdv)
     if not dbias:
         return dq, dk, dv, q.new_empty(0)
     assert bias is not None

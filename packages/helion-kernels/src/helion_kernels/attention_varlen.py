@@ -15,7 +15,7 @@ import torch
 from .attention import MOST_LANES, band_of, by_torch
 from .flash.backward import attention_delta
 from .flash.varlen import varlen_dkdv, varlen_dq, varlen_forward
-from .frame import Call, operator, usable
+from .frame import Call, ahead, operator, usable
 from .frame.samples import Shape, randn
 from .frame.support import decline
 
@@ -57,9 +57,16 @@ def _backward(
     longest_k: int, scale: float, left: int, right: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
     of_logs = None if grad_logs is None else grad_logs[None]
-    delta = attention_delta(grad.transpose(0, 1)[None], out.transpose(0, 1)[None], of_logs)[0]
-    args, band = (*_heads_first(q, k, v, grad), logs, delta, begins_q, begins_k), (left, right)
-    return varlen_dq(*args, longest_q, scale, band), *varlen_dkdv(*args, longest_k, scale, band)
+    heads, band = _heads_first(q, k, v, grad), (left, right)
+
+    def arguments(delta: torch.Tensor) -> tuple[Any, Any]:
+        args = (*heads, logs, delta, begins_q, begins_k)
+        return (*args, longest_k, scale, band), (*args, longest_q, scale, band)
+
+    with ahead((varlen_dkdv, varlen_dq), lambda: arguments(torch.empty_like(logs))):
+        delta = attention_delta(grad.transpose(0, 1)[None], out.transpose(0, 1)[None], of_logs)
+        of_dkdv, of_dq = arguments(delta[0])
+        return varlen_dq(*of_dq), *varlen_dkdv(*of_dkdv)
 
 
 def _fake_backward(

@@ -79,6 +79,11 @@ def from_tables(op: str, bound: BoundKernel, args: Sequence[Any]) -> Config | No
 _chooser: Chooser = from_tables
 
 
+def by_tables() -> bool:
+    """Whether nobody else chooses at the moment."""
+    return _chooser is from_tables
+
+
 class _Fitted(NamedTuple):
     config: Config
     spills: int  # bytes per thread; 0 in the interpreter

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import helion
 
 from . import choice
+from .ahead import config
 
 if TYPE_CHECKING:
     from helion import Kernel
@@ -28,7 +29,7 @@ def kernel(
 
     def decorate(function: Callable[..., Any]) -> Kernel:
         made: Kernel = helion.kernel(
-            config=functools.partial(_config, op),
+            config=functools.partial(config, op),
             autotune_effort="none",
             force_autotune=False,
             use_default_config=False,
@@ -41,7 +42,3 @@ def kernel(
         return made
 
     return decorate
-
-
-def _config(op: str, bound: Any, args: Sequence[Any]) -> Any:
-    return choice.config(op, bound, args)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from . import choice
 from .kernel import kernel
+
+if TYPE_CHECKING:
+    from helion import Kernel
 
 
 def tf32_allowed() -> bool:
@@ -25,12 +28,14 @@ def product_kernel(
         fast = kernel(op, prefer=prefer, dot_precision="tf32")(function)
         exact = kernel(op, dot_precision="ieee")(function)
 
+        def chosen(args: Sequence[Any]) -> Kernel:
+            return exact if args[0].dtype is torch.float32 and not tf32_allowed() else fast
+
         def run(*args: Any) -> Any:
-            if args[0].dtype is torch.float32 and not tf32_allowed():
-                return exact(*args)
-            return fast(*args)
+            return chosen(args)(*args)
 
         run.kernels = (fast, exact)  # type: ignore[attr-defined]
+        run.bind = lambda args: chosen(args).bind(args)  # type: ignore[attr-defined]
         return run
 
     return decorate
