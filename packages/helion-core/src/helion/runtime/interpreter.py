@@ -24,11 +24,9 @@ from triton.runtime import interpreter as triton_interpreter
 from triton.runtime.interpreter import InterpretedFunction, ReduceOps, ScanOps, TensorHandle
 from triton.runtime.jit import JITFunction
 
-from ..locks import Lock
+from ..locks import LANGUAGE
 from ..syntax import CONVERTING
 from .bounds import Spans, checked
-
-_lock = Lock()  # the interpreter patches triton.language, which all threads share
 
 
 def run(kernel: JITFunction[Any], grid: tuple[int, ...], args: tuple[Any, ...], spans: Spans | None = None) -> None:
@@ -39,7 +37,7 @@ def run(kernel: JITFunction[Any], grid: tuple[int, ...], args: tuple[Any, ...], 
     if 0 in grid:
         return
     function = _interpreted(kernel)
-    with _lock, _mended():
+    with LANGUAGE.alone(), _mended():
         shim = kernel.fn.__globals__.get("libdevice")
         if shim is not None and not isinstance(shim, Libdevice):
             kernel.fn.__globals__["libdevice"] = Libdevice()

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...locks import LANGUAGE
 from ..targets import Target
 from . import kept, stored
 from .load import load_kernel
@@ -76,7 +77,8 @@ def compile_kernel(
     if found is None:
         if meanwhile is not None:
             meanwhile(source)
-        found = triton.compile(source, target=target.triton(), options=chosen)
+        with LANGUAGE.together():
+            found = triton.compile(source, target=target.triton(), options=chosen)
         if key is not None:
             stored.keep(key, found)
     return found

@@ -6,6 +6,8 @@ import hashlib
 import linecache
 from typing import Any
 
+from ...locks import LANGUAGE
+
 
 def load_kernel(text: str, name: str) -> Any:
     """Executes module text; returns its jitted function `name`. Tracebacks and Triton find the text by `linecache`."""
@@ -13,5 +15,6 @@ def load_kernel(text: str, name: str) -> Any:
     filename = f"<helion {name} {digest}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     namespace: dict[str, Any] = {"__name__": f"helion_generated_{digest}", "__file__": filename}
-    exec(compile(text, filename, "exec"), namespace)
+    with LANGUAGE.together():
+        exec(compile(text, filename, "exec"), namespace)
     return namespace[name]
