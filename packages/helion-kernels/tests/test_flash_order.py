@@ -26,7 +26,7 @@ def programs(heads, share, count, block):
     """(head, first row) of each program, in the order of the launch."""
     for head in range(heads):
         for k in range(extent(count, 0) // block):
-            at, rows, first, last = longest_first(head, Tile(k, block), heads, share, count, 0)
+            at, rows, first, last = longest_first(head, Tile(k, block), heads, count, 0, share)
             assert rows == first and last == min(first + block, count) - 1
             yield at, first
 
@@ -51,7 +51,7 @@ def test_every_tile_of_rows_is_done_once(heads, share, count, block):
 def test_the_last_heads_end_together_and_heads_with_the_same_keys_take_turns(heads, share, count, block):
     done = list(programs(heads, share, count, block))
     tiles = extent(count, 0) // block
-    late = min(heads, -(-LAST_ROWS // (tiles * block * share)) * share)
+    late = min(heads, -(-LAST_ROWS // extent(count * share, 0)) * share)
     for start, size in [*((h, share) for h in range(0, heads - late, share)), (heads - late, late)]:
         group = done[start * tiles : (start + size) * tiles]
         assert {head for head, _ in group} == set(range(start, start + size))

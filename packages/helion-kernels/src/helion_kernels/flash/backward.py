@@ -7,6 +7,7 @@ of the sums that the forward pass kept; their own gradient is subtracted from D.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -54,7 +55,7 @@ def attention_dq(
     beyond = right < 0 or m + right > n
     base2 = scale * LOG2E
     for tile_h, tile_m in hl.tile([batch * heads, extent(m, right)], block_size=[1, None]):
-        at, rows, first, last = longest_first(tile_h.begin, tile_m, batch * heads, share, m, right)
+        at, rows, first, last = longest_first(tile_h.begin, tile_m, batch * heads, m, right)
         b, h = at // heads, at % heads
         g = h // share
         query, out_grad = q[b, h, rows, :], grad[b, h, rows, :]
@@ -92,23 +93,25 @@ def attention_dkdv(
     block = hl.register_block_size(16, 256)
     may_be_empty = bias is not None or left >= 0
     base2 = scale * LOG2E
-    for tile_g, tile_n in hl.tile([batch * groups, n], block_size=[1, None]):
-        b, g = tile_g.begin // groups, tile_g.begin % groups
-        key, value, columns = k[b, g, tile_n, :], v[b, g, tile_n, :], tile_n.index[:, None]
+    together = 1 if share == 1 else math.gcd(batch * groups, 4)
+    for tile_g, tile_n in hl.tile([batch * groups, extent(n, right)], block_size=[1, None]):
+        at, keys, first, last = longest_first(tile_g.begin, tile_n, batch * groups, n, right, together, columns=True)
+        b, g = at // groups, at % groups
+        key, value, columns = k[b, g, keys, :], v[b, g, keys, :], keys.index[:, None]
         acc_k = hl.zeros([tile_n, d], dtype=torch.float32)
         acc_v = hl.zeros([tile_n, e], dtype=torch.float32)
         for s in hl.grid(share):
             h = g * share + s
-            for begin, end, cut in runs(tile_n.begin, tile_n.end - 1, right, left, m, block):
+            for begin, end, cut in runs(first, last, right, left, m, block):
                 for tile_m in hl.tile(begin, end, block_size=block):
                     query, out_grad = q[b, h, tile_m, :], grad[b, h, tile_m, :]
                     base = hidden(tile_m.index[None, :], columns, left, right) if cut else None
                     scores = hl.dot(key, query.T, acc=base)
-                    scores = scores * base2 if bias is None else biased(scores, bias[b, h, tile_m, tile_n].T, base2)
+                    scores = scores * base2 if bias is None else biased(scores, bias[b, h, tile_m, keys].T, base2)
                     p = torch.exp2(scores - finite_logs(logs[b, h, tile_m], may_be_empty)[None, :])
                     acc_v = torch.addmm(acc_v, p.to(v.dtype), out_grad)
                     ds = p * (hl.dot(value, out_grad.T) - delta[b, h, tile_m][None, :])
                     acc_k = torch.addmm(acc_k, ds.to(q.dtype), query)
-        dk[b, g, tile_n, :] = (acc_k * scale).to(k.dtype)
-        dv[b, g, tile_n, :] = acc_v.to(v.dtype)
+        dk[b, g, keys, :] = (acc_k * scale).to(k.dtype)
+        dv[b, g, keys, :] = acc_v.to(v.dtype)
     return dk, dv

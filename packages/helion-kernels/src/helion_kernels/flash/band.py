@@ -25,7 +25,8 @@ def runs(
 
     Loops that compare take steps of `edge`, which divides `block` and is `block` by default, the others of `block`.
     Begins and ends are multiples of that; the last tile may go beyond `count`. late: `count` is a multiple of `block`,
-    and it is the first tile that may hold what are no columns.
+    and it is the first tile that may hold what are no columns. The loop that does not compare comes first: where one is
+    known to take one step, and sums begin in it, ptxas waits after every product.
     """
     edge = block if edge is None else edge
     inside = count if right < 0 else max(min(count, last + right + 1), 0)
@@ -39,9 +40,9 @@ def runs(
         cut = max((max(last - left, 0) + block - 1) // block, cut)
     cut = min(cut, tiles)
     if late and right < 0:
-        return [(begin * edge, cut * block, True), (cut * block, tiles * block, False)]
+        return [(cut * block, tiles * block, False), (begin * edge, cut * block, True)]
     rest = max(whole, cut)
-    return [(begin * edge, cut * block, True), (cut * block, rest * block, False), (rest * block, end * edge, True)]
+    return [(cut * block, rest * block, False), (begin * edge, cut * block, True), (rest * block, end * edge, True)]
 
 
 def extent(count: Any, right: int) -> Any:
@@ -58,25 +59,34 @@ def whole_tiles(count: Any) -> Any:
 
 
 def longest_first(
-    head: Any, tile: Any, heads: int, share: int, count: Any, right: int
+    head: Any, tile: Any, heads: int, count: int, right: int, share: int = 1, columns: bool = False
 ) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     """What the program does that has `head` of `heads` and `tile` of `extent(count, right)`: a head, rows of it, the
-    first and the last of them.
+    first and the last of them. columns: they are columns, which the first ones of the rows go over.
 
-    Where the right bound lets later rows see more columns, programs begin with the last rows. The `share` heads that
-    have the same keys take turns, so that many programs go through the same keys at the same time; so do all the heads
-    that are left for the end of the launch. Else a few long programs would begin when the others have ended.
+    Where the right bound lets later rows see more columns, programs begin with the last rows, or the first columns.
+    Heads that are left for the end of the launch take turns: else a few long programs would begin when all others have
+    ended. `share` heads (it divides `heads`) take turns throughout, so that many programs read the same at the same
+    time.
     """
     if right < 0:
         return head, tile, tile.begin, tile.end - 1
-    rows = extent(count, right)
-    turns = min(-(-LAST_ROWS // (rows * share)) * share, heads)
+    tiles = extent(count, right) // tile.block_size
+    turns = min(-(-LAST_ROWS // extent(count * share, right)) * share, heads)
     late = min(max(head - (heads - turns) + 1, 0), 1)
-    group = head // share * share
-    group, size = group + late * (heads - turns - group), share + late * (turns - share)
-    number = (head - group) * (rows // tile.block_size) + tile.id
-    first = rows - (number // size + 1) * tile.block_size
-    return group + number % size, tile + (first - tile.begin), first, min(first + tile.block_size, count) - 1
+    at, turn = _in_turn(head, tile.id, tiles, head // share * share, share)
+    late_at, late_turn = _in_turn(head, tile.id, tiles, heads - turns, turns)
+    turn += late * (late_turn - turn)
+    first = (turn if columns else tiles - 1 - turn) * tile.block_size
+    return at + late * (late_at - at), tile + (first - tile.begin), first, min(first + tile.block_size, count) - 1
+
+
+def _in_turn(head: Any, tile: Any, tiles: Any, group: Any, size: int) -> tuple[Any, Any]:
+    """The head and the tile of a program where the `size` heads from `group` on take turns. A `size` that is known
+    keeps the division cheap: it counts where programs take a microsecond or two.
+    """
+    number = (head - group) * tiles + tile
+    return group + number % size, number // size
 
 
 def hidden(rows: Any, columns: Any, left: int, right: int, inside: Any = None) -> Any:
