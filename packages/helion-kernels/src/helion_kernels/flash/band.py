@@ -25,8 +25,8 @@ def runs(
 
     Loops that compare take steps of `edge`, which divides `block` and is `block` by default, the others of `block`.
     Begins and ends are multiples of that; the last tile may go beyond `count`. late: `count` is a multiple of `block`,
-    and it is the first tile that may hold what are no columns. The loop that does not compare comes first: where one is
-    known to take one step, and sums begin in it, ptxas waits after every product.
+    and it is the first tile that may hold what are no columns. Where bounds are known to the compiler, the loop that
+    does not compare comes first: if sums began in one that takes a single step, ptxas would wait after every product.
     """
     edge = block if edge is None else edge
     inside = count if right < 0 else max(min(count, last + right + 1), 0)
@@ -40,7 +40,7 @@ def runs(
         cut = max((max(last - left, 0) + block - 1) // block, cut)
     cut = min(cut, tiles)
     if late and right < 0:
-        return [(cut * block, tiles * block, False), (begin * edge, cut * block, True)]
+        return [(begin * edge, cut * block, True), (cut * block, tiles * block, False)]
     rest = max(whole, cut)
     return [(cut * block, rest * block, False), (begin * edge, cut * block, True), (rest * block, end * edge, True)]
 
@@ -71,14 +71,15 @@ def longest_first(
     """
     if right < 0:
         return head, tile, tile.begin, tile.end - 1
-    tiles = extent(count, right) // tile.block_size
+    rows = extent(count, right)
+    tiles = rows // tile.block_size
     turns = min(-(-LAST_ROWS // extent(count * share, right)) * share, heads)
     late = min(max(head - (heads - turns) + 1, 0), 1)
     at, turn = _in_turn(head, tile.id, tiles, head // share * share, share)
     late_at, late_turn = _in_turn(head, tile.id, tiles, heads - turns, turns)
-    turn += late * (late_turn - turn)
-    first = (turn if columns else tiles - 1 - turn) * tile.block_size
-    return at + late * (late_at - at), tile + (first - tile.begin), first, min(first + tile.block_size, count) - 1
+    at, turn = at + late * (late_at - at), turn + late * (late_turn - turn)
+    first = turn * tile.block_size if columns else rows - (turn + 1) * tile.block_size
+    return at, tile + (first - tile.begin), first, min(first + tile.block_size, count) - 1
 
 
 def _in_turn(head: Any, tile: Any, tiles: Any, group: Any, size: int) -> tuple[Any, Any]:

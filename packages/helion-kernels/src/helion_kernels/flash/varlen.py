@@ -36,7 +36,7 @@ def _dkdv_tiles(q: torch.Tensor, k: torch.Tensor, *_: Any) -> dict[str, Any]:
     """Where a key is for several query heads, only the loop over whole tiles is pipelined: all three take registers."""
     if not WIDE // 2 < q.size(2) <= WIDE:
         return {}
-    loops = {} if q.size(0) == k.size(0) else {"range_num_stages": [0, 2, 1]}  # over heads, whole tiles, cut tiles
+    loops = {} if q.size(0) == k.size(0) else {"range_num_stages": [0, 1, 2]}  # over heads, cut tiles, whole tiles
     return {"block_sizes": [64, 64], "num_warps": 4, "num_stages": 2, **loops}
 
 
