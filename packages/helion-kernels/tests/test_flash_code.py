@@ -10,7 +10,7 @@ import torch
 import triton
 
 from helion.runtime.targets import parse_target
-from helion_kernels.flash.backward import attention_dq
+from helion_kernels.flash.backward import attention_dkdv, attention_dq
 from helion_kernels.flash.forward import attention_forward
 from helion_kernels.frame import choice
 from helion_kernels.testing import specialised
@@ -50,18 +50,31 @@ def test_nor_are_those_of_packed_sequences(shape, tmp_path) -> None:
         assert products >= 24 and waits * 4 < products, made.bound.kernel.name
 
 
+@pytest.mark.skipif(not NVDISASM.exists(), reason="this Triton brings no disassembler")
+@pytest.mark.parametrize("head", [64, 128])
+@pytest.mark.parametrize("groups", [2, 8])
+@pytest.mark.parametrize(("length", "band"), [(4096, (-1, 0)), (3000, (-1, 0)), (4096, (500, 0)), (4096, (500, -1))])
+def test_nor_are_those_of_keys_whose_first_tile_is_cut(length, band, groups, head, tmp_path) -> None:
+    q = torch.empty(1, 8, length, head, dtype=torch.bfloat16, device="meta")
+    k, logs = q[:, :groups], torch.empty(1, 8, length, device="meta")
+    args = (q, k, k, q, None, logs, logs, 0.1, band)
+    bound = attention_dkdv.kernels[0].bind(args)
+    products, waits = waited(bound, choice.default(bound, args, TARGET), tmp_path)
+    assert products >= 32 and waits * 4 < products
+
+
 @pytest.mark.parametrize("head", [96, 128])
-@pytest.mark.parametrize(("length", "right"), [(4096, -1), (3000, -1), (4096, 0), (3000, 0)])
-def test_wide_heads_leave_room_for_more_programs(head, length, right) -> None:
-    """Three a multiprocessor; of 64 keys where the end of the keys cuts a tile, and no mask does."""
+@pytest.mark.parametrize(("length", "band"), [(4096, (-1, -1)), (3000, (-1, -1)), (2500, (-1, -1)), (4000, (-1, -1)),
+                                              (4096, (-1, 0)), (3000, (-1, 0)), (4096, (500, 0))])  # fmt: skip
+def test_wide_heads_leave_room_for_three_programs(head, length, band) -> None:
     q = torch.empty(1, 2, length, head, dtype=torch.bfloat16)
-    args = (q, q, q, None, 0.1, (-1, right))
+    args = (q, q, q, None, 0.1, band)
     bound = attention_forward.kernels[0].bind(args)
     config = choice.default(bound, args, TARGET)
     facts = bound.compile_for(TARGET, config)
     assert facts.spills == 0 and facts.registers <= 168 and config.num_warps == 4
-    assert config.block_sizes == ((64 if length % 128 and right < 0 else 128), 64, 64)
-    assert config.pid_type == ("xyz" if right < 0 and length % 128 == 0 else "flat")
+    assert config.block_sizes == (128, 32 if length in (3000, 4000) and band == (-1, -1) else 64, 64)
+    assert config.pid_type == ("xyz" if band == (-1, -1) else "flat")
 
 
 @pytest.mark.parametrize("right", [-1, 0])

@@ -236,6 +236,28 @@ def four_products(q: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, torch
     return first, second
 
 
+@helion.kernel
+def loops_over_whole_and_cut_tiles(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    n, d = k.size(0), hl.specialize(q.size(1))
+    out = torch.empty_like(q)
+    for tile_m in hl.tile(q.size(0)):
+        acc = hl.zeros([tile_m, d], dtype=torch.float32)
+        for tile_n in hl.tile(n // 2):
+            acc = torch.addmm(acc, hl.dot(q[tile_m, :], k[tile_n, :].T).to(q.dtype), v[tile_n, :])
+        for tile_n in hl.tile(n // 2, n):
+            acc = torch.addmm(acc, hl.dot(q[tile_m, :], k[tile_n, :].T).to(q.dtype), v[tile_n, :])
+        out[tile_m, :] = acc.to(q.dtype)
+    return out
+
+
+def test_all_loops_over_keys_have_tiles_of_attention():
+    config = loops_over_whole_and_cut_tiles.bind(tuple(halves(4096, 128) for _ in range(3))).default_config(
+        parse_target("sm_90")
+    )
+    rows, whole, cut = config.block_sizes
+    assert whole == cut >= 64 and rows >= 64
+
+
 def test_two_accumulators_leave_room_for_two_programs():
     """As measured on an H100: `ATTENTION_BACKWARD_TILES`."""
     plan, sizes = first_plan(four_products, halves(4096, 128), halves(4096, 128))
