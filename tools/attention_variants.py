@@ -20,11 +20,19 @@ from helion import exc
 from helion.runtime.targets import parse_target
 from helion_kernels.flash.backward import attention_delta, attention_dkdv, attention_dq
 from helion_kernels.flash.forward import attention_forward
+from helion_kernels.frame import choice
 
 SHAPES = ((4, 32, 32, 4096, 128), (4, 32, 32, 4096, 64), (4, 32, 8, 4096, 128))  # batch, heads, key heads, length, d
 FORWARD: tuple[dict[str, Any], ...] = tuple(
-    {"block_sizes": [n, m], "num_warps": warps, "num_stages": stages, "pid_type": order}
-    for m, n, warps, stages in ((64, 128, 4, 1), (64, 128, 4, 2), (64, 64, 4, 3), (128, 64, 4, 2), (128, 128, 8, 2))
+    {"block_sizes": [n, edge, m], "num_warps": warps, "num_stages": stages, "pid_type": order}
+    for m, n, edge, warps, stages in (
+        (64, 128, 64, 4, 1),
+        (64, 128, 32, 4, 1),
+        (64, 128, 64, 4, 2),
+        (64, 64, 64, 4, 3),
+        (128, 64, 64, 4, 2),
+        (128, 128, 128, 8, 2),
+    )
     for order in ("flat", "xyz")
 )
 BACKWARD: tuple[dict[str, Any], ...] = tuple(
@@ -59,9 +67,9 @@ def kernels(shape: tuple[int, ...], causal: bool, device: str) -> Iterator[tuple
     yield dkdv, (q, k, v, grad, None, logs, delta, scale, band)
 
 
-def candidates(bound: helion.BoundKernel, target: Any) -> Iterator[tuple[str, Any]]:
-    """Named configs: the default, then the lists above with descriptors."""
-    default = bound.default_config(target)
+def candidates(bound: helion.BoundKernel, args: tuple[Any, ...], target: Any) -> Iterator[tuple[str, Any]]:
+    """Named configs: what a call takes without tables, then the lists above with descriptors."""
+    default = choice.default(bound, args, target)
     yield "default", default
     for chosen in FORWARD if bound.kernel.name == "attention_forward" else BACKWARD:
         yield ", ".join(f"{k} {v}" for k, v in chosen.items()), helion.Config(**{**default, **chosen})
@@ -71,7 +79,7 @@ def show_facts(shape: tuple[int, ...], causal: bool) -> None:
     target = parse_target("sm_90")
     for kernel, args in kernels(shape, causal, "cpu"):
         bound = kernel.bind(args)
-        for name, config in candidates(bound, target):
+        for name, config in candidates(bound, args, target):
             try:
                 facts = bound.compile_for(target, config)
             except exc.CompilationFailed as error:
@@ -125,7 +133,7 @@ def measure(shape: tuple[int, ...], causal: bool, rounds: int) -> None:
     runs: list[tuple[str, float, Callable[[], Any]]] = []
     for kernel, args in kernels(shape, causal, "cuda"):
         bound = kernel.bind(args)
-        for name, config in candidates(bound, bound.target):
+        for name, config in candidates(bound, args, bound.target):
             try:
                 run = bound.compile_config(config).run
                 run(*args)
