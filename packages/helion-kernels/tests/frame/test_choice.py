@@ -13,8 +13,8 @@ from helion_kernels.frame.kernel import KERNELS
 H100 = parse_target("sm_90")
 
 
-def made(prefer):
-    @kernel("softmax", prefer=prefer)
+def made(prefer, **options):
+    @kernel("softmax", prefer=prefer, **options)
     def doubled(x: torch.Tensor) -> torch.Tensor:
         out = torch.empty_like(x)
         for tile in hl.tile(x.size(0)):
@@ -36,6 +36,14 @@ def test_what_a_kernel_prefers_is_used(x):
     assert config.block_sizes == (64,) and config.num_warps == 2
     torch.testing.assert_close(function(x), x * 2)
     assert function.bind((x,)).config.block_sizes == (64,)
+
+
+def test_what_holds_for_one_family_of_gpus_is_not_used_on_others(x):
+    function = made(lambda _: {"block_sizes": [64]}, prefer_on="sm_9")
+    bound = function.bind((x,))
+    assert choice.default(bound, (x,), H100).block_sizes == (64,)
+    for other in map(parse_target, ("sm_80", "sm_100", "gfx942")):
+        assert choice.default(bound, (x,), other) == bound.default_config(other)
 
 
 def test_it_is_repaired_for_the_sizes_at_hand(x):

@@ -79,7 +79,7 @@ def _tiles(
     }  # fmt: skip
 
 
-@product_kernel("attention", prefer=_tiles)
+@product_kernel("attention", prefer=_tiles, prefer_on="sm_90")
 def attention_forward(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None, scale: float,
     band: tuple[int, int],

@@ -40,7 +40,7 @@ def _dkdv_tiles(q: torch.Tensor, k: torch.Tensor, *_: Any) -> dict[str, Any]:
     return {"block_sizes": [64, 64], "num_warps": 4, "num_stages": 2, **loops}
 
 
-@product_kernel("attention_varlen", prefer=_forward_tiles)
+@product_kernel("attention_varlen", prefer=_forward_tiles, prefer_on="sm_90")
 def varlen_forward(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, begins_q: torch.Tensor, begins_k: torch.Tensor, longest_q: int,
     scale: float, band: tuple[int, int],
@@ -114,7 +114,7 @@ def varlen_dq(
     return dq
 
 
-@product_kernel("attention_varlen", prefer=_dkdv_tiles)
+@product_kernel("attention_varlen", prefer=_dkdv_tiles, prefer_on="sm_90")
 def varlen_dkdv(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, grad: torch.Tensor, logs: torch.Tensor, delta: torch.Tensor,
     begins_q: torch.Tensor, begins_k: torch.Tensor, longest_k: int, scale: float, band: tuple[int, int],

@@ -27,8 +27,10 @@ Preference = Callable[..., Mapping[str, Any]]
 
 _MUCH_SPILLED = 192  # bytes per thread; what kernels prefer was found on one GPU, where the best spills 176
 
-PREFERENCES: dict[AbstractKernel, Preference] = {}
-"""What kernels say of themselves: keys of a config, by their arguments; none where they have nothing to say."""
+PREFERENCES: dict[AbstractKernel, tuple[Preference, str]] = {}
+"""What kernels say of themselves: keys of a config, by their arguments (none where they have nothing to say), and what
+the names of the targets begin with that this holds for.
+"""
 
 
 def config(op: str, bound: BoundKernel, args: Sequence[Any]) -> Config:
@@ -40,12 +42,16 @@ def config(op: str, bound: BoundKernel, args: Sequence[Any]) -> Config:
 def default(bound: BoundKernel, args: Sequence[Any], target: Target | None = None) -> Config:
     """The config for `target` (by default that of the arguments) where no table serves."""
     target = target or bound.target
-    prefer = PREFERENCES.get(bound.kernel)
-    keys = prefer(*args) if prefer is not None else {}
+    prefer, family = PREFERENCES.get(bound.kernel, (_nothing, ""))
+    keys = prefer(*args) if target is None or target.name.startswith(family) else {}
     found = _fitted(Config(**keys), bound, target) if keys else None
     if found is None or _spills_far_less(bound, target, found.spills):
         return bound.default_config(target)
     return found.config
+
+
+def _nothing(*_: Any) -> Mapping[str, Any]:
+    return {}
 
 
 def _spills_far_less(bound: BoundKernel, target: Target | None, spilled: int) -> bool:

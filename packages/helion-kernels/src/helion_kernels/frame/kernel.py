@@ -19,12 +19,13 @@ KERNELS: list[Kernel] = []
 
 
 def kernel(
-    op: str, *, prefer: choice.Preference | None = None, **settings: Any
+    op: str, *, prefer: choice.Preference | None = None, prefer_on: str = "", **settings: Any
 ) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorator of the kernels of operation `op`, whose configs stand in the tables `<op>.<gpu>.json`.
 
     `prefer(*args)`: keys of the config where no table serves, for kernels that know more of themselves than helion's
-    planner can see. `settings`: further settings of helion's.
+    planner can see. `prefer_on`: the targets that this holds for, or what their names begin with. `settings`: further
+    settings of helion's.
     """
 
     def decorate(function: Callable[..., Any]) -> Kernel:
@@ -38,7 +39,7 @@ def kernel(
         )(function)
         KERNELS.append(made)
         if prefer is not None:
-            choice.PREFERENCES[made] = prefer
+            choice.PREFERENCES[made] = prefer, prefer_on
         return made
 
     return decorate

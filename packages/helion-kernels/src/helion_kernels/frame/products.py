@@ -20,12 +20,12 @@ def tf32_allowed() -> bool:
 
 
 def product_kernel(
-    op: str, *, prefer: choice.Preference | None = None
+    op: str, *, prefer: choice.Preference | None = None, prefer_on: str = ""
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """As `kernel(op)`, for kernels with products of the first argument. `prefer`: where tensor cores multiply."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        fast = kernel(op, prefer=prefer, dot_precision="tf32")(function)
+        fast = kernel(op, prefer=prefer, prefer_on=prefer_on, dot_precision="tf32")(function)
         exact = kernel(op, dot_precision="ieee")(function)
 
         def chosen(args: Sequence[Any]) -> Kernel:
