@@ -163,16 +163,22 @@ def test_a_bias_of_another_dtype_is_left_to_torch(interpret):
 
 
 @pytest.mark.parametrize("activation", ["none", "gelu"])
-def test_defaults_do_not_spill(activation):
-    """64x256 by four warps: the accumulator takes half the registers, a whole epilogue nearly all of the others."""
+@pytest.mark.parametrize(
+    ("size", "tile"),
+    [((2048, 5120, 5120), (64, 256)), ((1024, 5120, 4096), (128, 128)), ((768, 4096, 4096), (128, 256))],
+)
+def test_defaults_do_not_spill(size, tile, activation):
+    """The accumulator of 64x256 by four warps, or 128x256 by eight, takes half the registers, a whole epilogue nearly
+    all of the others.
+    """
     from helion.runtime.targets import parse_target
     from helion_kernels.frame import choice
 
-    m, n, k = 2048, 5120, 5120
+    m, n, k = size
     x, weight, bias, residual = (torch.empty(*s, dtype=torch.bfloat16) for s in ((m, k), (n, k), (n,), (m, n)))
     args = x, weight.t(), bias, residual, activation, activation != "none"
     bound, target = module.matmul_tiles.kernels[0].bind(args), parse_target("sm_90")
     config = choice.default(bound, args, target)
     facts = bound.compile_for(target, config)
-    assert config.block_sizes == (64, 256, 64) and facts.spills == 0
+    assert config.block_sizes == (*tile, 64) and facts.spills == 0
     assert facts.shared_memory <= target.shared_memory

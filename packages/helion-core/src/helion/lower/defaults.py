@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
-from ..ir import BlockSize, Dot, For, Load, Program
+from ..ir import BlockSize, Dot, For, Load, Program, Store
 from .access import choices
 from .layout import Layout, next_power_of_two
 from .limits import fits, largest_value, most_warps
@@ -82,16 +83,16 @@ class Tile:
 
 
 # Largest first: a tile is taken if it leaves at least three quarters of the multiprocessors with work (of two as large,
-# the first), unless by their speeds another is done before it.
+# the first). Where speeds were measured, a later one is taken if by them it is done before; so is an earlier one.
 MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
     "sm_90": (
         Tile(128, 256, 128, 8, 3, 16, DESCRIPTOR,
              "two warp groups of wgmma 64x256, three stages of 48 KiB and room for the epilogue of the tile before; "
              "measured on an H100: 0.99 of cuBLAS, 0.96 where each program does one tile",
              PERSISTENT, speed=1.0),
-        Tile(128, 128, 128, 8, 4, 8, DESCRIPTOR,
+        Tile(128, 128, 128, 8, 6, 16, DESCRIPTOR,
              "half the tile where the large one leaves multiprocessors idle; measured on an H100: 0.84 to 0.89 of its "
-             "speed",
+             "speed; six stages of 32 KiB, fewer where a float32 result leaves no room for them",
              speed=0.86),
         Tile(64, 256, 128, 4, 4, 16, DESCRIPTOR,
              "half the tile where the last wave of large ones leaves multiprocessors idle, by one warp group of wgmma "
@@ -122,7 +123,7 @@ MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
 }  # fmt: skip
 
 WORTHWHILE = 1.05  # times as long as another tile: speeds as measured differ by as much from product to product
-LEAST_STEPS = 32  # of the loop; in shorter ones (64 to 96 were measured) what comes before and after counts, too
+LEAST_STEPS = 16  # of the loop; in shorter ones (16 to 96 were measured) what comes before and after counts, too
 
 # In full precision NVIDIA's tensor cores are of no use: every thread multiplies its share of the tile.
 EXACT_TILES = (
@@ -321,10 +322,10 @@ def _ranked(table: tuple[Tile, ...], traits: Traits, product: Product, units: in
 
     first_of_area = {tile.area: tile for tile in reversed(table)}.values()
     best = next((t for t in table if t in first_of_area and programs(t) * 4 >= units * 3), table[-1])
-    compared = [tile for tile in table[table.index(best) :] if _speed_holds(tile, traits, product)]
+    largest = 0 if _written_as_measured(traits.program) else table.index(best)
+    compared = [tile for tile in table[largest:] if _speed_holds(tile, traits, product)]
     if best in compared:
-        fastest = min(compared, key=time)
-        best = fastest if time(best) > WORTHWHILE * time(fastest) else best
+        best = reduce(lambda taken, later: later if time(taken) > WORTHWHILE * time(later) else taken, compared)
     return sorted(table, key=lambda tile: abs(table.index(tile) - table.index(best)))
 
 
@@ -346,6 +347,14 @@ def _speed_holds(tile: Tile, traits: Traits, product: Product) -> bool:
     loads = (op for op in loop.body.walk() if isinstance(op, Load))
     by_tiles = all(tile.indexing in choices(op, program, has_tma=True) for op in loads)
     return by_tiles and traits.extent(product.depth) * product.itemsize >= LEAST_STEPS * tile.depth_bytes
+
+
+def _written_as_measured(program: Program) -> bool:
+    """Whether all results have elements of at most two bytes and are written by descriptors. Where not, a tile larger than the
+    first choice has no room in shared memory for as many stages as were measured, or spills the addresses.
+    """
+    stores = [op for op in program.ops() if isinstance(op, Store)]
+    return all(op.tensor.dtype.itemsize <= 2 and DESCRIPTOR in choices(op, program, has_tma=True) for op in stores)
 
 
 def _matmul_plan(traits: Traits, product: Product, tile: Tile, swapped: bool) -> Plan:
