@@ -350,8 +350,8 @@ def _speed_holds(tile: Tile, traits: Traits, product: Product) -> bool:
 
 
 def _written_as_measured(program: Program) -> bool:
-    """Whether all results have elements of at most two bytes and are written by descriptors. Where not, a tile larger than the
-    first choice has no room in shared memory for as many stages as were measured, or spills the addresses.
+    """Whether all results have elements of at most two bytes and are written by descriptors. Where not, a tile larger
+    than the first choice has no room in shared memory for as many stages as were measured, or spills the addresses.
     """
     stores = [op for op in program.ops() if isinstance(op, Store)]
     return all(op.tensor.dtype.itemsize <= 2 and DESCRIPTOR in choices(op, program, has_tma=True) for op in stores)
