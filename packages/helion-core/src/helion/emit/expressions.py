@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import sympy
@@ -35,23 +36,35 @@ _HOST = {
     "CeilToInt": "(-int(-{0} // 1))", "RoundToInt": "round({0})", "RoundDecimal": "round({0}, {1})",
     "floor": "({0} // 1)",
 }  # fmt: skip
+_PARTS = {  # what large parts of expressions are called that get a name of their own
+    "FloorDiv": "quotient", "CeilDiv": "quotient", "Mod": "remainder", "PythonMod": "remainder", "Min": "bound",
+    "Max": "bound", "Add": "sum", "Mul": "product",
+}  # fmt: skip
+_LARGE, _LARGE_AND_REPEATED = 10, 6
 _RELATIONS = {"Equality": "==", "Unequality": "!=", "StrictLessThan": "<", "LessThan": "<=",
               "StrictGreaterThan": ">", "GreaterThan": ">="}  # fmt: skip
+
+
+@functools.lru_cache(maxsize=4096)
+def _weight(e: sympy.Basic) -> int:
+    return 1 + sum(map(_weight, e.args))
 
 
 class Printer:
     """Prints expressions; `symbol` names their symbols, `device` chooses Triton's functions over Python's.
 
     `natural` tells which symbols are never negative: quotients of others are rounded down explicitly on the device.
-    `wide` tells of which symbols products may exceed the 32 bits that they have themselves.
+    `wide` tells of which symbols products may exceed the 32 bits that they have themselves. `part` may give a large part
+    of an expression a name: it is called with the part, a hint, and what prints the part itself.
     """
 
     def __init__(
         self, symbol: Callable[[sympy.Symbol], str], device: bool,
         natural: Callable[[sympy.Symbol], bool] = lambda _: False,
         wide: Callable[[sympy.Symbol], bool] = lambda _: False,
+        part: Callable[[sympy.Expr, str, Callable[[], str]], str] | None = None,
     ) -> None:  # fmt: skip
-        self._symbol, self._natural, self._wide = symbol, natural, wide
+        self._symbol, self._natural, self._wide, self._part = symbol, natural, wide, part
         self._functions = _DEVICE if device else _HOST
         self._device = device
 
@@ -61,6 +74,19 @@ class Printer:
         return text[1:-1] if isinstance(size, (sympy.Add, sympy.Mul)) and text.startswith("(") else text
 
     def _atom(self, e: Size) -> str:
+        """`e` as text that stands for itself inside other expressions."""
+        linear = isinstance(e, (sympy.Add, sympy.Mul))  # few instructions, and the compiler sees more if it sees all
+        return self._plain(e) if linear else self._named(e, _LARGE)
+
+    def _named(self, e: Size, large: int) -> str:
+        """As `_atom`, by a name of its own where it has `large` symbols, numbers and functions."""
+        hint = _PARTS.get(type(e).__name__) if self._part is not None else None
+        if hint is None or _weight(e) < large:
+            return self._plain(e)
+        assert self._part is not None
+        return self._part(e, hint, functools.partial(self._plain, e))
+
+    def _plain(self, e: Size) -> str:
         if isinstance(e, (int, float)):
             return repr(e) if e >= 0 else f"({e!r})"
         if isinstance(e, sympy.Symbol):
@@ -81,7 +107,7 @@ class Printer:
         if name in ("Min", "Max"):
             return self._fold(name, [self._atom(a) for a in e.args])
         if self._device and name in _SIGNED and not all(map(self.never_negative, e.args)):
-            return _SIGNED[name].format(*map(self._atom, e.args))
+            return _SIGNED[name].format(*(self._named(a, _LARGE_AND_REPEATED) for a in e.args))
         if name in self._functions:
             return self._functions[name].format(*map(self._atom, e.args))
         if name in _RELATIONS:

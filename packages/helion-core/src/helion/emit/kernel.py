@@ -57,7 +57,9 @@ class KernelEmitter:
         self._evictions = _evictions(traced, config)
         self.padding = Padding(program, self.layout, unclipped(program, self._spellings, self.layout))
         self.names = Names({kernel_name})
-        self.print = Printer(self._symbol, device=True, natural=self._is_natural, wide=self._is_wide_size)
+        self.print = Printer(
+            self._symbol, device=True, natural=self._is_natural, wide=self._is_wide_size, part=self._part
+        )
         self._buffer: list[Any] = []  # lines, and lists of lines that are filled later
         self.helpers: dict[str, str] = {}
         self._depth = 1
@@ -234,6 +236,25 @@ class KernelEmitter:
                 return self.scalars[scalar]
             case found:
                 raise AssertionError(found)
+
+    def _part(self, e: sympy.Expr, hint: str, text: Callable[[], str]) -> str:
+        """The name of `e`, which is computed where the innermost of the tiles that it depends on begins; `e` itself
+        where it depends on more than tiles and sizes.
+        """
+        found = self.known(("part", e))
+        if found is not None:
+            return found
+        tiles = [
+            symbol for symbol in map(self.program.symbols.__getitem__, e.free_symbols) if isinstance(symbol, Range)
+        ]
+        if not tiles or any(isinstance(self.program.symbols[symbol], Value) for symbol in e.free_symbols):
+            return text()
+        roots = {r if r in self._headers else _root(r) for r in tiles}
+        places = {id(scope): at for at, scope in enumerate(self._scopes)}
+        order = {r: (places.get(id(self._headers[r][2]), -1), at) for at, r in enumerate(self._headers) if r in roots}
+        if len(order) < len(roots) or min(order.values())[0] < 0:
+            return text()
+        return self._in_header(max(roots, key=order.__getitem__), ("part", e), hint, text())
 
     def _is_natural(self, symbol: sympy.Symbol) -> bool:
         match self.program.symbols[symbol]:
