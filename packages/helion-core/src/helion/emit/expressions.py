@@ -54,14 +54,14 @@ class Printer:
     """Prints expressions; `symbol` names their symbols, `device` chooses Triton's functions over Python's.
 
     `natural` tells which symbols are never negative: quotients of others are rounded down explicitly on the device.
-    `wide` tells of which symbols products may exceed the 32 bits that they have themselves. `part` may give a large part
-    of an expression a name: it is called with the part, a hint, and what prints the part itself.
+    `wide` tells of which symbols products may exceed the 32 bits that they have themselves, where there are any.
+    `part` may give a large part of an expression a name: it is called with the part, a hint, and what prints the part.
     """
 
     def __init__(
         self, symbol: Callable[[sympy.Symbol], str], device: bool,
         natural: Callable[[sympy.Symbol], bool] = lambda _: False,
-        wide: Callable[[sympy.Symbol], bool] = lambda _: False,
+        wide: Callable[[sympy.Symbol], bool] | None = None,
         part: Callable[[sympy.Expr, str, Callable[[], str]], str] | None = None,
     ) -> None:  # fmt: skip
         self._symbol, self._natural, self._wide, self._part = symbol, natural, wide, part
@@ -122,11 +122,12 @@ class Printer:
 
     def _product(self, factors: Sequence[sympy.Basic]) -> str:
         """In 64 bits from the first factor on that needs them."""
-        texts = [self._atom(f) for f in factors]
-        for k, factor in enumerate(factors):
-            if factor.is_integer and any(map(self._wide, factor.free_symbols)):
-                texts[k] = f"tl.cast({texts[k]}, tl.int64)"
-                break
+        texts, wide = [self._atom(f) for f in factors], self._wide
+        if wide is not None:
+            needing = (k for k, f in enumerate(factors) if f.is_integer and any(map(wide, f.free_symbols)))
+            first = next(needing, None)
+            if first is not None:
+                texts[first] = f"tl.cast({texts[first]}, tl.int64)"
         return "(" + " * ".join(texts) + ")"
 
     def never_negative(self, e: Size) -> bool:

@@ -58,8 +58,9 @@ class KernelEmitter:
         self.padding = Padding(program, self.layout, unclipped(program, self._spellings, self.layout))
         self.names = Names({kernel_name})
         self.print = Printer(
-            self._symbol, device=True, natural=self._is_natural, wide=self._is_wide_size, part=self._part
-        )
+            self._symbol, device=True, natural=self._is_natural, wide=self._is_wide_size if program.wide else None,
+            part=self._part,
+        )  # fmt: skip
         self._buffer: list[Any] = []  # lines, and lists of lines that are filled later
         self.helpers: dict[str, str] = {}
         self._depth = 1
@@ -268,7 +269,7 @@ class KernelEmitter:
     def _is_wide_size(self, symbol: sympy.Symbol) -> bool:
         """Whether it is a size of tensors so large that products of their sizes exceed 32 bits."""
         found = self.program.symbols[symbol]
-        return self.program.wide and isinstance(found, HostScalar) and found.is_size
+        return isinstance(found, HostScalar) and found.is_size
 
     def is_wide(self, tensor: HostTensor) -> bool:
         """Whether offsets into `tensor` need 64 bits."""
