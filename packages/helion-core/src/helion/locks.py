@@ -30,43 +30,56 @@ class Lock:
 
 
 class SharedLock:
-    """Held by many threads `together`, or by one `alone`; both may be nested, `together` within `alone` too."""
+    """Held by many threads `together`, or by one `alone`; both may be nested, `together` within `alone` too.
+
+    Raises RuntimeError where a thread that holds it together asks for it alone: it would wait for itself.
+    """
 
     def __init__(self) -> None:
         self._renew()
         _locks.add(self)
 
     def _renew(self) -> None:
-        self._changed = threading.Condition()
-        self._together, self._depth = 0, 0
-        self._owner: int | None = None
+        self._state = _Holders()
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        me = threading.get_ident()
-        with self._changed:
-            self._changed.wait_for(lambda: self._owner in (None, me))
-            self._together += 1
+        state, me = self._state, threading.get_ident()  # the state a child forks off with is no longer the lock's
+        with state.changed:
+            state.changed.wait_for(lambda: state.owner in (None, me))
+            state.threads.append(me)
         try:
             yield
         finally:
-            with self._changed:
-                self._together -= 1
-                self._changed.notify_all()
+            with state.changed:
+                state.threads.remove(me)
+                state.changed.notify_all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        me = threading.get_ident()
-        with self._changed:
-            self._changed.wait_for(lambda: self._owner == me or (self._owner is None and not self._together))
-            self._owner, self._depth = me, self._depth + 1
+        state, me = self._state, threading.get_ident()
+        with state.changed:
+            if state.owner != me and me in state.threads:
+                raise RuntimeError("a thread that holds a lock together with others asks for it alone")
+            state.changed.wait_for(lambda: state.owner == me or (state.owner is None and not state.threads))
+            state.owner, state.depth = me, state.depth + 1
         try:
             yield
         finally:
-            with self._changed:
-                self._depth -= 1
-                self._owner = me if self._depth else None
-                self._changed.notify_all()
+            with state.changed:
+                state.depth -= 1
+                state.owner = me if state.depth else None
+                state.changed.notify_all()
+
+
+class _Holders:
+    """Who holds a `SharedLock`: `owner` alone, so many times as `depth` says, and `threads` together."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.owner: int | None = None
+        self.depth = 0
+        self.threads: list[int] = []
 
 
 def _renew_all() -> None:

@@ -49,6 +49,30 @@ def gathered_by_loaded(x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return out
 
 
+@helion.kernel(autotune_effort="none")
+def divided_by_tiles(x: torch.Tensor) -> torch.Tensor:
+    out = torch.zeros_like(x)
+    for tile in hl.tile(x.size(0), block_size=1):
+        if tile.begin > 0:
+            out[tile.begin, :] = x[tile.begin, :] + (turned(tile.begin, 2, 3) % tile.begin)
+        else:
+            out[tile.begin, :] = x[tile.begin, :] * 2
+    return out
+
+
+def test_nothing_is_divided_by_a_tile_before_the_branch_that_sees_that_it_may_be():
+    """LLVM takes what divides for not 0: hoisted, it would make the other branch go."""
+    x = torch.randn(5, 8)
+    expected = torch.stack([x[k] + turned(k, 2, 3) % k if k else x[k] * 2 for k in range(5)])
+    torch.testing.assert_close(divided_by_tiles(x), expected)
+    bound = divided_by_tiles.bind((x,))
+    before, _, _ = bound.to_triton_code().partition("    if ")
+    assert "% offset_tile" not in before and "// offset_tile" not in before
+    target = parse_target("sm_90")
+    compiled = bound._compile(bound.generate(bound.default_config(target), target), target)
+    assert compiled.asm["llir"].count("br i1") >= 1
+
+
 def test_one_that_depends_on_tiles_is_written_once():
     x = torch.randn(13, 6)
     text = gathered.bind((x,)).to_triton_code()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import torch
 
 import helion
@@ -54,6 +56,25 @@ def test_who_holds_a_lock_alone_may_take_it_again():
     _, end, inside = begun(lock.alone)
     assert inside.wait(10)
     end.set()
+
+
+def test_who_holds_a_lock_together_is_told_not_to_wait_for_itself():
+    lock = SharedLock()
+    with lock.together(), pytest.raises(RuntimeError, match="asks for it alone"), lock.alone():
+        pass
+    with lock.alone():
+        pass
+
+
+@pytest.mark.parametrize("how", ["together", "alone"])
+def test_a_child_forked_by_a_holder_has_a_free_lock(how):
+    lock = SharedLock()
+    with getattr(lock, how)():
+        child = os.fork()
+    if child == 0:
+        thread, end, inside = begun(lock.alone)
+        os._exit(0 if inside.wait(10) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @helion.kernel(autotune_effort="none")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import sympy
 
@@ -43,6 +43,17 @@ _PARTS = {  # what large parts of expressions are called that get a name of thei
 _LARGE, _LARGE_AND_REPEATED = 10, 6
 _RELATIONS = {"Equality": "==", "Unequality": "!=", "StrictLessThan": "<", "LessThan": "<=",
               "StrictGreaterThan": ">", "GreaterThan": ">="}  # fmt: skip
+
+
+_DIVISIONS = {"FloorDiv", "CeilDiv", "CleanDiv", "IntTrueDiv", "Mod", "PythonMod"}
+
+
+def divisors(e: sympy.Basic) -> Iterator[sympy.Basic]:
+    """What anything in `e` is divided by."""
+    if type(e).__name__ in _DIVISIONS:
+        yield e.args[1]
+    for arg in e.args:
+        yield from divisors(arg)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -21,7 +21,7 @@ from ..lower.layout import INT32_MAX, Layout
 from ..lower.padding import Padding
 from ..lower.pointwise import TRITON_DTYPES
 from ..lower.rolling import Accumulate, FoldPosition
-from .expressions import Printer
+from .expressions import Printer, divisors
 from .names import Names
 from .ranges import LoopOptions
 
@@ -240,11 +240,14 @@ class KernelEmitter:
 
     def _part(self, e: sympy.Expr, hint: str, text: Callable[[], str]) -> str:
         """The name of `e`, which is computed where the innermost of the tiles that it depends on begins; `e` itself
-        where it depends on more than tiles and sizes.
+        where it depends on more than tiles and sizes, or divides by what may be 0. A branch or a loop may keep that
+        from happening, and where it happened before, LLVM would take the branch for certain.
         """
         found = self.known(("part", e))
         if found is not None:
             return found
+        if not all(map(self._is_never_zero, divisors(e))):
+            return text()
         tiles = [
             symbol for symbol in map(self.program.symbols.__getitem__, e.free_symbols) if isinstance(symbol, Range)
         ]
@@ -256,6 +259,11 @@ class KernelEmitter:
         if len(order) < len(roots) or min(order.values())[0] < 0:
             return text()
         return self._in_header(max(roots, key=order.__getitem__), ("part", e), hint, text())
+
+    def _is_never_zero(self, e: sympy.Basic) -> bool:
+        if isinstance(e, sympy.Mul):
+            return all(map(self._is_never_zero, e.args))
+        return isinstance(self.program.symbols.get(e), BlockSize) or (e.is_Integer and e != 0)  # type: ignore[call-overload]
 
     def _is_natural(self, symbol: sympy.Symbol) -> bool:
         match self.program.symbols[symbol]:

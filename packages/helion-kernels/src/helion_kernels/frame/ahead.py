@@ -7,6 +7,7 @@ backward pass would wait for each other, since each is compiled when its turn co
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,8 @@ from . import choice
 
 if TYPE_CHECKING:
     from helion import BoundKernel, Config
+
+log = logging.getLogger(__name__)
 
 
 class ahead:
@@ -62,11 +65,13 @@ class ahead:
         Errors are left to the launches, which meet them again, in order; so is all work where no thread can be started,
         as when the interpreter exits.
         """
-        with contextlib.suppress(Exception):
+        try:
             for kernel, args in zip(self._kernels, self._arguments(), strict=True):
                 bound = kernel.bind(args)
                 if bound is not first and bound.config is None:
                     self._begun[bound] = pool.submit(_in_thread, bound, args)
+        except Exception:
+            log.debug("kernels are compiled one after the other", exc_info=True)
 
 
 class _ThisThread(threading.local):
