@@ -58,6 +58,29 @@ def test_the_last_heads_end_together_and_heads_with_the_same_keys_take_turns(hea
         assert [first for _, first in group] == sorted((first for _, first in group), reverse=True)
 
 
+def test_the_last_512_programs_of_an_hundred_heads_get_shorter_throughout():
+    firsts = [first for _, first in programs(128, 1, 4096, 64)]
+    assert firsts[-512:] == sorted(firsts[-512:], reverse=True)
+    assert firsts[-576:] != sorted(firsts[-576:], reverse=True)
+
+
+def test_columns_begin_with_the_first_which_most_rows_go_over():
+    tiles = 4096 // 64
+    order = [longest_first(h, Tile(k, 64), 128, 4096, 0, columns=True) for h in range(128) for k in range(tiles)]
+    assert sorted((head, first) for head, _, first, _ in order) == [
+        (h, r) for h in range(128) for r in range(0, 4096, 64)
+    ]
+    assert [first for _, _, first, _ in order[:tiles]] == list(range(0, 4096, 64))
+    late = [first for _, _, first, _ in order[-512:]]
+    assert late == sorted(late)
+
+
+@pytest.mark.parametrize(("left", "right"), [(-1, -1), (-1, 0), (7, 0), (0, -1)])
+def test_the_loop_that_does_not_compare_comes_first(left, right):
+    """Else sums begin in a loop that is known to take one step, and Triton 3.6's ptxas waits after every product."""
+    assert [cut for _, _, cut in runs(64, 127, left, right, 200, 32)][:2] == [False, True]
+
+
 @pytest.mark.parametrize(("left", "right"), [(-1, -1), (-1, 0), (-1, 5), (7, 0), (40, 9), (0, -1), (100, 100)])
 @pytest.mark.parametrize("count", [1, 31, 64, 100])
 def test_loops_go_over_all_keys_that_are_seen_and_compare_where_some_are_not(left, right, count):

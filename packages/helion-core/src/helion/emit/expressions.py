@@ -40,12 +40,10 @@ _PARTS = {  # what large parts of expressions are called that get a name of thei
     "FloorDiv": "quotient", "CeilDiv": "quotient", "Mod": "remainder", "PythonMod": "remainder", "Min": "bound",
     "Max": "bound", "Add": "sum", "Mul": "product",
 }  # fmt: skip
-_LARGE, _LARGE_AND_REPEATED = 10, 6
+_LARGE, _LARGE_AND_REPEATED = 10, 6  # symbols, numbers and functions; docs/decisions/019 says why so many
+_DIVISIONS = {"FloorDiv", "CeilDiv", "CleanDiv", "IntTrueDiv", "Mod", "PythonMod"}
 _RELATIONS = {"Equality": "==", "Unequality": "!=", "StrictLessThan": "<", "LessThan": "<=",
               "StrictGreaterThan": ">", "GreaterThan": ">="}  # fmt: skip
-
-
-_DIVISIONS = {"FloorDiv", "CeilDiv", "CleanDiv", "IntTrueDiv", "Mod", "PythonMod"}
 
 
 def divisors(e: sympy.Basic) -> Iterator[sympy.Basic]:

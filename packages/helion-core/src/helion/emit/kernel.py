@@ -263,7 +263,9 @@ class KernelEmitter:
     def _is_never_zero(self, e: sympy.Basic) -> bool:
         if isinstance(e, sympy.Mul):
             return all(map(self._is_never_zero, e.args))
-        return isinstance(self.program.symbols.get(e), BlockSize) or (e.is_Integer and e != 0)  # type: ignore[call-overload]
+        if isinstance(e, sympy.Symbol):
+            return isinstance(self.program.symbols[e], BlockSize)
+        return bool(e.is_Integer) and e != 0
 
     def _is_natural(self, symbol: sympy.Symbol) -> bool:
         match self.program.symbols[symbol]:
