@@ -71,6 +71,26 @@ def test_reduce_of_a_tuple(combine: Any) -> None:
     assert torch.equal(found, x.argmax(1).int())
 
 
+def test_reductions_of_one_row_stay_one_dimensional() -> None:
+    """As sums do: a dim of one lane would cost a change of layout, through shared memory."""
+
+    @helion.kernel(config=helion.Config(block_sizes=[1]))
+    def both_sums(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        a, b, c = (torch.empty_like(x[:, 0]) for _ in range(3))
+        for tile in hl.tile(x.size(0)):
+            row = x[tile, :]
+            a[tile], b[tile] = hl.reduce(lambda a, b, c, d: (a + c, b + d), (row, row * row), -1)
+            c[tile] = hl.reduce(larger, row, 0, other=float("-inf")).sum(0)  # over the dim of one lane
+        return a, b, c
+
+    x = torch.randn(5, 23)
+    for found, expected in zip(both_sums(x), (x.sum(1), (x * x).sum(1), x.sum(1)), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    code = both_sums.bind((x,)).to_triton_code(helion.Config(block_sizes=[1]))
+    body = code.split("def both_sums")[0]
+    assert body.count("tl.reduce(") == 1 and "reshape" not in body and "None" not in body.split("_helion_both_sums")[1]
+
+
 def test_identities_are_numbers_that_the_dtype_holds() -> None:
     x = torch.randint(0, 99, (21, 23), dtype=torch.uint8)
 

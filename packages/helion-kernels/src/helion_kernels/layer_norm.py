@@ -19,18 +19,21 @@ import helion.language as hl
 from .frame import Call, kernel, operator, usable
 from .frame.rows import (
     LONGEST_ROW,
-    RESIDENT_ROW,
     as_row,
     as_rows,
     begin_of,
+    loads_ahead,
     normalizes,
     part_loop,
+    reads_again,
     row_length,
     row_loop,
     shaped,
+    share_of_rows,
     shares_of_parts,
     sum_of_shares,
     units,
+    weight_row,
 )
 from .frame.samples import Shape, randn
 
@@ -64,44 +67,68 @@ def layer_norm_rows(
     return out, mean, rstd
 
 
-def _terms(
-    grad: Any, x: Any, weight: Any, factor: Any, mean: Any, rstd: Any, tile: Any, policy: str | None
-) -> tuple[Any, Any, Any]:  # fmt: skip
-    """dy, n and g of rows; `factor`: the weight, where it is there already. `policy`: see `hl.load`."""
-    g = hl.load(grad, [tile, slice(None)], eviction_policy=policy).to(torch.float32)
-    normal = hl.load(x, [tile, slice(None)], eviction_policy=policy).to(torch.float32)
-    normal = (normal - mean[tile, None]) * rstd[tile, None]
-    if weight is None:
-        return g, normal, g
-    if factor is None:
-        factor = hl.load(weight, [slice(None)], eviction_policy=policy).to(torch.float32)
-    return g, normal, g * factor
+def _held(x: torch.Tensor) -> int:
+    """Bytes a column of what a program of the backward pass holds: dy, x and the weight, and two sums."""
+    return 3 * x.element_size() + 2 * 4
 
 
-@kernel("layer_norm", prefer=lambda grad, x, *_: row_loop(x), static_shapes=False)
+def _given(
+    grad: Any, x: Any, mean: Any, rstd: Any, rows: Any, end: Any, policy: str | None = None
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
+    """What the gradient of `rows` below `end` needs. `policy`: see `hl.load`."""
+    there = rows < end
+    g = hl.load(grad, [rows, slice(None)], extra_mask=there[:, None], eviction_policy=policy)
+    row = hl.load(x, [rows, slice(None)], extra_mask=there[:, None], eviction_policy=policy)
+    return g, row, hl.load(mean, [rows], extra_mask=there)[:, None], hl.load(rstd, [rows], extra_mask=there)[:, None]
+
+
+def _terms(given: tuple[Any, ...], factor: Any) -> tuple[Any, Any, Any]:
+    """dy, n and g of rows; `given`: see `_given`; `factor`: the weight."""
+    g, x, mean, rstd = given
+    grad = g.to(torch.float32)
+    normal = (x.to(torch.float32) - mean) * rstd
+    return grad, normal, grad if factor is None else grad * factor
+
+
+def _added(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, Any]:
+    return a + c, b + d
+
+
+@kernel("layer_norm", prefer=lambda grad, x, *_: row_loop(x, _held(x)), static_shapes=False)
 def layer_norm_rows_backward(
     grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None, mean: torch.Tensor, rstd: torch.Tensor,
     with_bias: bool, units: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """dx, and for each program the sums of dweight and dbias (those that are wanted) over its share of the rows."""
     m, n = x.size(0), hl.specialize(x.size(1))
-    programs = units * hl.register_tunable("programs_per_unit", hl.PowerOfTwoFragment(1, 8))
+    programs = units * hl.register_tunable("programs_per_unit", hl.PowerOfTwoFragment(1, 16))
     dx = torch.empty([m, n], dtype=x.dtype, device=x.device)
     kinds = (weight is not None) + with_bias
     sums = torch.empty([kinds, programs, n], dtype=torch.float32, device=x.device)
     block = hl.register_block_size(1, 64)
-    again = n > RESIDENT_ROW
     for at in hl.grid(programs):
+        ahead, again = loads_ahead(x, _held(x)), reads_again(x, _held(x))
+        first, stride, end = share_of_rows(at, m, n, programs)
         weight_sum = hl.zeros([block, n], dtype=torch.float32)
         bias_sum = hl.zeros([block, n], dtype=torch.float32)
-        factor = None if weight is None or again else weight[:].to(torch.float32)
-        for tile in hl.tile(begin_of(at, m, programs), begin_of(at + 1, m, programs), block_size=block):
-            g, normal, weighted = _terms(grad, x, weight, factor, mean, rstd, tile, "evict_last" if again else None)
-            inner = torch.mean(weighted * normal, dim=-1, keepdim=True)
-            average = torch.mean(weighted, dim=-1, keepdim=True)
+        factor = None if again else weight_row(weight)
+        coming: Any = _given(grad, x, mean, rstd, first + hl.arange(block) * stride, end) if ahead else None
+        for tile in hl.tile((m + programs - 1) // programs, block_size=block):
+            rows = first + tile.index * stride
+            if ahead:
+                given, coming = coming, _given(grad, x, mean, rstd, rows + block * stride, end)
+            else:
+                given = _given(grad, x, mean, rstd, rows, end, "evict_last" if again else None)
+            g, normal, weighted = _terms(given, weight_row(weight, "evict_last") if again else factor)
+            if ahead:  # together, since one wait for other warps is less than two
+                inner, average = hl.reduce(_added, (weighted * normal, weighted), -1, keep_dims=True)
+            else:
+                inner, average = (torch.sum(v, dim=-1, keepdim=True) for v in (weighted * normal, weighted))
             if again:
-                g, normal, weighted = _terms(grad, x, weight, factor, mean, rstd, tile, "evict_first")
-            dx[tile, :] = rstd[tile, None] * (weighted - average - normal * inner)
+                given = _given(grad, x, mean, rstd, rows, end, "evict_first")
+                g, normal, weighted = _terms(given, weight_row(weight, "evict_first"))
+            change = given[3] * (weighted - average / n - normal * (inner / n))
+            hl.store(dx, [rows, slice(None)], change, extra_mask=(rows < end)[:, None])
             if weight is not None:
                 weight_sum += g * normal
             if with_bias:

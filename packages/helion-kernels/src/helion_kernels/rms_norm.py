@@ -18,18 +18,21 @@ import helion.language as hl
 from .frame import Call, kernel, operator, usable
 from .frame.rows import (
     LONGEST_ROW,
-    RESIDENT_ROW,
     as_row,
     as_rows,
     begin_of,
+    loads_ahead,
     normalizes,
     part_loop,
+    reads_again,
     row_length,
     row_loop,
     shaped,
+    share_of_rows,
     shares_of_parts,
     sum_of_shares,
     units,
+    weight_row,
 )
 from .frame.samples import Shape, randn
 
@@ -59,43 +62,63 @@ def rms_norm_rows(
     return out, total, inverse
 
 
-def _terms(
-    grad: Any, x: Any, weight: Any, factor: Any, inverse: Any, tile: Any, policy: str | None
+def _held(grad_total: torch.Tensor | None, x: torch.Tensor) -> int:
+    """Bytes a column of what a program of the backward pass holds: gradients, x and the weight, and a sum."""
+    return (3 if grad_total is None else 4) * x.element_size() + 4
+
+
+def _given(
+    grad: Any, x: Any, inverse: Any, rows: Any, end: Any, policy: str | None = None
 ) -> tuple[Any, Any, Any]:  # fmt: skip
-    """dy, x * r and g of rows; `factor`: the weight, where it is there already. `policy`: see `hl.load`."""
-    g = hl.load(grad, [tile, slice(None)], eviction_policy=policy).to(torch.float32)
-    normal = hl.load(x, [tile, slice(None)], eviction_policy=policy).to(torch.float32) * inverse[tile, None]
-    if weight is None:
-        return g, normal, g
-    if factor is None:
-        factor = hl.load(weight, [slice(None)], eviction_policy=policy).to(torch.float32)
-    return g, normal, g * factor
+    """What the gradient of `rows` below `end` needs. `policy`: see `hl.load`."""
+    there = rows < end
+    g = hl.load(grad, [rows, slice(None)], extra_mask=there[:, None], eviction_policy=policy)
+    row = hl.load(x, [rows, slice(None)], extra_mask=there[:, None], eviction_policy=policy)
+    return g, row, hl.load(inverse, [rows], extra_mask=there)[:, None]
 
 
-@kernel("rms_norm", prefer=lambda grad, grad_total, x, *_: row_loop(x), static_shapes=False)
+def _terms(given: tuple[Any, ...], factor: Any) -> tuple[Any, Any, Any]:
+    """dy, x * r and g of rows; `given`: see `_given`; `factor`: the weight."""
+    g, x, inverse = given
+    grad, normal = g.to(torch.float32), x.to(torch.float32) * inverse
+    return grad, normal, grad if factor is None else grad * factor
+
+
+@kernel("rms_norm", prefer=lambda grad, grad_total, x, *_: row_loop(x, _held(grad_total, x)), static_shapes=False)
 def rms_norm_rows_backward(
     grad: torch.Tensor, grad_total: torch.Tensor | None, x: torch.Tensor, weight: torch.Tensor | None,
     inverse: torch.Tensor, units: int,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
     """dx, and for each program the sum of dweight over its share of the rows. `x`: what was normalised."""
     m, n = x.size(0), hl.specialize(x.size(1))
-    programs = units * hl.register_tunable("programs_per_unit", hl.PowerOfTwoFragment(1, 8))
+    programs = units * hl.register_tunable("programs_per_unit", hl.PowerOfTwoFragment(1, 16))
     dx = torch.empty([m, n], dtype=x.dtype, device=x.device)
     sums = None if weight is None else torch.empty([1, programs, n], dtype=torch.float32, device=x.device)
     block = hl.register_block_size(1, 64)
-    again = n > RESIDENT_ROW
     for at in hl.grid(programs):
+        held = _held(grad_total, x)
+        ahead, again = loads_ahead(x, held), reads_again(x, held)
+        first, stride, end = share_of_rows(at, m, n, programs)
         total = hl.zeros([block, n], dtype=torch.float32)
-        factor = None if weight is None or again else weight[:].to(torch.float32)
-        for tile in hl.tile(begin_of(at, m, programs), begin_of(at + 1, m, programs), block_size=block):
-            g, normal, weighted = _terms(grad, x, weight, factor, inverse, tile, "evict_last" if again else None)
+        factor = None if again else weight_row(weight)
+        coming: Any = _given(grad, x, inverse, first + hl.arange(block) * stride, end) if ahead else None
+        for tile in hl.tile((m + programs - 1) // programs, block_size=block):
+            rows = first + tile.index * stride
+            there = (rows < end)[:, None]
+            more = None if grad_total is None else hl.load(grad_total, [rows, slice(None)], extra_mask=there)
+            if ahead:
+                given, coming = coming, _given(grad, x, inverse, rows + block * stride, end)
+            else:
+                given = _given(grad, x, inverse, rows, end, "evict_last" if again else None)
+            g, normal, weighted = _terms(given, weight_row(weight, "evict_last") if again else factor)
             inner = torch.mean(weighted * normal, dim=-1, keepdim=True)
             if again:
-                g, normal, weighted = _terms(grad, x, weight, factor, inverse, tile, "evict_first")
-            change = inverse[tile, None] * (weighted - normal * inner)
-            if grad_total is not None:
-                change = change + grad_total[tile, :].to(torch.float32)
-            dx[tile, :] = change
+                given = _given(grad, x, inverse, rows, end, "evict_first")
+                g, normal, weighted = _terms(given, weight_row(weight, "evict_first"))
+            change = given[2] * (weighted - normal * inner)
+            if more is not None:
+                change = change + more.to(torch.float32)
+            hl.store(dx, [rows, slice(None)], change, extra_mask=there)
             if weight is not None:
                 total += g * normal
         if sums is not None:

@@ -28,7 +28,8 @@ from .ranges import LoopOptions
 # Kinds of operations whose emitters work on squeezed values: text in which dims of one lane are left out.
 SQUEEZED = frozenset({
     ir.Scalar, ir.Number, ir.Full, ir.Indices, ir.Iota, ir.Pointwise, ir.Cast, ir.Permute, ir.Reshape, ir.Expand,
-    ir.Reduce, ir.Dot, ir.Load, ir.Store, ir.Atomic, ir.For, ir.While, ir.If, Accumulate, FoldPosition, Coordinate,
+    ir.Reduce, ir.Combine, ir.Dot, ir.Load, ir.Store, ir.Atomic, ir.For, ir.While, ir.If, Accumulate, FoldPosition,
+    Coordinate,
 })  # fmt: skip
 
 
