@@ -17,6 +17,7 @@ import helion.language as hl
 
 from .frame import Call, kernel, operator, usable
 from .frame.rows import (
+    LONG_ROW,
     LONGEST_ROW,
     as_row,
     as_rows,
@@ -100,7 +101,8 @@ def rms_norm_rows_backward(
         ahead, again = loads_ahead(x, held), reads_again(x, held)
         first, stride, end = share_of_rows(at, m, n, programs)
         total = hl.zeros([block, n], dtype=torch.float32)
-        factor = None if again else weight_row(weight)
+        long = n > LONG_ROW  # the weight does not fit registers beside such rows
+        factor = None if long else weight_row(weight)
         coming: Any = _given(grad, x, inverse, first + hl.arange(block) * stride, end) if ahead else None
         for tile in hl.tile((m + programs - 1) // programs, block_size=block):
             rows = first + tile.index * stride
@@ -110,7 +112,7 @@ def rms_norm_rows_backward(
                 given, coming = coming, _given(grad, x, inverse, rows + block * stride, end)
             else:
                 given = _given(grad, x, inverse, rows, end, "evict_last" if again else None)
-            g, normal, weighted = _terms(given, weight_row(weight, "evict_last") if again else factor)
+            g, normal, weighted = _terms(given, weight_row(weight, "evict_last" if again else None) if long else factor)
             inner = torch.mean(weighted * normal, dim=-1, keepdim=True)
             if again:
                 given = _given(grad, x, inverse, rows, end, "evict_first")

@@ -70,11 +70,11 @@ def test_the_loop_over_rows_neither_spills_nor_waits(op, n, shared):
 
 @pytest.mark.skipif(triton.__version__.startswith("3.9."), reason="the assembler of Triton 3.9 spills 64 bytes")
 @pytest.mark.skipif(triton.__version__.startswith("3.9."), reason="the assembler of Triton 3.9 spills 64 bytes")
-@pytest.mark.parametrize(("op", "spilled"), [("layer_norm", 8), ("rms_norm", 168)])
+@pytest.mark.parametrize(("op", "spilled"), [("layer_norm", 8), ("rms_norm", 80)])
 def test_long_rows_hardly_spill(op, spilled):
     """On an H100: layer norm reads them again instead, from a cache that shared memory leaves alone.
 
-    What RMS norm spills costs less than reading again: 162 instead of 168 us for 4096 rows.
+    What RMS norm spills costs less than reading again (162 instead of 168 us for 4096 rows).
     """
     target = parse_target("sm_90")
     backward = specialised(op, (512, 16384), torch.bfloat16)[1]
