@@ -75,7 +75,7 @@ def test_the_larger_of_tiles_that_take_about_as_long_goes_first(size):
     """As measured on an H100: 108.5, 76.7 and 87.3 us, with 64x256 117.6, 83.6 and 129.4."""
     m, n, k = size
     assert tile(m, n, k) == (128, 128)
-    plan, _ = first_plan(product, halves(m, k), halves(k, n))
+    plan, _ = first_plan(product, halves(m, k), halves(n, k).t())
     assert (plan.num_warps, plan.num_stages, plan.l2_grouping) == (8, 6, 16)
     assert (plan.pid_type, plan.indexing) == ("flat", "tensor_descriptor")
 
@@ -130,8 +130,27 @@ def test_a_wave_of_few_programs_counts_as_a_whole_one(rows, expected):
 @pytest.mark.parametrize(("batch", "expected"), [(2, (128, 256)), (3, (128, 128)), (4, (128, 256))])
 def test_batches_count_in_waves(batch, expected):
     """Of 64 tiles each: 128 in one wave, 192 in two (384 halves in three), 256 in two."""
-    _, sizes = first_plan(helion.kernel(batched), halves(batch, 2048, 4096), halves(batch, 4096, 1024))
+    right = halves(batch, 1024, 4096).transpose(1, 2)
+    _, sizes = first_plan(helion.kernel(batched), halves(batch, 2048, 4096), right)
     assert (sizes["BLOCK_M"], sizes["BLOCK_N"]) == expected
+
+
+def test_operands_that_lie_otherwise_than_measured_keep_the_large_tile():
+    """On an H100, [3000, 5000] @ [5000, 2000] takes 151 us in tiles of 128x128, and [2000, 3000] @ [3000, 5000], whose
+    left operand is a transposed one, 195 us in tiles of 64x256; in tiles of 128x256, 120 and 132.
+    """
+
+    def chosen(x, y):
+        _, sizes = first_plan(product, x, y)
+        return sizes["BLOCK_M"], sizes["BLOCK_N"]
+
+    assert chosen(halves(3000, 5000), halves(5000, 2000)) == (128, 256)
+    assert chosen(halves(3000, 2000).t(), halves(3000, 5000)) == (128, 256)
+    assert chosen(halves(2048, 5120), halves(5120, 5120)) == (64, 256)
+    assert chosen(halves(5120, 2048).t(), halves(5120, 5120)) == (128, 256), "the left one does not run along the depth"
+    assert chosen(halves(1500, 6144), halves(3072, 6144).t()) == (128, 128)
+    assert chosen(halves(1500, 6144), halves(6144, 3072)) == (64, 256), "nor does the right one"
+    assert chosen(halves(2048, 5128)[:, :5120], halves(5120, 5120)) == (128, 256), "rows begin within lines"
 
 
 def test_loops_shorter_than_measured_keep_the_large_tile():

@@ -64,6 +64,7 @@ class Tile:
     speed: elements of the result in a given time while all multiprocessors work, as a share of what the target's
     fastest tile computes; None where that was not measured. By it, more waves of smaller tiles are compared with fewer
     of large ones, of which the last leaves most multiprocessors idle. docs/decisions/018 has the measurements.
+    speed_along: of how many operands, the left one first, neighbours in memory have to lie along the depth for that.
     """
 
     rows: int
@@ -76,6 +77,7 @@ class Tile:
     reason: str
     pid_type: str = FLAT
     speed: float | None = None
+    speed_along: int = 0
 
     @property
     def area(self) -> int:
@@ -93,11 +95,11 @@ MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
         Tile(128, 128, 128, 8, 6, 16, DESCRIPTOR,
              "half the tile where the large one leaves multiprocessors idle; measured on an H100: 0.84 to 0.89 of its "
              "speed; six stages of 32 KiB, fewer where a float32 result leaves no room for them",
-             speed=0.86),
+             speed=0.86, speed_along=2),
         Tile(64, 256, 128, 4, 4, 16, DESCRIPTOR,
              "half the tile where the last wave of large ones leaves multiprocessors idle, by one warp group of wgmma "
              "64x256; measured on an H100: 0.88 to 0.91 of its speed",
-             PERSISTENT, speed=0.89),
+             PERSISTENT, speed=0.89, speed_along=1),
         Tile(64, 128, 128, 4, 5, 8, DESCRIPTOR, "one warp group, more programs"),
         Tile(64, 64, 128, 4, 5, 4, DESCRIPTOR, "small problems: latency counts, so many stages"),
     ),
@@ -123,6 +125,7 @@ MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
 }  # fmt: skip
 
 WORTHWHILE = 1.05  # times as long as another tile: speeds as measured differ by as much from product to product
+LINE = 128  # bytes; where rows begin elsewhere, small tiles lose more than large ones
 LEAST_STEPS = 16  # of the loop; in shorter ones (16 to 96 were measured) what comes before and after counts, too
 
 # In full precision NVIDIA's tensor cores are of no use: every thread multiplies its share of the tile.
@@ -331,8 +334,9 @@ def _ranked(table: tuple[Tile, ...], traits: Traits, product: Product, units: in
 
 def _speed_holds(tile: Tile, traits: Traits, product: Product) -> bool:
     """Whether the product is like those that `tile.speed` was measured with: the only one, in a long loop that reads as
-    the tile wants it, its rows and columns those of the programs, and as many as the tile has. All of that is known on
-    the host: programs that only the device knows to have work are no measure of time.
+    the tile wants it, from operands that lie in memory as those did, its rows and columns those of the programs, and as
+    many as the tile has. All of that is known on the host: programs that only the device knows to have work are no
+    measure of time.
     """
     program, loop = traits.program, product.loop
     grid = [r for phase in program.phases for r in phase.ranges]
@@ -340,11 +344,19 @@ def _speed_holds(tile: Tile, traits: Traits, product: Product) -> bool:
     known = all(isinstance(end, int) for r in (*grid, *loops) for end in (r.begin, r.end))
     if tile.speed is None or loop is None or not known or len(traits.products) > 1:
         return False
-    for size, wanted in ((product.rows, tile.rows), (product.columns, tile.columns)):
+    sides = product.rows, product.columns
+    for size, wanted in zip(sides, (tile.rows, tile.columns), strict=True):
         block = traits.block(size)
         if block not in traits.grid_blocks or not block.minimum <= wanted <= useful_limit(block):
             return False
-    loads = (op for op in loop.body.walk() if isinstance(op, Load))
+    loads = [op for op in loop.body.walk() if isinstance(op, Load)]
+    depth = traits.block(product.depth)
+    operands = [[op for op in loads if {traits.block(size), depth} <= traits.tiled(op)] for size in sides]
+    if not all(traits.runs_along(op, depth) for found in operands[: tile.speed_along] for op in found):
+        return False
+    steps = [stride * op.tensor.dtype.itemsize for found in operands for op in found for stride in op.tensor.strides]
+    if any(step % LINE != 0 for step in steps if step != product.itemsize):
+        return False
     by_tiles = all(tile.indexing in choices(op, program, has_tma=True) for op in loads)
     return by_tiles and traits.extent(product.depth) * product.itemsize >= LEAST_STEPS * tile.depth_bytes
 

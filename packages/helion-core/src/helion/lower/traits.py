@@ -105,6 +105,14 @@ class Traits:
                         found[block] = None
         return tuple(found)
 
+    def tiled(self, access: ir.Access) -> set[BlockSize | None]:
+        """The block sizes of the tiles that index `access`; None stands for widths that are none."""
+        return {self.block(e.range.width) for e in access.index if isinstance(e, ir.TileIndex)}
+
+    def runs_along(self, access: ir.Access, block: BlockSize | None) -> bool:
+        """Whether neighbours in memory lie along the tiles of `block`."""
+        return block is not None and block in self._fastest([access])
+
     def block(self, size: Size) -> BlockSize | None:
         """The block size that `size` is, if it is one."""
         found = self.program.symbols.get(size) if isinstance(size, sympy.Symbol) else None
