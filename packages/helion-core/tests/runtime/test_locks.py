@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import helion
 import helion.language as hl
 from helion.locks import SharedLock
 from helion.runtime.targets import parse_target
+from helion.syntax import CONVERTING
 
 
 def begun(context):
@@ -83,6 +85,28 @@ def row_sums(x: torch.Tensor) -> torch.Tensor:
     for tile in hl.tile(x.size(0)):
         out[tile] = x[tile, :].sum(1)
     return out
+
+
+def test_syntax_is_parsed_by_one_thread_at_a_time(monkeypatch, tmp_path):
+    """By us, by Triton for its key and for its code, and by the interpreter; see `helion.syntax`."""
+    parse, turns = ast.parse, []
+
+    def observed(*args, **kwargs):
+        turns.append(CONVERTING._lock._is_owned())
+        return parse(*args, **kwargs)
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(ast, "parse", observed)
+    x, target = torch.randn(3, 5), parse_target("sm_90")
+    row_sums.reset()
+    bound = row_sums.bind((x,))
+    assert turns, "the source"
+    turns.clear()
+    bound.compile_for(target, bound.default_config(target))
+    assert len(turns) >= 2 and all(turns), "the key and the code"
+    turns.clear()
+    torch.testing.assert_close(row_sums(x), x.sum(1))
+    assert turns and all(turns), "the interpreter"
 
 
 def test_kernels_are_compiled_while_others_are_interpreted():

@@ -41,8 +41,7 @@ def run(kernel: JITFunction[Any], grid: tuple[int, ...], args: tuple[Any, ...], 
         shim = kernel.fn.__globals__.get("libdevice")
         if shim is not None and not isinstance(shim, Libdevice):
             kernel.fn.__globals__["libdevice"] = Libdevice()
-        with CONVERTING:
-            function.rewrite()
+        _rewritten(function)
         builder = triton_interpreter.interpreter_builder
         with nullcontext() if spans is None else checked(builder, spans):
             function[grid](*args)
@@ -108,7 +107,13 @@ def _mended() -> Iterator[None]:
 
 def _call_nested(kernel: JITFunction[Any], *args: Any, **kwargs: Any) -> Any:
     """A call of a jitted function by another; the interpreter's own would patch triton.language once more."""
-    return _interpreted(kernel).rewrite()(*args, **kwargs)
+    return _rewritten(_interpreted(kernel))(*args, **kwargs)
+
+
+def _rewritten(function: InterpretedFunction[Any]) -> Callable[..., Any]:
+    """What the interpreter makes of a function; it keeps that."""
+    with CONVERTING:
+        return function.rewrite()
 
 
 _LANGUAGE: tuple[Any, ...] = (tl, tl.core, tl.math, tl.core.dtype, tl.core.tensor, tl.core.tensor_descriptor_base)

@@ -29,7 +29,8 @@ _LAUNCH_METADATA = (
 def warm() -> None:
     """Imports what the first candidate would wait for."""
     import triton  # noqa: F401
-    from triton.compiler import ASTSource  # noqa: F401
+
+    from ..runtime.binaries.source import Source  # noqa: F401
 
 
 def compiled_kernel(payload: dict[str, Any]) -> Any:

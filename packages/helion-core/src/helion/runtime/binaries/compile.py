@@ -63,14 +63,15 @@ def compile_kernel(
     Raises what Triton raises.
     """
     import triton
-    from triton.compiler import ASTSource
+
+    from .source import Source
 
     function = load_kernel(text, name)
     names = function.arg_names
     pointers = [s.startswith("*") for s in signature]
     hints = aligned if aligned is not None else pointers
     attrs = {(k,): [["tt.divisibility", 16]] for k, p in enumerate(pointers) if p and hints[k]}
-    source = ASTSource(function, dict(zip(names, signature, strict=True)), {}, attrs)
+    source = Source(function, dict(zip(names, signature, strict=True)), {}, attrs)
     chosen = {"enable_fp_fusion": True, **options} if target.backend == "cuda" else dict(options)
     key = stored.key_for(source, target.triton(), chosen)
     found = stored.load(key, source) if key is not None else None
