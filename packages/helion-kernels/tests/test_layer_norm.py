@@ -60,6 +60,11 @@ def test_mistakes_are_told_by_torch(interpret):
         layer_norm(torch.randn(3, 4), [4], torch.randn(3))
 
 
+def test_more_rows_than_all_programs_have_in_a_step():
+    """Of 12 programs with 16 rows a step; the second step is loaded in the first."""
+    check(layer_norm, leaf(801, 48), [48], leaf(48), leaf(48))
+
+
 def test_the_same_bits_twice(interpret):
     x, weight, bias = leaf(40, 30), leaf(30), leaf(30)
     first, second = (torch.autograd.grad(layer_norm(x, [30], weight, bias).sum(), [x, weight, bias]) for _ in "ab")
