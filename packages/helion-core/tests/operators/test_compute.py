@@ -91,6 +91,30 @@ def test_reductions_of_one_row_stay_one_dimensional() -> None:
     assert body.count("tl.reduce(") == 1 and "reshape" not in body and "None" not in body.split("_helion_both_sums")[1]
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_what_was_reduced_stays_as_it_was_when_its_source_changes(rows: int) -> None:
+    """Also where a tile has one row, whose reduction is the row itself."""
+
+    @helion.kernel(config=helion.Config(block_sizes=[rows, 8]))
+    def sums_before(x: torch.Tensor) -> torch.Tensor:
+        out = torch.zeros([2, x.size(2)], dtype=x.dtype, device=x.device)
+        for tile_m, tile_n in hl.tile([x.size(0), x.size(2)]):
+            acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+            both = [hl.zeros([tile_n], dtype=torch.float32) for _ in range(2)]
+            for step in hl.grid(x.size(1)):
+                one = hl.reduce(lambda a, b: a + b, acc, 0)
+                two, three = hl.reduce(lambda a, b, c, d: (a + c, b + d), (acc, acc), 0)
+                acc = acc + x[tile_m, step, tile_n]
+                both = [both[0] + one * 2, both[1] + two + three]
+            out[0, tile_n] = both[0]
+            out[1, tile_n] = both[1]
+        return out
+
+    x = torch.randn(1, 4, 8)
+    expected = 2 * (x[0].cumsum(0) - x[0]).sum(0)
+    torch.testing.assert_close(sums_before(x), expected.expand(2, -1), rtol=1e-5, atol=1e-5)
+
+
 def test_identities_are_numbers_that_the_dtype_holds() -> None:
     x = torch.randint(0, 99, (21, 23), dtype=torch.uint8)
 

@@ -9,7 +9,16 @@ import torch
 import triton
 
 from helion.runtime.targets import parse_target
-from helion_kernels.frame.rows import WARPS_OF_A_UNIT, begin_of, loads_ahead, row_loop, share_of_rows, units
+from helion_kernels.frame.rows import (
+    MOST_ROWS,
+    WARPS_OF_A_UNIT,
+    begin_of,
+    loads_ahead,
+    normalizes,
+    row_loop,
+    share_of_rows,
+    units,
+)
 from helion_kernels.rms_norm import rms_norm_sums
 from helion_kernels.testing import specialised
 
@@ -34,6 +43,12 @@ def test_shares_have_each_row_once(rows, programs, n):
     shares = [share_of_rows(at, rows, n, programs) for at in range(programs)]
     visited = [row for first, stride, end in shares for k in range(steps) if (row := first + k * stride) < end]
     assert sorted(visited) == list(range(rows))
+
+
+def test_more_rows_than_32_bits_count_are_left_to_torch():
+    assert normalizes(torch.empty(1, 2).expand(MOST_ROWS, 2), [2])
+    assert not normalizes(torch.empty(1, 2).expand(MOST_ROWS + 1, 2), [2])
+    assert normalizes(torch.empty(0, 2), [2]) and normalizes(torch.empty(3, 0), [0])
 
 
 @pytest.mark.parametrize("n", [1, 64, 1000, 2048, 4096, 5120, 8192, 16384, 40000])

@@ -87,7 +87,6 @@ def _(op: ir.Combine, k: KernelEmitter) -> None:
     kept = k.kept(op.inputs[0].dims)
     if op.dim not in kept:
         for result, name in zip(op.results, names, strict=True):
-            k.shared.add(name)
-            k.set_name(result, name)
+            k.define(result, name, "reduced")
         return
     _define_all(op.results, f"tl.reduce({_tuple(names)}, {kept.index(op.dim)}, {function})", "reduced", k)

@@ -23,6 +23,7 @@ COLUMNS = 2048  # of a part
 LANES_OF_A_WARP = 512  # of a part
 LONG_ROW = 8192  # longer ones leave neither registers nor caches for a second row
 REGISTERS = 176 << 10  # bytes of a multiprocessor for rows and sums; temporaries take the rest of 256 KiB
+MOST_ROWS = 1 << 30  # rows are counted in 32 bits, and programs look beyond the last
 AHEAD = 64 << 10  # bytes on their way to a multiprocessor
 
 
@@ -106,9 +107,9 @@ def weight_row(weight: Any, policy: str | None = None) -> Any:
 def row_loop(x: torch.Tensor, held: int) -> dict[str, Any]:
     """The config of programs that each go through a share of the rows of `x` and of another matrix and add up columns.
 
-    There are as many programs as a GPU runs at once, so that their sums stay few. Rows that are not loaded ahead into
-    registers are two or three steps ahead in shared memory (`range_num_stages`; a single step is slower than none), if
-    they are not so long that the cache has to hold them. `held`: as above.
+    There are about as many programs as a GPU runs at once, so that their sums stay few. Rows that are not loaded ahead
+    into registers are two or three steps ahead in shared memory (`range_num_stages`; a single step is slower than
+    none), if they are not so long that the cache has to hold them. `held`: as above.
     """
     n, size = x.size(1), x.element_size()
     tile = max(1, LEAST_STEP // _lanes(n))
@@ -160,8 +161,10 @@ def _units(index: int) -> int:
 
 
 def normalizes(x: torch.Tensor, normalized_shape: Sequence[int], *parameters: torch.Tensor | None) -> bool:
-    """Whether `normalized_shape` is the end of the shape of `x`, and that of all `parameters`."""
+    """Whether `normalized_shape` is the end of the shape of `x`, which has no more than `MOST_ROWS` before it, and the
+    shape of all `parameters`.
+    """
     shape = tuple(normalized_shape)
-    if not shape or tuple(x.shape[-len(shape) :]) != shape:
+    if not shape or tuple(x.shape[-len(shape) :]) != shape or x.numel() > MOST_ROWS * row_length(shape):
         return False
     return all(p is None or tuple(p.shape) == shape for p in parameters)
