@@ -10,6 +10,7 @@ import triton
 
 from helion.runtime.targets import parse_target
 from helion_kernels.frame.rows import (
+    LONGEST_IN_TURN,
     MOST_ROWS,
     WARPS_OF_A_UNIT,
     begin_of,
@@ -35,7 +36,7 @@ def test_no_more_units_than_rows():
     assert [units(rows, torch.device("cpu")) for rows in (1, 2, 3, 100)] == [1, 2, 3, 3]
 
 
-@pytest.mark.parametrize("n", [48, 12288, 12289])
+@pytest.mark.parametrize("n", [48, LONGEST_IN_TURN, LONGEST_IN_TURN + 1])
 @pytest.mark.parametrize(("rows", "programs"), [(13, 3), (5, 5), (2, 7), (12, 4)])
 def test_shares_have_each_row_once(rows, programs, n):
     """As kernels go through them: `steps` rows of each share, and none behind its end."""

@@ -82,11 +82,11 @@ def _valid(value: Value, dim: int, k: KernelEmitter) -> str | None:
 
 @emit.register
 def _(op: ir.Combine, k: KernelEmitter) -> None:
-    function = helper(op.body, "combine", k)
     names = [masked(v, op.dim, fill, k) for v, fill in zip(op.inputs, op.fills, strict=True)]
     kept = k.kept(op.inputs[0].dims)
     if op.dim not in kept:
         for result, name in zip(op.results, names, strict=True):
             k.define(result, name, "reduced")
         return
+    function = helper(op.body, "combine", k)
     _define_all(op.results, f"tl.reduce({_tuple(names)}, {kept.index(op.dim)}, {function})", "reduced", k)

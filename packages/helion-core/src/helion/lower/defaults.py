@@ -125,7 +125,7 @@ MATMUL_TILES: dict[str, tuple[Tile, ...]] = {
 }  # fmt: skip
 
 WORTHWHILE = 1.05  # times as long as another tile: speeds as measured differ by as much from product to product
-LINE = 128  # bytes; where rows begin elsewhere, small tiles lose more than large ones
+LINE = 128  # bytes, of which rows were whole numbers apart where speeds were measured
 LEAST_STEPS = 16  # of the loop; in shorter ones (16 to 96 were measured) what comes before and after counts, too
 
 # In full precision NVIDIA's tensor cores are of no use: every thread multiplies its share of the tile.
@@ -354,8 +354,8 @@ def _speed_holds(tile: Tile, traits: Traits, product: Product) -> bool:
     operands = [[op for op in loads if {traits.block(size), depth} <= traits.tiled(op)] for size in sides]
     if not all(traits.runs_along(op, depth) for found in operands[: tile.speed_along] for op in found):
         return False
-    steps = [stride * op.tensor.dtype.itemsize for found in operands for op in found for stride in op.tensor.strides]
-    if any(step % LINE != 0 for step in steps if step != product.itemsize):
+    rows = [(stride, op.tensor.dtype.itemsize) for found in operands for op in found for stride in op.tensor.strides]
+    if any(stride * itemsize % LINE != 0 for stride, itemsize in rows if stride != 1):
         return False
     by_tiles = all(tile.indexing in choices(op, program, has_tma=True) for op in loads)
     return by_tiles and traits.extent(product.depth) * product.itemsize >= LEAST_STEPS * tile.depth_bytes

@@ -22,6 +22,7 @@ LONGEST_ROW = 16384  # more would spill beyond what caches hold: such rows are r
 COLUMNS = 2048  # of a part
 LANES_OF_A_WARP = 512  # of a part
 LONG_ROW = 8192  # longer ones leave neither registers nor caches for a second row
+LONGEST_IN_TURN = 12288  # of shares that are interleaved
 REGISTERS = 176 << 10  # bytes of a multiprocessor for rows and sums; temporaries take the rest of 256 KiB
 MOST_ROWS = 1 << 30  # rows are counted in 32 bits, and programs look beyond the last
 AHEAD = 64 << 10  # bytes on their way to a multiprocessor
@@ -75,7 +76,7 @@ def share_of_rows(at: Any, m: Any, n: int, programs: Any) -> tuple[Any, Any, Any
     Shares are interleaved: what all programs read at a time lies together in memory, which gained 2 to 5 %. Of rows of
     16384 they are in order, which gained as much.
     """
-    return (at, programs, m) if n <= 12288 else (begin_of(at, m, programs), 1, begin_of(at + 1, m, programs))
+    return (at, programs, m) if n <= LONGEST_IN_TURN else (begin_of(at, m, programs), 1, begin_of(at + 1, m, programs))
 
 
 def loads_ahead(x: torch.Tensor, held: int) -> bool:
@@ -87,7 +88,7 @@ def loads_ahead(x: torch.Tensor, held: int) -> bool:
     """
     n = x.size(1)
     ahead = held + 2 * x.element_size()
-    return n <= LONG_ROW and 4 * n >= 3 * _lanes(n) and _lanes(n) * ahead <= REGISTERS
+    return 4 * n >= 3 * _lanes(n) and _lanes(n) * ahead <= REGISTERS
 
 
 def reads_again(x: torch.Tensor, held: int) -> bool:
@@ -165,6 +166,8 @@ def normalizes(x: torch.Tensor, normalized_shape: Sequence[int], *parameters: to
     shape of all `parameters`.
     """
     shape = tuple(normalized_shape)
-    if not shape or tuple(x.shape[-len(shape) :]) != shape or x.numel() > MOST_ROWS * row_length(shape):
+    if not shape or tuple(x.shape[-len(shape) :]) != shape:
+        return False
+    if x.numel() > MOST_ROWS and x.numel() > MOST_ROWS * row_length(shape):  # the first says no of nearly all
         return False
     return all(p is None or tuple(p.shape) == shape for p in parameters)
